@@ -1,0 +1,36 @@
+/** How compiled kernels look on the CPU device. @module */
+
+import { FunctionBuilder, type FunctionType } from "./wasm.ts";
+
+/**
+ * A kernel as WebAssembly functions `(parameters: i64, thread: i32, threads: i32) → ()`. Every
+ * thread calls every phase, with a barrier after each; a phase divides its work by thread number,
+ * statically, so that the same launch gives the same bits with the same number of threads.
+ */
+export interface KernelCode {
+  readonly phases: readonly FunctionBuilder[];
+  /** Bytes of scratch memory a launch needs, all threads together. Aligned to 64 bytes. */
+  readonly scratchBytes: (ints: readonly number[], threads: number) => number;
+}
+
+/** The type of a phase. */
+export const phaseType: FunctionType = { parameters: ["i64", "i32", "i32"], results: [] };
+
+/**
+ * The parameter block a phase's first parameter points to, 64-byte aligned: i64 address of the
+ * run's f32 scalars, i64 address of the scratch memory, i64 address of each argument, i64 of each
+ * of the launch's ints, f32 of each of its floats. Arguments are 64-byte aligned, and at least 64
+ * bytes behind their end may be read (not written).
+ */
+export const parameterBlock = {
+  scalars: 0,
+  scratch: 8,
+  arg: (index: number): number => 16 + 8 * index,
+  int: (args: number, index: number): number => 16 + 8 * (args + index),
+  float: (args: number, ints: number, index: number): number => 16 + 8 * (args + ints) + 4 * index,
+} as const;
+
+/** A fresh phase. */
+export function phase(): FunctionBuilder {
+  return new FunctionBuilder(phaseType.parameters, phaseType.results);
+}

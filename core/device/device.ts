@@ -1,0 +1,57 @@
+/** What the core asks of a device. @module */
+
+import type { Plan } from "../kernel.ts";
+
+/** A range of device memory, owned by whoever allocated it until it is freed. */
+export interface Allocation {
+  /** Unique on its device. */
+  readonly id: number;
+  readonly bytes: number;
+}
+
+/** A compiled plan. */
+export interface Program {
+  readonly externals: number;
+  /** Forgets what the device keeps for this program alone. */
+  dispose(): void;
+}
+
+/** Counts of what a device made; a steady training step changes none but `launches` and `runs`. */
+export interface DeviceCounters {
+  /** Device objects created so far (buffers, bind groups, pipelines, modules). */
+  readonly objects: number;
+  readonly launches: number;
+  readonly runs: number;
+  /** Bytes of memory the device holds now, pooled ones included, and the most it ever held. */
+  readonly bytes: number;
+  readonly peakBytes: number;
+}
+
+/** Memory and execution. Implementations: `cpu` (WebAssembly) and `webgpu`. */
+export interface Device {
+  readonly kind: "cpu" | "webgpu";
+  /** For people: the adapter's name, or the threads and the BLAS in use. */
+  readonly description: string;
+  /** The most buffers one fused kernel may take. */
+  readonly maxKernelArguments: number;
+  /** Memory for `bytes` bytes (rounded up), from a pool where possible. Contents are undefined. */
+  allocate(bytes: number): Allocation;
+  /** Returns memory to the pool. Work already enqueued still sees it. */
+  free(allocation: Allocation): void;
+  /** Copies host bytes (a multiple of 4) into memory, ordered with the programs run before and after. */
+  write(allocation: Allocation, data: Uint8Array): void;
+  /** Reads the first `bytes` bytes, after everything enqueued so far. Device errors reject here. */
+  read(allocation: Allocation, bytes: number): Promise<Uint8Array>;
+  /** Compiles a plan; kernels seen before are reused. */
+  compile(plan: Plan): Program;
+  /**
+   * Enqueues a program. `externals` are bound in the plan's order; `scalars` are its run's numbers.
+   * They are distinct allocations.
+   */
+  run(program: Program, externals: readonly Allocation[], scalars: Float32Array): void;
+  /** Resolves when all enqueued work is done; rejects with the first device error. */
+  synchronize(): Promise<void>;
+  counters(): DeviceCounters;
+  /** Releases everything, including threads. */
+  destroy(): void;
+}

@@ -1,0 +1,258 @@
+/**
+ * Kernels as values. A kernel says what is computed, with no size in it: sizes, strides and offsets
+ * are `ints` of the launch, so that one compiled kernel serves every length. A kernel can be
+ * printed, hashed, compared, and emitted as WGSL or as WebAssembly.
+ *
+ * @module
+ */
+
+import type { ComputeType, DType } from "./dtype.ts";
+
+/** One-operand functions. `not` is on bool; `floor`… on f32; `neg` and `abs` also on i32. */
+export type UnaryFunction =
+  | "neg"
+  | "abs"
+  | "sign"
+  | "floor"
+  | "exp"
+  | "expm1"
+  | "log"
+  | "log1p"
+  | "sqrt"
+  | "rsqrt"
+  | "sin"
+  | "cos"
+  | "tanh"
+  | "sigmoid"
+  | "erf"
+  | "not";
+
+/**
+ * Two-operand functions; both operands have one type. Comparisons give bool. `and`, `or`, `xor` are
+ * bitwise on integers and logical on bool. `shl` and `shr` are on u32, shift amounts below 32.
+ * Integer `div` truncates; `mod` is the remainder with the sign of the dividend (f32: x − y·trunc(x/y)).
+ * `max` and `min` of a NaN and a number are NaN.
+ */
+export type BinaryFunction =
+  | "add"
+  | "sub"
+  | "mul"
+  | "div"
+  | "mod"
+  | "pow"
+  | "max"
+  | "min"
+  | "lt"
+  | "le"
+  | "eq"
+  | "ne"
+  | "and"
+  | "or"
+  | "xor"
+  | "shl"
+  | "shr";
+
+/** Associative functions a row or column can be reduced with. */
+export type ReduceFunction = "sum" | "max" | "min";
+
+/** A number of the launch (`ints[slot]`), or the literal 1, which emitters may exploit. */
+export type Int = { readonly slot: number } | 1;
+
+/**
+ * Where an access reads or writes: element `offset + Σ coordinate[dim]·stride`. A dim that is not
+ * among the terms has stride 0.
+ */
+export interface Access {
+  readonly offset: { readonly slot: number } | null;
+  readonly terms: readonly { readonly dim: number; readonly stride: Int }[];
+  /** The load is 0 unless low ≤ coordinate[dim] < high for each of these. Never on stores. */
+  readonly masks: readonly { readonly dim: number; readonly low: Int; readonly high: Int }[];
+  /**
+   * A row index computed by instruction `index` (i32): adds index·stride; where the index is not in
+   * [0, count) the load is 0. Never on stores.
+   */
+  readonly gather: { readonly index: number; readonly stride: Int; readonly count: Int } | null;
+}
+
+/** One instruction; operands are indices of earlier instructions. */
+export type Instruction =
+  | {
+    readonly op: "load";
+    readonly arg: number;
+    readonly access: Access;
+    readonly type: ComputeType;
+  }
+  | { readonly op: "store"; readonly arg: number; readonly access: Access; readonly x: number }
+  /** `value` is finite, ±Infinity or NaN for f32, an integer for i32 and u32, 0 or 1 for bool. */
+  | { readonly op: "const"; readonly value: number | string; readonly type: ComputeType }
+  /** A number that changes from run to run: element `index` of the run's f32 scalars. */
+  | { readonly op: "scalar"; readonly index: number; readonly type: "f32" }
+  /** The coordinate along `dim`. */
+  | { readonly op: "index"; readonly dim: number; readonly type: "i32" }
+  | {
+    readonly op: "unary";
+    readonly fn: UnaryFunction;
+    readonly x: number;
+    readonly type: ComputeType;
+  }
+  | {
+    readonly op: "binary";
+    readonly fn: BinaryFunction;
+    readonly x: number;
+    readonly y: number;
+    /** Type of the result; the operands' type is that of instruction `x`. */
+    readonly type: ComputeType;
+  }
+  | {
+    readonly op: "where";
+    readonly condition: number;
+    readonly x: number;
+    readonly y: number;
+    readonly type: ComputeType;
+  }
+  /** Numeric conversion; f32 to integer truncates and saturates, to bool is `≠ 0`. */
+  | { readonly op: "cast"; readonly x: number; readonly type: ComputeType }
+  /** The same 32 bits as another type (f32, i32, u32). */
+  | { readonly op: "bitcast"; readonly x: number; readonly type: ComputeType }
+  | {
+    readonly op: "reduce";
+    readonly fn: ReduceFunction;
+    readonly x: number;
+    readonly type: ComputeType;
+  };
+
+/** How a kernel uses a buffer. One buffer that is read and written in place is one argument. */
+export interface KernelArgument {
+  readonly dtype: DType;
+  readonly access: "read" | "write" | "readwrite";
+}
+
+/**
+ * A fused kernel over an iteration space of `rank` dims, whose sizes are `ints[0 … rank−1]`.
+ *
+ * - `map`: every point runs the body. No `reduce`.
+ * - `row`: the last dim is the row. `reduce` runs over it and its result is one value per row; an
+ *   instruction that depends only on row values, or on loads that do not vary along the row, is
+ *   itself one value per row. A store whose access has no term in the last dim writes one value per
+ *   row (its operand is a row value). Chains of reductions (softmax) are several passes over the row.
+ * - `column`: the dim before the last is summed away: space [P…, R, C], parallel over P and C.
+ *   Results of `reduce`, and what depends on them, live on [P…, C]; all stores take such values.
+ *   There is one level of reductions only.
+ *
+ * Stores are contiguous on the space they live on unless their access says otherwise. A `readwrite`
+ * argument is loaded only at the very element that the same point later stores, and the store comes
+ * after every load of it, in the kernel's last pass.
+ */
+export interface FusedKernel {
+  readonly op: "fused";
+  readonly kind: "map" | "row" | "column";
+  readonly rank: number;
+  readonly args: readonly KernelArgument[];
+  readonly body: readonly Instruction[];
+}
+
+/**
+ * C ← A·B, or C + A·B with `accumulate`. Row-major matrices with free strides between rows and
+ * between batches. f32 accumulation. Arguments: a, b, c.
+ *
+ * `ints`: batch, m, n, k, aOffset, aBatchStride, aRowStride, bOffset, bBatchStride, bRowStride,
+ * cOffset, cBatchStride, cRowStride. Strides in elements; "row" is a row of the stored matrix: A is
+ * stored [m, k], or [k, m] with `transposeA`; B is stored [k, n], or [n, k] with `transposeB`.
+ * Elements of a stored row are adjacent. k = 0 gives zeros (or leaves C).
+ */
+export interface MatmulKernel {
+  readonly op: "matmul";
+  readonly a: DType;
+  readonly b: DType;
+  readonly transposeA: boolean;
+  readonly transposeB: boolean;
+  readonly accumulate: boolean;
+}
+
+/**
+ * Block-wise attention over flat token streams; no [T, S] matrix in memory. Query head h reads
+ * key/value head ⌊h·K/H⌋.
+ *
+ * Arguments: q f32 [T, H, D], k f32 [S, K, D], v f32 [S, K, D], querySegments i32 [5, T],
+ * keySegments i32 [5, S], bias f32 [H, 2R+1] when `bias`; then out f32 [T, H, D], lse f32 [T, H].
+ *
+ * Rows of a segments array: segment, parent, position, first, last. Key j is visible to query i when
+ * first[i] ≤ j < last[i] (a hint that only skips), segment[j] ≥ 0, segment[j] is segment[i] or
+ * parent[i], and, when `causal`, 0 ≤ position[i] − position[j] < window; when not,
+ * |position[i] − position[j]| < window. A query with segment < 0 sees nothing.
+ *
+ * score = scale·q·k; with `softcap`, cap·tanh(score / cap); plus
+ * bias[h, clamp(position[i] − position[j], −R, R) + R]. lse is the log of the sum of exponentials;
+ * a query that sees no key gives out = 0, lse = −∞.
+ *
+ * `ints`: T, S, H, K, D, window, R. `floats`: scale, softcap.
+ */
+export interface AttentionKernel {
+  readonly op: "attention";
+  readonly causal: boolean;
+  readonly softcap: boolean;
+  readonly bias: boolean;
+}
+
+/**
+ * Gradients of {@link AttentionKernel}. Arguments: q, k, v, querySegments, keySegments, [bias],
+ * lse f32 [T, H], delta f32 [T, H] (= Σ_d out·dOut), dOut f32 [T, H, D]; then dq [T, H, D],
+ * dk [S, K, D], dv [S, K, D], [dBias [H, 2R+1]]. Same `ints` and `floats`. Rows and columns that
+ * nothing touched are zeros. The result does not depend on timing.
+ */
+export interface AttentionGradKernel {
+  readonly op: "attentionGrad";
+  readonly causal: boolean;
+  readonly softcap: boolean;
+  readonly bias: boolean;
+}
+
+/**
+ * table[ids[n], :] += rows[n, :] (`add`), or = rows[n, :], in place; ids outside [0, V) are skipped.
+ * Additions happen in the order of n. Arguments: table f32 [V, C] (readwrite), ids i32 [N],
+ * rows f32 [N, C]. `ints`: V, C, N.
+ */
+export interface ScatterKernel {
+  readonly op: "scatter";
+  readonly add: boolean;
+  readonly dtype: DType;
+}
+
+/** Anything a device can launch. */
+export type Kernel =
+  | FusedKernel
+  | MatmulKernel
+  | AttentionKernel
+  | AttentionGradKernel
+  | ScatterKernel;
+
+/** A buffer a launch uses: an external binding of the program, or a range of the shared arena. */
+export type BufferRef =
+  | { readonly external: number }
+  /** Byte offset (a multiple of 256) and length in the arena. */
+  | { readonly arena: number; readonly bytes: number };
+
+/** A kernel with its numbers and buffers. */
+export interface Launch {
+  readonly kernel: Kernel;
+  readonly ints: readonly number[];
+  readonly floats: readonly number[];
+  /** One per kernel argument. */
+  readonly args: readonly BufferRef[];
+}
+
+/** What a device compiles into a program: launches in order, over externals and one arena. */
+export interface Plan {
+  readonly launches: readonly Launch[];
+  readonly externals: number;
+  readonly arenaBytes: number;
+}
+
+const keys: WeakMap<Kernel, string> = new WeakMap();
+
+/** A kernel's identity: equal for kernels that compute the same thing in the same way. */
+export function kernelKey(kernel: Kernel): string {
+  let key = keys.get(kernel);
+  if (key === undefined) keys.set(kernel, key = JSON.stringify(kernel));
+  return key;
+}
