@@ -83,7 +83,7 @@ export type Instruction =
     readonly type: ComputeType;
   }
   | { readonly op: "store"; readonly arg: number; readonly access: Access; readonly x: number }
-  /** `value` is finite, ±Infinity or NaN for f32, an integer for i32 and u32, 0 or 1 for bool. */
+  /** `value` is a number, or "Infinity", "-Infinity", "NaN" or "-0" for f32, an integer for i32 and u32, 0 or 1 for bool. */
   | { readonly op: "const"; readonly value: number | string; readonly type: ComputeType }
   /** A number that changes from run to run: element `index` of the run's f32 scalars. */
   | { readonly op: "scalar"; readonly index: number; readonly type: "f32" }

@@ -92,6 +92,7 @@ const plain = {
   "i64.extend_i32_u": [0xad],
   "f32.convert_i32_s": [0xb2],
   "f32.convert_i32_u": [0xb3],
+  "f64.convert_i64_s": [0xb9],
   "i32.reinterpret_f32": [0xbc],
   "f32.reinterpret_i32": [0xbe],
   "i32.trunc_sat_f32_s": [0xfc, 0],
@@ -172,7 +173,29 @@ const plain = {
   /** a·b + c, rounded once or twice as the machine prefers. */
   "f32x4.relaxed_madd": [0xfd, 0x105],
   "f32x4.relaxed_nmadd": [0xfd, 0x106],
+  "f64x2.splat": [0xfd, 20],
+  "f64x2.eq": [0xfd, 71],
+  "f64x2.nearest": [0xfd, 148],
+  "f32x4.demote_f64x2_zero": [0xfd, 94],
+  "f64x2.promote_low_f32x4": [0xfd, 95],
+  "f64x2.add": [0xfd, 240],
+  "f64x2.sub": [0xfd, 241],
+  "f64x2.mul": [0xfd, 242],
+  "f64x2.div": [0xfd, 243],
+  "f64x2.pmin": [0xfd, 246],
+  "f64x2.pmax": [0xfd, 247],
+  "f64x2.floor": [0xfd, 117],
+  "i32x4.trunc_sat_f64x2_s_zero": [0xfd, 252],
+  "f64x2.convert_low_i32x4_s": [0xfd, 254],
+  "i64x2.extend_low_i32x4_s": [0xfd, 199],
+  "i64x2.shl": [0xfd, 203],
+  "i64x2.shr_u": [0xfd, 205],
+  "i64x2.add": [0xfd, 206],
+  "i64x2.sub": [0xfd, 209],
 } as const satisfies Record<string, readonly number[]>;
+
+/** An instruction without immediates. */
+export type Opcode = keyof typeof plain;
 
 // Loads and stores: opcode and natural alignment (log2 of bytes).
 const memoryOps = {
@@ -259,7 +282,8 @@ export interface Local {
 
 /** Writes the body of one function. Every method appends and returns the builder. */
 export class FunctionBuilder {
-  readonly #code: number[] = [];
+  #code: number[] = [];
+  readonly #entry: number[] = [];
   readonly #locals: ValueType[] = [];
   #depth = 0;
 
@@ -277,8 +301,20 @@ export class FunctionBuilder {
     return { index: this.parameters.length + this.#locals.length - 1, type };
   }
 
+  /**
+   * What `write` appends runs on entry, before all else: the place for constants and parameters
+   * that loops use, which compilers do not move out of loops by themselves.
+   */
+  onEntry(write: () => void): this {
+    const [code, depth] = [this.#code, this.#depth];
+    [this.#code, this.#depth] = [this.#entry, 0];
+    write();
+    [this.#code, this.#depth] = [code, depth];
+    return this;
+  }
+
   /** Instructions without immediates, in order. */
-  op(...names: readonly (keyof typeof plain)[]): this {
+  op(...names: readonly Opcode[]): this {
     for (const name of names) this.#code.push(...encoded.get(name)!);
     return this;
   }
@@ -454,8 +490,10 @@ export class FunctionBuilder {
       else runs.push([1, type]);
     }
     const locals = runs.flatMap(([count, type]) => [...unsigned(count), valueType[type]]);
-    const size = unsigned(runs.length).length + locals.length + this.#code.length + 1;
-    const bytes = [...unsigned(size), ...unsigned(runs.length), ...locals];
+    const count = unsigned(runs.length);
+    const size = count.length + locals.length + this.#entry.length + this.#code.length + 1;
+    const bytes = [...unsigned(size), ...count, ...locals];
+    for (const byte of this.#entry) bytes.push(byte);
     for (const byte of this.#code) bytes.push(byte);
     bytes.push(0x0b);
     return bytes;

@@ -1,0 +1,112 @@
+/**
+ * The YAML file of `--config`: option names with values that become the defaults of the command
+ * line, and an `env` mapping for the environment, as TRL's TrlParser reads it.
+ *
+ * @module
+ */
+
+import { isScalar, LineCounter, parseDocument, YAMLMap } from "yaml";
+import { UserError } from "../core/errors.ts";
+
+/** One key of the file. */
+export interface ConfigEntry {
+  /** The key as written. */
+  readonly key: string;
+  /** The value as YAML reads it. */
+  readonly value: unknown;
+  /** Line of the key, from 1. */
+  readonly line: number;
+}
+
+/** A settings file, parsed but not yet held against the options of a command. */
+export interface ConfigFile {
+  /** Where the file is, for messages. */
+  readonly path: string;
+  /** The keys in the order of the file, without `env`. */
+  readonly entries: readonly ConfigEntry[];
+  /** Variables for the environment, from the key `env`. */
+  readonly environment: Readonly<Record<string, string>>;
+}
+
+/**
+ * Parses the text of a settings file; `path` is for messages.
+ *
+ * @throws {UserError} On a YAML error, with its line; when the file is not a mapping; when `env` is
+ *   not a mapping of plain values.
+ */
+export function parseConfig(text: string, path: string): ConfigFile {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const error = document.errors[0];
+  if (error !== undefined) {
+    const at = lines.linePos(error.pos[0]);
+    throw new UserError(
+      `${path}, line ${at.line}, column ${at.col}: this is not valid YAML: ${error.message}`,
+    );
+  }
+  const root = document.contents;
+  if (root === null || (isScalar(root) && root.value === null)) {
+    return { path, entries: [], environment: {} };
+  }
+  if (!(root instanceof YAMLMap)) {
+    throw new UserError(
+      `${path} must be a mapping of option names to values, such as "learning_rate: 2e-5", but it ` +
+        "holds something else.",
+    );
+  }
+  const entries: ConfigEntry[] = [];
+  let environment: Record<string, string> = {};
+  for (const item of root.items) {
+    const line = isScalar(item.key) ? lines.linePos(item.key.range?.[0] ?? 0).line : 0;
+    const key = isScalar(item.key) ? String(item.key.value) : String(item.key);
+    const node: unknown = item.value;
+    const value: unknown = hasToJs(node) ? node.toJS(document) : node;
+    if (key === "env") {
+      environment = readEnvironment(value, `${path}, line ${line}`);
+    } else {
+      entries.push({ key, value, line });
+    }
+  }
+  return { path, entries, environment };
+}
+
+interface YamlNode {
+  readonly toJS: (document: unknown) => unknown;
+}
+
+function hasToJs(node: unknown): node is YamlNode {
+  return typeof node === "object" && node !== null && "toJS" in node;
+}
+
+function readEnvironment(value: unknown, where: string): Record<string, string> {
+  const wrong = new UserError(
+    `${where}: env must be a mapping of variable names to text, such as ` +
+      `"env: {OMP_NUM_THREADS: "2"}".`,
+  );
+  if (typeof value !== "object" || value === null || Array.isArray(value)) throw wrong;
+  return Object.fromEntries(
+    Object.entries(value).map(([name, item]: [string, unknown]) => {
+      if (typeof item === "object" || item === undefined) throw wrong;
+      return [name, String(item)];
+    }),
+  );
+}
+
+/**
+ * Reads a settings file and puts its `env` mapping into the environment.
+ *
+ * @throws {UserError} When the file cannot be read, and as {@linkcode parseConfig}.
+ */
+export function readConfigFile(path: string): ConfigFile {
+  let text: string;
+  try {
+    text = Deno.readTextFileSync(path);
+  } catch (error) {
+    const missing = error instanceof Deno.errors.NotFound;
+    const why = missing ? "there is no such file" : error instanceof Error ? error.message : error;
+    throw new UserError(`Cannot read the settings file --config ${path}: ${why}.`);
+  }
+  const config = parseConfig(text, path);
+  for (const [name, value] of Object.entries(config.environment)) Deno.env.set(name, value);
+  return config;
+}

@@ -1,0 +1,198 @@
+/**
+ * WGSL shared by attention and its gradient. Work is in blocks of 32 queries by 32 keys; 64
+ * invocations in an 8×8 square hold 4×4 scores each. Every product runs through two 32×32 tiles of
+ * workgroup memory, `left` and `right`, both with the summed index outermost:
+ * result[4·y + i][4·x + j] += Σ_d left[d][4·y + i]·right[d][4·x + j].
+ *
+ * @module
+ */
+
+import type { AttentionGradKernel, AttentionKernel } from "../../kernel.ts";
+import { numberText } from "./shader.ts";
+
+/** Ints of a launch. */
+export const attentionInts = ["T", "S", "H", "K", "D", "window", "R"] as const;
+
+/** Queries and keys of a block, and features of a chunk. */
+export const block = 32;
+
+/** Invocations of a workgroup. */
+export const attentionSize = 64;
+
+type AnyAttention = AttentionKernel | AttentionGradKernel;
+
+/** Declares the launch's numbers as `T`, `S`, …, and the square's coordinates `x` and `y`. */
+export function attentionPreamble(): string {
+  const count = attentionInts.length;
+  const lines = attentionInts.map((name, slot) => `  let ${name} = ${numberText(slot)};`);
+  const scale = `bitcast<f32>(${numberText(count)})`;
+  const cap = `bitcast<f32>(${numberText(count + 1)})`;
+  return [
+    ...lines,
+    `  let scale = ${scale};`,
+    `  let cap = ${cap};`,
+    `  let x = lane % 8u;`,
+    `  let y = lane / 8u;`,
+  ].join("\n");
+}
+
+/** Workgroup variables of the tiles and of what is known of a block's queries and keys. */
+export const attentionShared = `
+var<workgroup> left: array<vec4<f32>, 256>;
+var<workgroup> right: array<vec4<f32>, 256>;
+var<workgroup> querySegment: array<vec4<i32>, 32>;
+var<workgroup> queryRange: array<vec2<i32>, 32>;
+var<workgroup> keySegment: array<vec2<i32>, 32>;
+var<workgroup> anyVisible: atomic<u32>;
+var<workgroup> anyVisibleAll: u32;`;
+
+/** Fills `querySegment` (segment, parent, position) and `queryRange` for queries from `t0`. */
+export function loadQueries(buffer: string): string {
+  return `if (lane < 32u) {
+    let t = t0 + i32(lane);
+    var info = vec4<i32>(-1, -1, 0, 0);
+    var range = vec2<i32>(0, 0);
+    if (t < T) {
+      info = vec4<i32>(${buffer}[t], ${buffer}[T + t], ${buffer}[2 * T + t], 0);
+      range = vec2<i32>(max(${buffer}[3 * T + t], 0), min(${buffer}[4 * T + t], S));
+    }
+    if (info.x < 0) { range = vec2<i32>(0, 0); }
+    querySegment[lane] = info;
+    queryRange[lane] = range;
+  }`;
+}
+
+/** Fills `keySegment` (segment, position) for keys from `s0`. */
+export function loadKeys(buffer: string): string {
+  return `if (lane < 32u) {
+    let s = s0 + i32(lane);
+    var info = vec2<i32>(-1, 0);
+    if (s < S) { info = vec2<i32>(${buffer}[s], ${buffer}[2 * S + s]); }
+    keySegment[lane] = info;
+  }`;
+}
+
+/**
+ * Defines `visible`, 16 bits for this invocation's pairs (bit 4·i + j: query 4·y + i, key 4·x + j),
+ * and skips the block (`continue`) when no invocation sees a pair. `extra` may restrict further.
+ */
+export function visibility(kernel: AnyAttention, extra = ""): string {
+  const distance = kernel.causal ? "away >= 0 && away < window" : "abs(away) < window";
+  return `var visible = 0u;
+    for (var i = 0u; i < 4u; i++) {
+      let query = querySegment[4u * y + i];
+      let range = queryRange[4u * y + i];
+      for (var j = 0u; j < 4u; j++) {
+        let key = keySegment[4u * x + j];
+        let s = s0 + i32(4u * x + j);
+        let away = query.z - key.y;
+        if (s >= range.x && s < range.y && key.x >= 0 && (key.x == query.x || key.x == query.y) &&
+            ${distance}${extra}) {
+          visible |= 1u << (4u * i + j);
+        }
+      }
+    }
+    if (lane == 0u) { atomicStore(&anyVisible, 0u); }
+    workgroupBarrier();
+    if (visible != 0u) { atomicOr(&anyVisible, 1u); }
+    workgroupBarrier();
+    if (lane == 0u) { anyVisibleAll = atomicLoad(&anyVisible); }
+    if (workgroupUniformLoad(&anyVisibleAll) == 0u) { continue; }`;
+}
+
+/**
+ * Fills a tile so that the row of the matrix is innermost: tile[d][row] from rows of `D` features
+ * at `base + (row0 + row)·stride + d0 + d`. Consecutive invocations read consecutive features.
+ */
+export function fillTransposed(
+  tile: string,
+  buffer: string,
+  base: string,
+  row0: string,
+  limit: string,
+  stride: string,
+  chunk: string,
+): string {
+  return `for (var v = lane; v < 256u; v += ${attentionSize}u) {
+      let d = ${chunk} + i32(v % 32u);
+      let row = ${row0} + i32(v / 32u) * 4;
+      var value = vec4<f32>();
+      if (d < D) {
+        for (var i = 0; i < 4; i++) {
+          if (row + i < ${limit}) { value[i] = ${buffer}[${base} + (row + i) * ${stride} + d]; }
+        }
+      }
+      ${tile}[(v % 32u) * 8u + v / 32u] = value;
+    }`;
+}
+
+/** Fills a tile so that the feature is innermost: tile[row][d]. */
+export function fillStraight(
+  tile: string,
+  buffer: string,
+  base: string,
+  row0: string,
+  limit: string,
+  stride: string,
+  chunk: string,
+): string {
+  return `for (var v = lane; v < 256u; v += ${attentionSize}u) {
+      let d = ${chunk} + i32(v % 8u) * 4;
+      let row = ${row0} + i32(v / 8u);
+      var value = vec4<f32>();
+      if (row < ${limit}) {
+        let at = ${base} + row * ${stride} + d;
+        for (var i = 0; i < 4; i++) {
+          if (d + i < D) { value[i] = ${buffer}[at + i]; }
+        }
+      }
+      ${tile}[v] = value;
+    }`;
+}
+
+/** Adds the product of two tiles to `{acc}0 … {acc}3`, one vector per row of this invocation. */
+export function multiplyTiles(acc: string, leftTile: string, rightTile: string): string {
+  return `for (var d = 0u; d < 32u; d++) {
+      let l = ${leftTile}[d * 8u + y];
+      let r = ${rightTile}[d * 8u + x];
+      ${acc}0 += l.x * r;
+      ${acc}1 += l.y * r;
+      ${acc}2 += l.z * r;
+      ${acc}3 += l.w * r;
+    }`;
+}
+
+/** Declares `{acc}0 … {acc}3` as zeros. */
+export function zeros(acc: string): string {
+  return [0, 1, 2, 3].map((i) => `var ${acc}${i} = vec4<f32>();`).join(" ");
+}
+
+/** `{acc}0…3 = Σ_d` left row · right row, over all chunks of features. */
+export function rowProducts(acc: string, fillLeft: string, fillRight: string): string {
+  return `${zeros(acc)}
+    for (var d0 = 0; d0 < D; d0 += 32) {
+      workgroupBarrier();
+      ${fillLeft}
+      ${fillRight}
+      workgroupBarrier();
+      ${multiplyTiles(acc, "left", "right")}
+    }`;
+}
+
+/**
+ * WGSL of a function `score(raw, away, h, R, scale, cap)`: the score of a pair from q·k. With a
+ * bias the buffer is `bias`. The second component is the derivative of the score by scale·q·k.
+ */
+export function scoreFunction(kernel: AnyAttention, bias: string): string {
+  const capped = kernel.softcap
+    ? `let t = tanh_(raw * scale / cap); var s = vec2<f32>(cap * t, 1.0 - t * t);`
+    : `var s = vec2<f32>(raw * scale, 1.0);`;
+  const biased = kernel.bias
+    ? `s.x += ${bias}[h * (2 * R + 1) + clamp(away, -R, R) + R];`
+    : "";
+  return `fn score(raw: f32, away: i32, h: i32, R: i32, scale: f32, cap: f32) -> vec2<f32> {
+  ${capped}
+  ${biased}
+  return s;
+}`;
+}

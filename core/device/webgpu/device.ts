@@ -1,0 +1,495 @@
+/**
+ * The WebGPU device. Errors of a GPU arrive late, as events; they reject the next `read` or
+ * `synchronize`, and name the kernel and its sizes.
+ *
+ * @module
+ */
+
+import { UserError } from "../../errors.ts";
+import type { Plan } from "../../kernel.ts";
+import type { Allocation, Device, DeviceCounters, Program } from "../device.ts";
+import { type Block, BufferPool } from "./memory.ts";
+import {
+  bindingError,
+  checkRefs,
+  describeLaunch,
+  foldWorkgroups,
+  lower,
+  type Step,
+  type WebGpuProgram,
+} from "./program.ts";
+import type { Shader, Traits } from "./shader.ts";
+
+/** Which adapter to open. */
+export interface WebGpuOptions {
+  /** `software` adapters (llvmpipe, SwiftShader) run on the processor. `any` by default. */
+  readonly adapter?: "hardware" | "software" | "any";
+}
+
+const optionalFeatures: readonly GPUFeatureName[] = ["shader-f16", "timestamp-query", "subgroups"];
+
+/** Bind groups remembered per step, and sets of buffers remembered per program. */
+const groupsPerStep = 64;
+const recentRuns = 8;
+
+/**
+ * Opens a GPU with all it offers. Resolves to undefined when the system has no adapter of the
+ * class asked for. Rejects with a UserError when the adapter refuses to open.
+ */
+export async function openWebGpu(options: WebGpuOptions = {}): Promise<Device | undefined> {
+  const adapter = await findAdapter(options.adapter ?? "any");
+  if (adapter === undefined) return undefined;
+  const { limits } = adapter;
+  let device: GPUDevice;
+  try {
+    device = await adapter.requestDevice({
+      requiredFeatures: optionalFeatures.filter((feature) => adapter.features.has(feature)),
+      requiredLimits: {
+        maxBufferSize: limits.maxBufferSize,
+        maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
+        maxStorageBuffersPerShaderStage: limits.maxStorageBuffersPerShaderStage,
+        maxComputeWorkgroupStorageSize: limits.maxComputeWorkgroupStorageSize,
+        maxComputeInvocationsPerWorkgroup: limits.maxComputeInvocationsPerWorkgroup,
+        maxComputeWorkgroupSizeX: limits.maxComputeWorkgroupSizeX,
+        maxComputeWorkgroupSizeY: limits.maxComputeWorkgroupSizeY,
+        maxComputeWorkgroupsPerDimension: limits.maxComputeWorkgroupsPerDimension,
+      },
+    });
+  } catch (error) {
+    throw new UserError(
+      `The GPU ${describeAdapter(adapter.info)} could not be opened: ${messageOf(error)}. ` +
+        `Update its driver, or use --device cpu.`,
+    );
+  }
+  return new WebGpuDevice(device, adapter.info);
+}
+
+async function findAdapter(wanted: "hardware" | "software" | "any"): Promise<
+  GPUAdapter | undefined
+> {
+  const requests: GPURequestAdapterOptions[] = [
+    { powerPreference: "high-performance" },
+    {},
+    { forceFallbackAdapter: true },
+  ];
+  for (const request of requests) {
+    let adapter: GPUAdapter | null = null;
+    try {
+      adapter = await navigator.gpu.requestAdapter(request);
+    } catch {
+      continue; // Without any driver the request may throw; that is no adapter either.
+    }
+    if (adapter === null) continue;
+    if (wanted === "any" || isSoftware(adapter.info) === (wanted === "software")) return adapter;
+  }
+  return undefined;
+}
+
+function isSoftware(info: GPUAdapterInfo): boolean {
+  return info.isFallbackAdapter ||
+    /llvmpipe|lavapipe|swiftshader|software|basic render/i.test(
+      `${info.description} ${info.device}`,
+    );
+}
+
+function describeAdapter(info: GPUAdapterInfo): string {
+  return info.description || [info.vendor, info.architecture, info.device].join(" ").trim();
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+interface Staging {
+  readonly buffer: GPUBuffer;
+  readonly capacity: number;
+}
+
+class WebGpuDevice implements Device {
+  readonly kind = "webgpu";
+  readonly description: string;
+  readonly maxKernelArguments: number;
+  readonly #device: GPUDevice;
+  readonly #traits: Traits;
+  readonly #pool: BufferPool;
+  readonly #layouts = new Map<string, GPUBindGroupLayout>();
+  readonly #pipelines = new Map<string, GPUComputePipeline>();
+  readonly #staging: Staging[] = [];
+  readonly #maxBinding: number;
+  readonly #errors: string[] = [];
+  /** Error scopes whose outcome is not known yet. */
+  readonly #pending = new Set<Promise<void>>();
+  #lost: string | undefined;
+  #destroyed = false;
+  #arena: Block | undefined;
+  #programs = 0;
+  #objects = 0;
+  #launches = 0;
+  #runs = 0;
+  #current = "";
+
+  constructor(device: GPUDevice, info: GPUAdapterInfo) {
+    const { limits } = device;
+    this.#device = device;
+    this.description = describeAdapter(info);
+    this.maxKernelArguments = limits.maxStorageBuffersPerShaderStage;
+    this.#maxBinding = Math.floor(limits.maxStorageBufferBindingSize / 4) * 4;
+    this.#traits = {
+      software: isSoftware(info),
+      maxInvocations: Math.min(
+        limits.maxComputeInvocationsPerWorkgroup,
+        limits.maxComputeWorkgroupSizeX,
+      ),
+      workgroupBytes: limits.maxComputeWorkgroupStorageSize,
+    };
+    this.#pool = new BufferPool({
+      device,
+      created: () => this.#objects++,
+      guard: (what, f) => this.#guard(what, f),
+    });
+    device.addEventListener("uncapturederror", (event) => {
+      event.preventDefault();
+      const { error } = event as GPUUncapturedErrorEvent;
+      this.#report(this.#current, error);
+    });
+    device.lost.then((reason) => {
+      if (!this.#destroyed) this.#lost = `The GPU was lost (${reason.reason}): ${reason.message}`;
+    });
+  }
+
+  allocate(bytes: number): Allocation {
+    return this.#pool.allocate(bytes);
+  }
+
+  free(allocation: Allocation): void {
+    this.#pool.free(allocation);
+  }
+
+  write(allocation: Allocation, data: Uint8Array): void {
+    const { buffer, bytes } = this.#pool.get(allocation);
+    if (data.byteLength % 4 !== 0 || data.byteLength > Math.ceil(bytes / 4) * 4) {
+      throw new Error(`Cannot write ${data.byteLength} bytes to an allocation of ${bytes}.`);
+    }
+    if (data.byteLength === 0) return;
+    this.#device.queue.writeBuffer(buffer, 0, source(data));
+  }
+
+  async read(allocation: Allocation, bytes: number): Promise<Uint8Array> {
+    const block = this.#pool.get(allocation);
+    if (bytes > block.capacity) {
+      throw new Error(`Cannot read ${bytes} bytes of an allocation of ${block.bytes}.`);
+    }
+    const copied = Math.max(4, Math.ceil(bytes / 4) * 4);
+    const staging = this.#takeStaging(copied);
+    const encoder = this.#device.createCommandEncoder({ label: "read" });
+    encoder.copyBufferToBuffer(block.buffer, 0, staging.buffer, 0, copied);
+    this.#device.queue.submit([encoder.finish()]);
+    try {
+      await staging.buffer.mapAsync(GPUMapMode.READ, 0, copied);
+    } catch (error) {
+      staging.buffer.destroy();
+      await this.#throwErrors();
+      throw new Error(`Reading ${bytes} bytes from the GPU failed: ${messageOf(error)}`);
+    }
+    const result = new Uint8Array(bytes);
+    result.set(new Uint8Array(staging.buffer.getMappedRange(0, copied)).subarray(0, bytes));
+    staging.buffer.unmap();
+    this.#staging.push(staging);
+    await this.#throwErrors();
+    return result;
+  }
+
+  compile(plan: Plan): Program {
+    const { limits } = this.#device;
+    const id = this.#programs++;
+    const align = Math.max(16, limits.minUniformBufferOffsetAlignment);
+    let end = 0;
+    let usesScalars = 0;
+    const steps: Step[] = [];
+    const numbers: { readonly offset: number; readonly values: ArrayLike<number> }[] = [];
+    for (const launch of plan.launches) {
+      for (const dispatch of lower(launch, this.#traits)) {
+        const { shader } = dispatch;
+        const label = describeLaunch(shader, launch);
+        checkRefs(launch, plan, this.#maxBinding, label);
+        if (shader.buffers > this.maxKernelArguments) {
+          throw new UserError(
+            `The kernel ${label} takes ${shader.buffers} buffers, but this GPU binds at most ` +
+              `${this.maxKernelArguments} at once.`,
+          );
+        }
+        if (dispatch.workgroups === 0) continue;
+        const grid = foldWorkgroups(dispatch.workgroups, limits.maxComputeWorkgroupsPerDimension);
+        const layout = this.#layout(shader);
+        steps.push({
+          shader,
+          pipeline: this.#pipeline(shader, layout),
+          layout,
+          refs: dispatch.args.map((arg) => launch.args[arg]!),
+          numbersOffset: end,
+          numbersBytes: shader.numbers * 16,
+          x: grid.x,
+          y: grid.y,
+          label,
+          groups: new Map(),
+        });
+        numbers.push({ offset: end, values: dispatch.numbers });
+        end += Math.ceil(shader.numbers * 16 / align) * align;
+        usesScalars = Math.max(usesScalars, shader.scalars);
+      }
+    }
+    const block = end === 0 ? undefined : this.#pool.allocate(end);
+    if (block !== undefined) {
+      const data = new Int32Array(end / 4);
+      for (const { offset, values } of numbers) data.set(values, offset / 4);
+      this.#device.queue.writeBuffer(block.buffer, 0, data);
+    }
+    const scalars = usesScalars === 0 ? undefined : this.#pool.allocate(usesScalars * 16);
+    if (plan.arenaBytes > 0) this.#reserveArena(plan.arenaBytes);
+    let disposed = false;
+    const program: WebGpuProgram = {
+      id,
+      externals: plan.externals,
+      arenaBytes: plan.arenaBytes,
+      steps,
+      numbers: block,
+      scalars,
+      recent: [],
+      dispose: () => {
+        if (disposed || this.#destroyed) return;
+        disposed = true;
+        if (block !== undefined) this.#pool.free(block);
+        if (scalars !== undefined) this.#pool.free(scalars);
+        for (const step of steps) step.groups.clear();
+        program.recent.length = 0;
+        this.#compiled.delete(program);
+      },
+    };
+    this.#compiled.set(program, program);
+    return program;
+  }
+
+  readonly #compiled = new Map<Program, WebGpuProgram>();
+
+  run(program: Program, externals: readonly Allocation[], scalars: Float32Array): void {
+    const compiled = this.#compiled.get(program);
+    if (compiled === undefined) {
+      throw new Error("The program was disposed of, or is another device's.");
+    }
+    if (externals.length !== compiled.externals) {
+      throw new Error(`The program takes ${compiled.externals} buffers, not ${externals.length}.`);
+    }
+    this.#runs++;
+    if (compiled.steps.length === 0) return;
+    this.#launches += compiled.steps.length;
+    const { queue } = this.#device;
+    if (compiled.scalars !== undefined && scalars.length > 0) {
+      const fitting = scalars.subarray(0, Math.min(scalars.length, compiled.scalars.capacity / 4));
+      queue.writeBuffer(compiled.scalars.buffer, 0, new Float32Array(fitting));
+    }
+    const groups = this.#bindGroups(compiled, externals);
+    const { steps } = compiled;
+    const label = `program ${compiled.id} (first kernel: ${steps[0]!.label})`;
+    this.#current = label;
+    const encoder = this.#device.createCommandEncoder({ label });
+    const pass = encoder.beginComputePass({ label });
+    let pipeline: GPUComputePipeline | undefined;
+    for (let i = 0; i < steps.length; i++) {
+      const step = steps[i]!;
+      if (step.pipeline !== pipeline) pass.setPipeline(pipeline = step.pipeline);
+      pass.setBindGroup(0, groups[i]!);
+      pass.dispatchWorkgroups(step.x, step.y);
+    }
+    pass.end();
+    queue.submit([encoder.finish()]);
+  }
+
+  async synchronize(): Promise<void> {
+    await this.#device.queue.onSubmittedWorkDone();
+    await this.#throwErrors();
+  }
+
+  counters(): DeviceCounters {
+    return {
+      objects: this.#objects,
+      launches: this.#launches,
+      runs: this.#runs,
+      bytes: this.#pool.bytes,
+      peakBytes: this.#pool.peakBytes,
+    };
+  }
+
+  destroy(): void {
+    if (this.#destroyed) return;
+    this.#destroyed = true;
+    this.#compiled.clear();
+    this.#device.destroy();
+  }
+
+  /** Runs `f` and reports what it did wrong as an error of `what`. */
+  #guard<T>(what: string, f: () => T): T {
+    this.#device.pushErrorScope("validation");
+    this.#device.pushErrorScope("out-of-memory");
+    this.#device.pushErrorScope("internal");
+    try {
+      return f();
+    } finally {
+      for (let i = 0; i < 3; i++) {
+        const outcome: Promise<void> = this.#device.popErrorScope().then(
+          (error) => {
+            if (error !== null) this.#report(what, error);
+          },
+          () => {}, // A lost device answers no scope; its loss is reported by itself.
+        ).finally(() => this.#pending.delete(outcome));
+        this.#pending.add(outcome);
+      }
+    }
+  }
+
+  #report(what: string, error: GPUError): void {
+    const kind = error instanceof GPUOutOfMemoryError ? "The GPU is out of memory" : "GPU error";
+    if (this.#errors.length < 16) this.#errors.push(`${kind} in ${what}: ${error.message}`);
+  }
+
+  async #throwErrors(): Promise<void> {
+    while (this.#pending.size > 0) await Promise.all(this.#pending);
+    if (this.#errors.length > 0) {
+      const [first] = this.#errors.splice(0);
+      const Kind = first!.startsWith("The GPU is out of memory") ? UserError : Error;
+      throw new Kind(first);
+    }
+    if (this.#lost !== undefined) throw new Error(this.#lost);
+    if (this.#destroyed) throw new Error("The GPU device was destroyed.");
+  }
+
+  #layout(shader: Shader): GPUBindGroupLayout {
+    const key = `${shader.buffers},${shader.scalars > 0}`;
+    let layout = this.#layouts.get(key);
+    if (layout === undefined) {
+      const uniforms = shader.scalars > 0 ? 2 : 1;
+      const entries = Array.from({ length: shader.buffers + uniforms }, (_, binding) => ({
+        binding,
+        visibility: GPUShaderStage.COMPUTE,
+        buffer: { type: binding < shader.buffers ? "storage" as const : "uniform" as const },
+      }));
+      layout = this.#device.createBindGroupLayout({ entries });
+      this.#objects++;
+      this.#layouts.set(key, layout);
+    }
+    return layout;
+  }
+
+  #pipeline(shader: Shader, layout: GPUBindGroupLayout): GPUComputePipeline {
+    let pipeline = this.#pipelines.get(shader.code);
+    if (pipeline === undefined) {
+      pipeline = this.#guard(`compiling ${shader.name}`, () => {
+        const module = this.#device.createShaderModule({ label: shader.name, code: shader.code });
+        return this.#device.createComputePipeline({
+          label: shader.name,
+          layout: this.#device.createPipelineLayout({ bindGroupLayouts: [layout] }),
+          compute: { module, entryPoint: "main" },
+        });
+      });
+      this.#objects += 3;
+      this.#pipelines.set(shader.code, pipeline);
+    }
+    return pipeline;
+  }
+
+  #reserveArena(bytes: number): void {
+    if (this.#arena !== undefined && this.#arena.capacity >= bytes) return;
+    if (this.#arena !== undefined) this.#pool.free(this.#arena);
+    this.#arena = this.#pool.allocate(bytes);
+  }
+
+  #bindGroups(program: WebGpuProgram, externals: readonly Allocation[]): readonly GPUBindGroup[] {
+    const ids = [this.#arena?.id ?? 0];
+    for (const external of externals) ids.push(external.id);
+    const { recent } = program;
+    const found = recent.findIndex((candidate) => candidate.ids.every((id, i) => id === ids[i]));
+    if (found >= 0) {
+      for (const external of externals) this.#pool.get(external);
+      const [entry] = recent.splice(found, 1);
+      recent.push(entry!);
+      return entry!.groups;
+    }
+    const blocks = externals.map((external) => this.#pool.get(external));
+    const groups = program.steps.map((step) => this.#bindGroup(program, step, blocks));
+    recent.push({ ids, groups });
+    if (recent.length > recentRuns) recent.shift();
+    return groups;
+  }
+
+  #bindGroup(program: WebGpuProgram, step: Step, externals: readonly Block[]): GPUBindGroup {
+    const blocks = step.refs.map((ref) =>
+      "external" in ref ? externals[ref.external]! : this.#arena!
+    );
+    const key = blocks.map((block) => block.id).join();
+    let group = step.groups.get(key);
+    if (group !== undefined) {
+      step.groups.delete(key);
+      step.groups.set(key, group);
+      return group;
+    }
+    const entries: GPUBindGroupEntry[] = step.refs.map((ref, binding) => {
+      const { buffer, bytes, capacity } = blocks[binding]!;
+      if ("external" in ref) {
+        if (bytes > this.#maxBinding) {
+          throw bindingError(step.label, binding, bytes, this.#maxBinding);
+        }
+        const size = Math.min(capacity, this.#maxBinding);
+        return { binding, resource: { buffer, offset: 0, size } };
+      }
+      const size = Math.max(4, Math.ceil(ref.bytes / 4) * 4);
+      return { binding, resource: { buffer, offset: ref.arena, size } };
+    });
+    entries.push({
+      binding: entries.length,
+      resource: {
+        buffer: program.numbers!.buffer,
+        offset: step.numbersOffset,
+        size: step.numbersBytes,
+      },
+    });
+    if (step.shader.scalars > 0) {
+      entries.push({
+        binding: entries.length,
+        resource: { buffer: program.scalars!.buffer, offset: 0, size: step.shader.scalars * 16 },
+      });
+    }
+    group = this.#guard(
+      `binding the buffers of ${step.label}`,
+      () => this.#device.createBindGroup({ label: step.label, layout: step.layout, entries }),
+    );
+    this.#objects++;
+    step.groups.set(key, group);
+    if (step.groups.size > groupsPerStep) step.groups.delete(step.groups.keys().next().value!);
+    return group;
+  }
+
+  #takeStaging(bytes: number): Staging {
+    const at = this.#staging.findIndex((candidate) => candidate.capacity >= bytes);
+    if (at >= 0) return this.#staging.splice(at, 1)[0]!;
+    const capacity = Math.max(65536, 2 ** Math.ceil(Math.log2(bytes)));
+    // One that is too small makes room for one that serves both.
+    this.#staging.shift()?.buffer.destroy();
+    const buffer = this.#guard(
+      `allocating ${capacity} bytes for reading`,
+      () =>
+        this.#device.createBuffer({
+          label: "staging",
+          size: capacity,
+          usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+        }),
+    );
+    this.#objects++;
+    return { buffer, capacity };
+  }
+}
+
+/** The bytes as a view the queue takes; shared memory is copied, since the queue refuses it. */
+function source(data: Uint8Array): Uint8Array<ArrayBuffer> {
+  return data.buffer instanceof ArrayBuffer
+    ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+    : new Uint8Array(data);
+}

@@ -1,0 +1,339 @@
+/**
+ * Matrix products as WGSL. Hardware adapters get tiles in workgroup memory; a software adapter gets
+ * large register tiles whose rows are the same for all lanes, so that loads of A are scalar there.
+ *
+ * @module
+ */
+
+import type { DType } from "../../dtype.ts";
+import { kernelKey, type Launch, type MatmulKernel } from "../../kernel.ts";
+import { mathText } from "./math.ts";
+import {
+  arrayType,
+  bindingText,
+  cachedShader,
+  derivedNumbers,
+  type Dispatch,
+  elementsPerWord,
+  entryParameters,
+  groupIndex,
+  loadText,
+  numberText,
+  packNumbers,
+  rawNumberText,
+  refuseHuge,
+  type Shader,
+  type Traits,
+} from "./shader.ts";
+
+/** Dispatches of a matrix product: one, or none when C has no elements. */
+export function lowerMatmul(kernel: MatmulKernel, launch: Launch, traits: Traits): Dispatch[] {
+  const [batch, m, n, k] = launch.ints as [number, number, number, number];
+  if (batch * m * n === 0 || (k === 0 && kernel.accumulate)) return [];
+  const name = matmulName(kernel);
+  const [aBatch, aRow, bBatch, bRow] = [5, 6, 8, 9].map((slot) => launch.ints[slot]!);
+  refuseHuge(
+    `${name} [${batch}, ${m}, ${n}, ${k}]`,
+    Math.max(
+      batch * m * n,
+      (batch - 1) * aBatch! + (kernel.transposeA ? k : m) * aRow!,
+      (batch - 1) * bBatch! + (kernel.transposeB ? n : k) * bRow!,
+    ),
+  );
+  const tile = traits.software ? registerTile(m, n) : sharedTile(m, n, traits);
+  const [tilesM, tilesN] = [Math.ceil(m / tile.rows), Math.ceil(n / tile.columns)];
+  const aligned = traits.software ? [false, false] : [
+    isAligned(kernel.a, launch.ints, 4, kernel.transposeA ? m : k),
+    isAligned(kernel.b, launch.ints, 7, kernel.transposeB ? k : n),
+  ];
+  const key = `${kernelKey(kernel)}|${JSON.stringify(tile)}|${traits.software}|${aligned}`;
+  const shader = cachedShader(
+    key,
+    () =>
+      traits.software
+        ? registerShader(kernel, tile, name)
+        : sharedShader(kernel, tile, name, aligned[0]!, aligned[1]!),
+  );
+  const total = batch * tilesM * tilesN;
+  return [{
+    shader,
+    args: [0, 1, 2],
+    numbers: packNumbers([total, tilesM, tilesN], launch),
+    workgroups: total,
+  }];
+}
+
+function matmulName(kernel: MatmulKernel): string {
+  const a = `${kernel.a}${kernel.transposeA ? " transposed" : ""}`;
+  const b = `${kernel.b}${kernel.transposeB ? " transposed" : ""}`;
+  return `matmul of ${a} and ${b}${kernel.accumulate ? ", accumulating" : ""}`;
+}
+
+/** A workgroup's part of C, and an invocation's part of that. */
+interface Tile {
+  readonly rows: number;
+  readonly columns: number;
+  readonly rowsEach: number;
+  readonly columnsEach: number;
+  /** Inner length of a step through workgroup memory. */
+  readonly depth: number;
+}
+
+function registerTile(m: number, n: number): Tile {
+  const columnsEach = n > 24 ? 8 : 2;
+  const rowsEach = m > 8 ? 16 : m > 2 ? 4 : 1;
+  return { rows: rowsEach, columns: 8 * columnsEach, rowsEach, columnsEach, depth: 1 };
+}
+
+function sharedTile(m: number, n: number, traits: Traits): Tile {
+  if (m <= 16) return { rows: 16, columns: 64, rowsEach: 1, columnsEach: 4, depth: 32 };
+  const large = m >= 512 && n >= 512 && traits.workgroupBytes >= 16384;
+  if (large) return { rows: 128, columns: 64, rowsEach: 8, columnsEach: 4, depth: 16 };
+  return { rows: 64, columns: 64, rowsEach: 4, columnsEach: 4, depth: 16 };
+}
+
+/** Whether every group of four elements along stored rows begins at a multiple of four. */
+function isAligned(dtype: DType, ints: readonly number[], slot: number, length: number): boolean {
+  const strides = [ints[slot]!, ints[slot + 1]!, ints[slot + 2]!];
+  return elementsPerWord(dtype) <= 2 && length % 4 === 0 &&
+    strides.every((stride) => stride % 4 === 0);
+}
+
+const names = [
+  "batches",
+  "m",
+  "n",
+  "k",
+  "aOffset",
+  "aBatch",
+  "aRow",
+  "bOffset",
+  "bBatch",
+  "bRow",
+  "cOffset",
+  "cBatch",
+  "cRow",
+] as const;
+const numberVectors = Math.ceil((derivedNumbers + names.length) / 4);
+
+/** Declares the launch's numbers, this workgroup's tile and the three bases. */
+function preamble(tile: Tile): string {
+  return `
+  let group = ${groupIndex};
+  if (group >= u32(${rawNumberText(0)})) { return; }
+  let tilesM = u32(${rawNumberText(1)});
+  let tilesN = u32(${rawNumberText(2)});
+${names.map((name, slot) => `  let ${name} = ${numberText(slot)};`).join("\n")}
+  let batch = i32(group / (tilesM * tilesN));
+  let within = group % (tilesM * tilesN);
+  let row0 = i32(within % tilesM) * ${tile.rows};
+  let column0 = i32(within / tilesM) * ${tile.columns};
+  let aBase = aOffset + batch * aBatch;
+  let bBase = bOffset + batch * bBatch;
+  let cBase = cOffset + batch * cBatch;`;
+}
+
+function range(count: number): number[] {
+  return Array.from({ length: count }, (_, i) => i);
+}
+
+function registerShader(kernel: MatmulKernel, tile: Tile, name: string): Shader {
+  const { rowsEach, columnsEach } = tile;
+  const used = new Set<string>();
+  const use = (function_: string) => void used.add(function_);
+  const rows = range(rowsEach);
+  const columns = range(columnsEach);
+  const aIndex = (i: number) => kernel.transposeA ? `a${i} + p * aRow` : `a${i} + p`;
+  const bIndex = (j: number) => kernel.transposeB ? `b${j}_ + p` : `b${j}_ + p * bRow`;
+  const lines = [
+    preamble(tile),
+    `  let column = column0 + i32(lane);`,
+    // Rows and columns past the end repeat the last one; their results are not stored.
+    ...rows.map((i) => {
+      const row = `min(row0 + ${i}, m - 1)`;
+      return `  let a${i} = aBase + ${kernel.transposeA ? row : `${row} * aRow`};`;
+    }),
+    ...columns.map((j) => {
+      const column = `min(column + ${8 * j}, n - 1)`;
+      return `  let b${j}_ = bBase + ${kernel.transposeB ? `${column} * bRow` : column};`;
+    }),
+    ...rows.flatMap((i) => columns.map((j) => `  var s${i}_${j} = 0.0;`)),
+    `  for (var p = 0; p < k; p++) {`,
+    ...columns.map((j) => `    let y${j} = ${loadText("b1", kernel.b, bIndex(j), false, use)};`),
+    ...rows.flatMap((i) => [
+      `    let x${i} = ${loadText("b0", kernel.a, aIndex(i), false, use)};`,
+      ...columns.map((j) => `    s${i}_${j} = s${i}_${j} + x${i} * y${j};`),
+    ]),
+    `  }`,
+    ...rows.map((i) =>
+      `  if (row0 + ${i} < m) {\n${
+        columns.map((j) => {
+          const at = `cBase + (row0 + ${i}) * cRow + column + ${8 * j}`;
+          const value = kernel.accumulate ? `b2[${at}] + s${i}_${j}` : `s${i}_${j}`;
+          return `    if (column + ${8 * j} < n) { b2[${at}] = ${value}; }`;
+        }).join("\n")
+      }\n  }`
+    ),
+  ];
+  const code = [
+    bindingText([arrayType(kernel.a), arrayType(kernel.b), "f32"], numberVectors, 0),
+    mathText(used),
+    `@compute @workgroup_size(8)`,
+    `fn main(${entryParameters}) {`,
+    ...lines,
+    `}`,
+  ].join("\n");
+  return { name, code, buffers: 3, numbers: numberVectors, scalars: 0 };
+}
+
+/** Storage of an operand read four elements at a time. */
+function vectorType(dtype: DType): string {
+  return elementsPerWord(dtype) === 2 ? "vec2<u32>" : `vec4<${arrayType(dtype)}>`;
+}
+
+/** WGSL of a function that reads four neighbours of a stored row, zeros past `end`. */
+function readerText(
+  name: string,
+  buffer: string,
+  dtype: DType,
+  aligned: boolean,
+  use: (name: string) => void,
+): string {
+  if (!aligned) {
+    const parts = range(4).map((i) =>
+      `  if (at + ${i} < end) { r[${i}] = ${
+        loadText(buffer, dtype, `base + at + ${i}`, false, use)
+      }; }`
+    );
+    return `fn ${name}(base: i32, at: i32, end: i32) -> vec4<f32> {
+  var r = vec4<f32>();
+${parts.join("\n")}
+  return r;
+}`;
+  }
+  let value = `${buffer}[i]`;
+  if (elementsPerWord(dtype) === 2) {
+    const widen = (bits: string) => {
+      if (dtype === "bf16") return `bitcast<f32>(${bits} << 16u)`;
+      use("fromF16");
+      return `fromF16(${bits})`;
+    };
+    const low = (part: string) => widen(`(w.${part} & 0xffffu)`);
+    const high = (part: string) => widen(`(w.${part} >> 16u)`);
+    value = `vec4<f32>(${low("x")}, ${high("x")}, ${low("y")}, ${high("y")})`;
+  } else if (dtype !== "f32") {
+    value = `vec4<f32>(${value})`;
+  }
+  const word = elementsPerWord(dtype) === 2 ? `  let w = ${buffer}[i];\n` : "";
+  return `fn ${name}(base: i32, at: i32, end: i32) -> vec4<f32> {
+  if (at >= end) { return vec4<f32>(); }
+  let i = (base + at) / 4;
+${word}  return ${value};
+}`;
+}
+
+/**
+ * C by tiles: a workgroup copies `depth` inner elements of its rows of A and columns of B into
+ * workgroup memory, both with the inner index outermost, then every invocation multiplies its part.
+ */
+function sharedShader(
+  kernel: MatmulKernel,
+  tile: Tile,
+  name: string,
+  aAligned: boolean,
+  bAligned: boolean,
+): Shader {
+  const { rows, columns, rowsEach, columnsEach, depth } = tile;
+  const size = (rows / rowsEach) * (columns / columnsEach);
+  const used = new Set<string>();
+  const use = (function_: string) => void used.add(function_);
+  const across = columns / columnsEach;
+
+  // An operand stored with its inner index along rows has four inner elements per read.
+  const fill = (
+    target: string,
+    reader: string,
+    base: string,
+    stride: string,
+    innerAlong: boolean,
+    first: string,
+    limit: string,
+    length: number,
+  ): string => {
+    const vectors = length * depth / 4;
+    const loop = `for (var v = lane; v < ${vectors}u; v += ${size}u)`;
+    if (innerAlong) {
+      return `    ${loop} {
+      let inner = i32(v % ${depth / 4}u) * 4;
+      let outer = i32(v / ${depth / 4}u);
+      var r = vec4<f32>();
+      if (${first} + outer < ${limit}) {
+        r = ${reader}(${base} + (${first} + outer) * ${stride}, p0 + inner, k);
+      }
+      for (var c = 0; c < 4; c++) { ${target}[(inner + c) * ${length + 4} + outer] = r[c]; }
+    }`;
+    }
+    return `    ${loop} {
+      let outer = i32(v % ${length / 4}u) * 4;
+      let inner = i32(v / ${length / 4}u);
+      var r = vec4<f32>();
+      if (p0 + inner < k) {
+        r = ${reader}(${base} + (p0 + inner) * ${stride}, ${first} + outer, ${limit});
+      }
+      for (var c = 0; c < 4; c++) { ${target}[inner * ${length + 4} + outer + c] = r[c]; }
+    }`;
+  };
+  const rowsOf = range(rowsEach);
+  const x = (i: number) => `tileA[p * ${rows + 4} + row + ${i}]`;
+  const lines = [
+    preamble(tile),
+    `  let row = i32(lane / ${across}u) * ${rowsEach};`,
+    `  let column = i32(lane % ${across}u) * ${columnsEach};`,
+    ...rowsOf.map((i) => `  var s${i} = vec4<f32>();`),
+    `  for (var p0 = 0; p0 < k; p0 += ${depth}) {`,
+    fill("tileA", "readA", "aBase", "aRow", !kernel.transposeA, "row0", "m", rows),
+    fill("tileB", "readB", "bBase", "bRow", kernel.transposeB, "column0", "n", columns),
+    `    workgroupBarrier();`,
+    `    for (var p = 0; p < ${depth}; p++) {`,
+    `      let at = p * ${columns + 4} + column;`,
+    `      let y = vec4<f32>(tileB[at], tileB[at + 1], tileB[at + 2], tileB[at + 3]);`,
+    ...rowsOf.map((i) => `      s${i} = fma(vec4<f32>(${x(i)}), y, s${i});`),
+    `    }`,
+    `    workgroupBarrier();`,
+    `  }`,
+    ...rowsOf.map((i) =>
+      `  if (row0 + row + ${i} < m) {
+    let at = cBase + (row0 + row + ${i}) * cRow + column0 + column;
+    for (var c = 0; c < 4; c++) {
+      if (column0 + column + c < n) { b2[at + c] = ${
+        kernel.accumulate ? "b2[at + c] + " : ""
+      }s${i}[c]; }
+    }
+  }`
+    ),
+  ];
+  const readers = [
+    readerText("readA", "b0", kernel.a, aAligned, use),
+    readerText("readB", "b1", kernel.b, bAligned, use),
+  ];
+  const code = [
+    bindingText(
+      [
+        aAligned ? vectorType(kernel.a) : arrayType(kernel.a),
+        bAligned ? vectorType(kernel.b) : arrayType(kernel.b),
+        "f32",
+      ],
+      numberVectors,
+      0,
+    ),
+    mathText(used),
+    ...readers,
+    `var<workgroup> tileA: array<f32, ${depth * (rows + 4)}>;`,
+    `var<workgroup> tileB: array<f32, ${depth * (columns + 4)}>;`,
+    `@compute @workgroup_size(${size})`,
+    `fn main(${entryParameters}) {`,
+    ...lines,
+    `}`,
+  ].join("\n");
+  return { name, code, buffers: 3, numbers: numberVectors, scalars: 0 };
+}

@@ -1,0 +1,115 @@
+/** Plans compiled for a WebGPU device: dispatches with their pipelines, numbers and bind groups. @module */
+
+import { UserError } from "../../errors.ts";
+import type { BufferRef, Launch, Plan } from "../../kernel.ts";
+import { bytesPerElement } from "../../dtype.ts";
+import type { Program } from "../device.ts";
+import { lowerFused } from "./fused.ts";
+import { lowerMatmul } from "./matmul.ts";
+import { lowerAttention } from "./attention.ts";
+import { lowerAttentionGrad } from "./attention_grad.ts";
+import { lowerScatter } from "./scatter.ts";
+import type { Block } from "./memory.ts";
+import type { Dispatch, Shader, Traits } from "./shader.ts";
+
+/** A dispatch ready to be encoded. */
+export interface Step {
+  readonly shader: Shader;
+  readonly pipeline: GPUComputePipeline;
+  readonly layout: GPUBindGroupLayout;
+  /** One per storage binding. */
+  readonly refs: readonly BufferRef[];
+  /** Where its numbers lie in the program's buffer of numbers, and how many bytes they take. */
+  readonly numbersOffset: number;
+  readonly numbersBytes: number;
+  readonly x: number;
+  readonly y: number;
+  /** For error messages: kernel and sizes. */
+  readonly label: string;
+  /** Bind groups by the ids of the buffers they bind, oldest first. */
+  readonly groups: Map<string, GPUBindGroup>;
+}
+
+/** A compiled plan. */
+export interface WebGpuProgram extends Program {
+  readonly id: number;
+  readonly arenaBytes: number;
+  readonly steps: readonly Step[];
+  /** Undefined when no step has numbers. */
+  readonly numbers: Block | undefined;
+  /** Undefined when no step reads scalars. */
+  readonly scalars: Block | undefined;
+  /** Bind groups of all steps for the buffers of recent runs. */
+  readonly recent: { readonly ids: readonly number[]; readonly groups: readonly GPUBindGroup[] }[];
+}
+
+/** Dispatches of a launch, in order. */
+export function lower(launch: Launch, traits: Traits): Dispatch[] {
+  const { kernel } = launch;
+  switch (kernel.op) {
+    case "fused":
+      return lowerFused(kernel, launch, traits);
+    case "matmul":
+      return lowerMatmul(kernel, launch, traits);
+    case "attention":
+      return lowerAttention(kernel, launch, traits);
+    case "attentionGrad":
+      return lowerAttentionGrad(kernel, launch, traits);
+    case "scatter":
+      return lowerScatter(kernel, launch, traits);
+  }
+}
+
+/** Workgroups folded over two dimensions: `x·y ≥ count`, each at most `limit`. */
+export function foldWorkgroups(count: number, limit: number): { x: number; y: number } {
+  if (count <= limit) return { x: count, y: 1 };
+  const y = Math.ceil(count / limit);
+  if (y > limit) {
+    throw new UserError(
+      `A launch of ${count} workgroups is beyond this GPU's ${limit}². Use a smaller batch.`,
+    );
+  }
+  return { x: Math.ceil(count / y), y };
+}
+
+/** Kernel and sizes of a launch, for error messages. */
+export function describeLaunch(shader: Shader, launch: Launch): string {
+  const { kernel, ints } = launch;
+  const sizes = kernel.op === "fused" ? ints.slice(0, kernel.rank) : ints.slice(0, 7);
+  return `${shader.name} [${sizes.join(", ")}]`;
+}
+
+/** Refuses arena ranges that a binding cannot reach. */
+export function checkRefs(launch: Launch, plan: Plan, limit: number, label: string): void {
+  launch.args.forEach((ref, i) => {
+    if ("external" in ref) {
+      if (ref.external >= plan.externals) throw new Error(`${label}: no external ${ref.external}.`);
+      return;
+    }
+    if (ref.arena % 256 !== 0 || ref.arena + ref.bytes > plan.arenaBytes) {
+      throw new Error(
+        `${label}: argument ${i} lies at ${ref.arena} + ${ref.bytes} of an arena of ` +
+          `${plan.arenaBytes} bytes; offsets must be multiples of 256 inside it.`,
+      );
+    }
+    if (ref.bytes > limit) throw bindingError(label, i, ref.bytes, limit, launch);
+  });
+}
+
+/** The refusal of a buffer larger than a binding may be. */
+export function bindingError(
+  label: string,
+  index: number,
+  bytes: number,
+  limit: number,
+  launch?: Launch,
+): UserError {
+  const kernel = launch?.kernel;
+  const dtype = kernel?.op === "fused" ? kernel.args[index]?.dtype : undefined;
+  const elements = dtype === undefined ? "" : ` (${bytes / bytesPerElement[dtype]} ${dtype})`;
+  return new UserError(
+    `Argument ${index} of ${label} has ${bytes} bytes${elements}, but this GPU binds at most ` +
+      `${limit} bytes at once (maxStorageBufferBindingSize). Use a smaller batch or sequence, ` +
+      `another GPU, or --device cpu.`,
+  );
+}

@@ -1,0 +1,218 @@
+/**
+ * From the graph as written to the graph as compiled: dead code falls away, equal subexpressions become
+ * one, constants fold, names that only matter to differentiation vanish.
+ *
+ * @module
+ */
+
+import { makeNode, type Node, type Operation, topologicalOrder } from "../graph.ts";
+import * as p from "../primitives.ts";
+import { sizeOf } from "../shape.ts";
+
+/** Whether the node only shows elements of its input in another arrangement. */
+export function isView(node: Node): boolean {
+  switch (node.operation.name) {
+    case "reshape":
+    case "expand":
+    case "permute":
+    case "slice":
+    case "flip":
+    case "pad":
+      return node.storage === null;
+    default:
+      return false;
+  }
+}
+
+/** The simplified graph: nodes in a topological order that follows creation, and the roots in it. */
+export interface Simplified {
+  readonly nodes: readonly Node[];
+  readonly roots: readonly Node[];
+}
+
+/** Simplifies everything the roots need. */
+export function simplify(roots: readonly Node[]): Simplified {
+  const order = topologicalOrder(roots);
+  const canonical = new Map<Node, Node>();
+  const known = new Map<string, Node>();
+  for (const node of order) {
+    const inputs = node.storage === null ? node.inputs.map((input) => canonical.get(input)!) : [];
+    canonical.set(node, unique(rewrite(node, inputs), known));
+  }
+  const kept = [...new Set(canonical.values())];
+  return accumulate(kept, roots.map((root) => canonical.get(root)!));
+}
+
+/** The first node seen that computes the same. */
+function unique(node: Node, known: Map<string, Node>): Node {
+  const key = keyOf(node);
+  if (key === null) return node;
+  const same = known.get(key);
+  if (same) return same;
+  known.set(key, node);
+  return node;
+}
+
+function keyOf(node: Node): string | null {
+  if (node.storage !== null) return null;
+  const { operation, inputs, shape, dtype } = node;
+  switch (operation.name) {
+    case "leaf":
+    case "host":
+    case "custom":
+      return null;
+    case "placeholder":
+    case "scalar":
+      return `${operation.name}${operation.index}`;
+    default: {
+      let key = dtype;
+      for (const value of Object.values(operation) as Operation[keyof Operation][]) {
+        key += typeof value === "object" ? JSON.stringify(value) : `|${value}`;
+      }
+      key += `|${shape.join()}`;
+      for (const input of inputs) key += `|${input.id}`;
+      return key;
+    }
+  }
+}
+
+/** The value of a constant node, or null. */
+function constantOf(node: Node): number | null {
+  return node.operation.name === "full" && node.storage === null ? node.operation.value : null;
+}
+
+function rewrite(node: Node, inputs: readonly Node[]): Node {
+  const { operation, shape, dtype } = node;
+  const first = inputs[0];
+  switch (operation.name) {
+    case "variable":
+    case "stopGradient":
+      return first!;
+    case "part":
+      if (first!.operation.name === "custom") return first!.inputs[operation.index]!;
+      break;
+    case "barrier": {
+      if (constantOf(first!) !== null) return first!;
+      const tokens = inputs.slice(1).filter((token) => constantOf(token) === null);
+      return makeNode(operation, [first!, ...tokens], shape, dtype);
+    }
+    case "binary": {
+      const folded = foldBinary(operation.fn, inputs, node);
+      if (folded) return folded;
+      break;
+    }
+    case "unary": {
+      const value = constantOf(first!);
+      if (value !== null && operation.fn === "neg") return p.full(-value, shape, dtype);
+      break;
+    }
+    case "cast": {
+      if (first!.dtype === dtype) return first!;
+      const value = constantOf(first!);
+      if (value !== null && dtype === "f32") return p.full(Math.fround(value), shape, dtype);
+      break;
+    }
+    case "reduce": {
+      const value = constantOf(first!);
+      if (value !== null && dtype === "f32") {
+        const times = operation.fn === "sum" ? sizeOf(first!.shape) / sizeOf(shape) : 1;
+        return p.full(Math.fround(value * times), shape, dtype);
+      }
+      break;
+    }
+    case "reshape":
+    case "expand":
+    case "permute":
+    case "slice":
+    case "flip": {
+      const value = constantOf(first!);
+      if (value !== null) return p.full(value, shape, dtype);
+      break;
+    }
+    case "pad":
+      if (constantOf(first!) === 0) return p.full(0, shape, dtype);
+      break;
+  }
+  const same = node.storage !== null || inputs.every((input, i) => input === node.inputs[i]);
+  return same ? node : makeNode(operation, inputs, shape, dtype, node.parts);
+}
+
+function foldBinary(fn: string, [x, y]: readonly Node[], node: Node): Node | null {
+  const [a, b] = [constantOf(x!), constantOf(y!)];
+  if (a !== null && b !== null && node.dtype === "f32") {
+    const value = fn === "add"
+      ? a + b
+      : fn === "sub"
+      ? a - b
+      : fn === "mul"
+      ? a * b
+      : fn === "div"
+      ? a / b
+      : null;
+    if (value !== null) return p.full(Math.fround(value), node.shape, node.dtype);
+  }
+  if (fn === "add") return b === 0 ? x! : a === 0 ? y! : null;
+  if (fn === "sub") return b === 0 ? x! : null;
+  if (fn === "mul") return b === 1 ? x! : a === 1 ? y! : null;
+  if (fn === "div") return b === 1 ? x! : null;
+  return null;
+}
+
+/** x + a·b, where nothing else needs the product, becomes a product that accumulates onto x. */
+function accumulate(kept: readonly Node[], roots: readonly Node[]): Simplified {
+  const needed = reachable(roots);
+  const order = kept.filter((node) => needed.has(node));
+  const uses = new Map<Node, number>();
+  for (const node of order) {
+    for (const input of inputsOf(node)) uses.set(input, (uses.get(input) ?? 0) + 1);
+  }
+  for (const root of roots) uses.set(root, (uses.get(root) ?? 0) + 1);
+  const replaced = new Map<Node, Node>();
+  const nodes: Node[] = [];
+  for (const node of order) {
+    const inputs = inputsOf(node).map((input) => replaced.get(input) ?? input);
+    const fused = accumulated(node, inputs, uses);
+    const changed = inputs.some((input, i) => input !== node.inputs[i]);
+    const next = fused ??
+      (changed ? makeNode(node.operation, inputs, node.shape, node.dtype, node.parts) : node);
+    if (next !== node) replaced.set(node, next);
+    nodes.push(next);
+  }
+  const finalRoots = roots.map((root) => replaced.get(root) ?? root);
+  const alive = reachable(finalRoots);
+  return { nodes: nodes.filter((node) => alive.has(node)), roots: finalRoots };
+}
+
+function accumulated(node: Node, inputs: readonly Node[], uses: Map<Node, number>): Node | null {
+  if (node.operation.name !== "binary" || node.operation.fn !== "add" || node.storage !== null) {
+    return null;
+  }
+  for (const [product, other] of [[1, 0], [0, 1]] as const) {
+    const m = inputs[product]!;
+    const single = uses.get(node.inputs[product]!) === 1;
+    const free = uses.get(node.inputs[other]!) === 1 && !isView(inputs[other]!) &&
+      inputs[other]!.operation.name !== "placeholder" && inputs[other]!.storage === null;
+    if (m.operation.name === "matmul" && m.inputs.length === 2 && single && free) {
+      return makeNode(m.operation, [...m.inputs, inputs[other]!], m.shape, m.dtype);
+    }
+  }
+  return null;
+}
+
+/** A node's inputs; a realised node has none. */
+export function inputsOf(node: Node): readonly Node[] {
+  return node.storage === null ? node.inputs : [];
+}
+
+/** Everything the roots need. */
+function reachable(roots: readonly Node[]): Set<Node> {
+  const seen = new Set<Node>();
+  const stack = [...roots];
+  while (stack.length > 0) {
+    const node = stack.pop()!;
+    if (seen.has(node)) continue;
+    seen.add(node);
+    stack.push(...inputsOf(node));
+  }
+  return seen;
+}

@@ -1,0 +1,145 @@
+/** Views: which stored element each position of a tensor is. @module */
+
+import type { Node } from "../graph.ts";
+import { contiguousStrides, type Shape } from "../shape.ts";
+
+/**
+ * Element `offset + Σ i[d]·strides[d]` of a contiguous base, or 0 where a masked coordinate lies outside
+ * [low, high).
+ */
+export interface View {
+  readonly shape: Shape;
+  readonly strides: readonly number[];
+  readonly offset: number;
+  readonly masks: readonly (readonly [low: number, high: number] | null)[];
+}
+
+/** The view of a whole contiguous tensor. */
+export function wholeView(shape: Shape): View {
+  return { shape, strides: contiguousStrides(shape), offset: 0, masks: shape.map(() => null) };
+}
+
+/** Whether the view is all elements of its base in order. */
+export function isContiguous(view: View): boolean {
+  const strides = contiguousStrides(view.shape);
+  return view.offset === 0 && view.masks.every((mask) => mask === null) &&
+    view.shape.every((n, d) => n === 1 || view.strides[d] === strides[d]);
+}
+
+/** The view behind a view node of its input's view; null if no strides can express it. */
+export function applyView(node: Node, view: View): View | null {
+  const { operation, shape } = node;
+  switch (operation.name) {
+    case "reshape":
+      return reshapeView(view, shape);
+    case "expand":
+      return {
+        ...view,
+        shape,
+        strides: view.strides.map((stride, d) => view.shape[d] === shape[d] ? stride : 0),
+        // A stretched axis of size 1 that is masked would mask every copy alike; its bound is gone.
+        masks: view.masks.map((mask, d) =>
+          view.shape[d] === shape[d] ? mask : stretchedMask(mask, shape[d]!)
+        ),
+      };
+    case "permute": {
+      const pick = <T>(list: readonly T[]) => operation.order.map((axis) => list[axis]!);
+      return { shape, strides: pick(view.strides), offset: view.offset, masks: pick(view.masks) };
+    }
+    case "slice":
+      return {
+        shape,
+        strides: view.strides,
+        offset: view.offset + dot(operation.starts, view.strides),
+        masks: view.masks.map((mask, d) =>
+          mask && [mask[0] - operation.starts[d]!, mask[1] - operation.starts[d]!] as const
+        ),
+      };
+    case "flip": {
+      const flipped = new Set(operation.axes);
+      const last = view.shape.map((n, d) => flipped.has(d) ? n - 1 : 0);
+      return {
+        shape,
+        strides: view.strides.map((stride, d) => flipped.has(d) ? -stride : stride),
+        offset: view.offset + dot(last, view.strides),
+        masks: view.masks.map((mask, d) =>
+          mask && flipped.has(d) ? [shape[d]! - mask[1], shape[d]! - mask[0]] as const : mask
+        ),
+      };
+    }
+    case "pad":
+      return {
+        shape,
+        strides: view.strides,
+        offset: view.offset - dot(operation.low, view.strides),
+        masks: view.shape.map((n, d) => {
+          const low = operation.low[d]!;
+          if (low === 0 && n === shape[d]) return view.masks[d]!;
+          const [from, to] = view.masks[d] ?? [0, n];
+          return [low + Math.max(from, 0), low + Math.min(to, n)] as const;
+        }),
+      };
+    case "barrier":
+    case "stopGradient":
+    case "variable":
+      return view;
+    default:
+      return null;
+  }
+}
+
+function stretchedMask(mask: View["masks"][number], size: number): View["masks"][number] {
+  if (mask === null) return null;
+  return mask[0] <= 0 && mask[1] >= 1 ? null : [size, size];
+}
+
+function dot(a: readonly number[], b: readonly number[]): number {
+  return a.reduce((sum, n, i) => sum + n * b[i]!, 0);
+}
+
+/** The same elements in another shape, if axes can be split and merged without moving data. */
+function reshapeView(view: View, shape: Shape): View | null {
+  if (shape.includes(0)) return wholeView(shape);
+  // Axes of size 1 carry no stride. A mask on one either hides nothing or everything.
+  const old: { size: number; stride: number; mask: View["masks"][number] }[] = [];
+  for (let d = 0; d < view.shape.length; d++) {
+    const mask = view.masks[d]!;
+    if (view.shape[d] !== 1) old.push({ size: view.shape[d]!, stride: view.strides[d]!, mask });
+    else if (mask && !(mask[0] <= 0 && mask[1] >= 1)) return null;
+  }
+  const strides = new Array<number>(shape.length).fill(0);
+  const masks = new Array<View["masks"][number]>(shape.length).fill(null);
+  let o = 0;
+  let d = 0;
+  while (o < old.length || d < shape.length) {
+    if (d < shape.length && shape[d] === 1) {
+      d++;
+      continue;
+    }
+    if (o >= old.length || d >= shape.length) return null;
+    const [firstOld, firstNew] = [o, d];
+    let have = old[o++]!.size;
+    let want = shape[d++]!;
+    while (have !== want) {
+      if (have < want) {
+        if (o >= old.length) return null;
+        have *= old[o++]!.size;
+      } else {
+        if (d >= shape.length) return null;
+        want *= shape[d++]!;
+      }
+    }
+    // old[firstOld … o) covers shape[firstNew … d): the old axes must be one run.
+    const plain = o - firstOld === 1 && d - firstNew === 1;
+    for (let i = firstOld; i < o; i++) {
+      if (!plain && old[i]!.mask) return null;
+      if (i + 1 < o && old[i]!.stride !== old[i + 1]!.stride * old[i + 1]!.size) return null;
+    }
+    if (plain) masks[firstNew] = old[firstOld]!.mask;
+    for (let i = d - 1, stride = old[o - 1]!.stride; i >= firstNew; i--) {
+      strides[i] = stride;
+      stride *= shape[i]!;
+    }
+  }
+  return { shape, strides, offset: view.offset, masks };
+}

@@ -1,0 +1,70 @@
+/** Device memory that tensors share, and when it is given back. @module */
+
+import type { Allocation, Device } from "./device/device.ts";
+
+/** A realised tensor's memory. Freed when its scope ends, by `dispose`, or by finalisation. */
+export class Storage {
+  #allocation: Allocation | null;
+  #gone = "freed at the end of its scope";
+
+  /** Takes ownership of the allocation. */
+  constructor(readonly device: Device, allocation: Allocation) {
+    this.#allocation = allocation;
+    scopes.at(-1)?.add(this);
+    finalisation.register(this, { device, allocation }, this);
+  }
+
+  /** Whether the memory is still there. */
+  get alive(): boolean {
+    return this.#allocation !== null;
+  }
+
+  /**
+   * The memory.
+   *
+   * @throws Error if it was freed or donated.
+   */
+  get allocation(): Allocation {
+    if (this.#allocation === null) throw new Error(`This tensor's memory was ${this.#gone}`);
+    return this.#allocation;
+  }
+
+  /** Gives the memory back; later uses throw and say why. */
+  dispose(reason?: string): void {
+    const allocation = this.release(reason);
+    if (allocation) this.device.free(allocation);
+  }
+
+  /** Gives the memory to the caller instead. */
+  release(reason?: string): Allocation | null {
+    const allocation = this.#allocation;
+    if (reason !== undefined) this.#gone = reason;
+    this.#allocation = null;
+    finalisation.unregister(this);
+    return allocation;
+  }
+}
+
+// The engine does not see device memory, so this is a safety net, not the plan: scopes are.
+const finalisation = new FinalizationRegistry<{ device: Device; allocation: Allocation }>(
+  ({ device, allocation }) => device.free(allocation),
+);
+
+const scopes: Set<Storage>[] = [];
+
+/** Starts collecting the storages made from now on. */
+export function openScope(): Set<Storage> {
+  const scope = new Set<Storage>();
+  scopes.push(scope);
+  return scope;
+}
+
+/** Ends a scope: frees what it collected but `kept`, which moves to the scope around it. */
+export function closeScope(scope: Set<Storage>, kept: ReadonlySet<Storage>): void {
+  const index = scopes.indexOf(scope);
+  if (index >= 0) scopes.splice(index, 1);
+  for (const storage of scope) {
+    if (kept.has(storage)) scopes.at(-1)?.add(storage);
+    else storage.dispose();
+  }
+}

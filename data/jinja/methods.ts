@@ -1,0 +1,288 @@
+/** The methods of Python's str, list and dict that templates call. */
+
+import {
+  asNumber,
+  Callable,
+  codePoints,
+  defined,
+  type Dictionary,
+  equal,
+  found,
+  iterate,
+  type Keywords,
+  represent,
+  TemplateError,
+  toText,
+  Tuple,
+  typeName,
+  type Value,
+} from "./values.ts";
+
+type Method<T> = (self: T, args: readonly Value[], keywords: Keywords) => Value;
+
+// Python's whitespace differs from JavaScript's: \x1c-\x1f and \x85 belong to it, \ufeff does not.
+const WHITESPACE =
+  "\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
+const LEADING = new RegExp(`^[${WHITESPACE}]+`);
+const TRAILING = new RegExp(`[${WHITESPACE}]+$`);
+const LINE_BREAK = new RegExp("\\r\\n|[\\n\\r\\v\\f\\x1c-\\x1e\\x85\\u2028\\u2029]");
+const SPACES = new RegExp(`[${WHITESPACE}]+`);
+
+/** Python's `str.strip`, `lstrip` and `rstrip`. */
+export function strip(
+  text: string,
+  characters: Value | undefined,
+  side: "left" | "right" | "both",
+) {
+  if (characters === undefined || characters === null) {
+    const left = side === "right" ? text : text.replace(LEADING, "");
+    return side === "left" ? left : left.replace(TRAILING, "");
+  }
+  const set = new Set(codePoints(toText(characters)));
+  const points = codePoints(text);
+  let start = 0;
+  let end = points.length;
+  if (side !== "right") { while (start < end && set.has(points[start]!)) start++; }
+  if (side !== "left") { while (end > start && set.has(points[end - 1]!)) end--; }
+  return points.slice(start, end).join("");
+}
+
+function split(text: string, args: readonly Value[], keywords: Keywords, fromRight: boolean) {
+  const separator = args[0] ?? keywords.get("sep") ?? null;
+  const limit = asNumber(args[1] ?? keywords.get("maxsplit") ?? -1) ?? -1;
+  if (separator === "") throw new TemplateError("split() needs a separator that is not empty");
+  const parts = separator === null
+    ? strip(text, undefined, "both").split(SPACES).filter((part) => part !== "")
+    : text.split(toText(separator));
+  if (limit < 0 || parts.length <= limit + 1) return parts;
+  if (separator === null) {
+    // The rest keeps its own whitespace, so it is cut from the text itself.
+    let rest = strip(text, undefined, fromRight ? "right" : "left");
+    const taken: string[] = [];
+    for (let i = 0; i < limit; i++) {
+      const part = fromRight ? parts[parts.length - 1 - i]! : parts[i]!;
+      if (fromRight) {
+        taken.unshift(part);
+        rest = strip(rest.slice(0, rest.length - part.length), undefined, "right");
+      } else {
+        taken.push(part);
+        rest = strip(rest.slice(part.length), undefined, "left");
+      }
+    }
+    return fromRight ? [rest, ...taken] : [...taken, rest];
+  }
+  const glue = toText(separator);
+  return fromRight
+    ? [parts.slice(0, parts.length - limit).join(glue), ...parts.slice(parts.length - limit)]
+    : [...parts.slice(0, limit), parts.slice(limit).join(glue)];
+}
+
+/** Python's `str.replace`. */
+export function replace(text: string, old: string, replacement: string, count = -1): string {
+  if (count < 0) return text.replaceAll(old, () => replacement);
+  const parts = old === "" ? ["", ...codePoints(text), ""] : text.split(old);
+  if (parts.length <= count + 1) return parts.join(replacement);
+  const rest = parts.slice(count).join(old);
+  return [...parts.slice(0, count), rest].join(replacement);
+}
+
+/** Python's `str.capitalize`. */
+export function capitalize(text: string): string {
+  const [first = "", ...rest] = codePoints(text);
+  return first.toUpperCase() + rest.join("").toLowerCase();
+}
+
+function title(text: string): string {
+  return text.replace(
+    /\p{L}+/gu,
+    (word) => codePoints(word)[0]!.toUpperCase() + codePoints(word).slice(1).join("").toLowerCase(),
+  );
+}
+
+function affix(args: readonly Value[], test: (part: string) => boolean): boolean {
+  const start = asNumber(args[1] ?? 0) ?? 0;
+  if (start !== 0) throw new TemplateError("startswith() and endswith() take no positions here");
+  const parts = Array.isArray(args[0]) ? args[0] : [args[0] ?? null];
+  return parts.some((part) => {
+    if (typeof part !== "string") {
+      throw new TemplateError(`startswith() and endswith() take texts, not ${typeName(part)}`);
+    }
+    return test(part);
+  });
+}
+
+/** Where a text is found, counted in code points as Python does. */
+function find(self: string, part: Value | undefined, last: boolean): number {
+  const index = last ? self.lastIndexOf(toText(part ?? "")) : self.indexOf(toText(part ?? ""));
+  return index < 0 ? -1 : codePoints(self.slice(0, index)).length;
+}
+
+function partition(self: string, separator: string, last: boolean): Value {
+  const index = last ? self.lastIndexOf(separator) : self.indexOf(separator);
+  if (index < 0) return Tuple.from<Value>(last ? ["", "", self] : [self, "", ""]);
+  const rest = self.slice(index + separator.length);
+  return Tuple.from<Value>([self.slice(0, index), separator, rest]);
+}
+
+function pad(self: string, args: readonly Value[], side: "left" | "right" | "both"): string {
+  const width = asNumber(args[0] ?? 0) ?? 0;
+  const fill = toText(args[1] ?? " ");
+  const missing = Math.max(0, width - codePoints(self).length);
+  if (side === "left") return fill.repeat(missing) + self;
+  if (side === "right") return self + fill.repeat(missing);
+  const left = Math.floor(missing / 2) + (missing & width & 1);
+  return fill.repeat(left) + self + fill.repeat(missing - left);
+}
+
+/** Python's `"…{}…".format(…)`, with positions and names but without format specifications. */
+function format(self: string, args: readonly Value[], keywords: Keywords): string {
+  let next = 0;
+  return self.replace(/\{\{|\}\}|\{([^{}]*)\}/g, (whole, field: string | undefined) => {
+    if (whole === "{{") return "{";
+    if (whole === "}}") return "}";
+    if (!/^\w*$/.test(field!)) {
+      throw new TemplateError(`format() takes only {}, {0} and {name} here, not ${whole}`);
+    }
+    const value = field === ""
+      ? args[next++]
+      : /^\d+$/.test(field!)
+      ? args[Number(field)]
+      : keywords.get(field!);
+    if (value === undefined) throw new TemplateError(`format() has no value for ${whole}`);
+    return toText(value);
+  });
+}
+
+const STRING_METHODS: Readonly<Record<string, Method<string>>> = {
+  strip: (self, [characters]) => strip(self, characters, "both"),
+  lstrip: (self, [characters]) => strip(self, characters, "left"),
+  rstrip: (self, [characters]) => strip(self, characters, "right"),
+  split: (self, args, keywords) => split(self, args, keywords, false),
+  rsplit: (self, args, keywords) => split(self, args, keywords, true),
+  splitlines: (self) => {
+    const lines = self.split(LINE_BREAK);
+    if (lines.at(-1) === "") lines.pop();
+    return lines;
+  },
+  join: (self, [items]) =>
+    iterate(items ?? null).map((item) => {
+      if (typeof item !== "string") {
+        throw new TemplateError(`join() takes texts, not ${typeName(item)}`);
+      }
+      return item;
+    }).join(self),
+  replace: (self, [old, replacement, count]) =>
+    replace(self, toText(old ?? ""), toText(replacement ?? ""), asNumber(count ?? -1)),
+  startswith: (self, args) => affix(args, (part) => self.startsWith(part)),
+  endswith: (self, args) => affix(args, (part) => self.endsWith(part)),
+  removeprefix: (self, [part]) => {
+    const prefix = toText(part ?? "");
+    return self.startsWith(prefix) ? self.slice(prefix.length) : self;
+  },
+  removesuffix: (self, [part]) => {
+    const suffix = toText(part ?? "");
+    return suffix !== "" && self.endsWith(suffix) ? self.slice(0, -suffix.length) : self;
+  },
+  upper: (self) => self.toUpperCase(),
+  lower: (self) => self.toLowerCase(),
+  casefold: (self) => self.toLowerCase(),
+  title: (self) => title(self),
+  capitalize: (self) => capitalize(self),
+  swapcase: (self) =>
+    codePoints(self).map((c) => c === c.toUpperCase() ? c.toLowerCase() : c.toUpperCase()).join(""),
+  find: (self, [part]) => find(self, part, false),
+  rfind: (self, [part]) => find(self, part, true),
+  index: (self, [part]) => {
+    const index = find(self, part, false);
+    if (index < 0) throw new TemplateError("substring not found");
+    return index;
+  },
+  count: (self, [part]) =>
+    part === "" ? codePoints(self).length + 1 : self.split(toText(part ?? "")).length - 1,
+  isdigit: (self) => /^\p{Nd}+$/u.test(self),
+  isnumeric: (self) => /^\p{N}+$/u.test(self),
+  isdecimal: (self) => /^\p{Nd}+$/u.test(self),
+  isalpha: (self) => /^\p{L}+$/u.test(self),
+  isalnum: (self) => /^[\p{L}\p{N}]+$/u.test(self),
+  isspace: (self) => self !== "" && strip(self, undefined, "both") === "",
+  isupper: (self) => self === self.toUpperCase() && self !== self.toLowerCase(),
+  islower: (self) => self === self.toLowerCase() && self !== self.toUpperCase(),
+  partition: (self, [separator]) => partition(self, toText(separator ?? ""), false),
+  rpartition: (self, [separator]) => partition(self, toText(separator ?? ""), true),
+  zfill: (self, args) => pad(self, [args[0] ?? 0, "0"], "left"),
+  ljust: (self, args) => pad(self, args, "right"),
+  rjust: (self, args) => pad(self, args, "left"),
+  center: (self, args) => pad(self, args, "both"),
+  format: (self, args, keywords) => format(self, args, keywords),
+};
+
+const LIST_METHODS: Readonly<Record<string, Method<Value[]>>> = {
+  index: (self, [item]) => {
+    const index = self.findIndex((x) => equal(x, item ?? null));
+    if (index < 0) throw new TemplateError(`${represent(item ?? null)} is not in list`);
+    return index;
+  },
+  count: (self, [item]) => self.filter((x) => equal(x, item ?? null)).length,
+  copy: (self) => [...self],
+};
+
+const DICTIONARY_METHODS: Readonly<Record<string, Method<Dictionary>>> = {
+  get: (self, args, keywords) =>
+    found(self.get(found(args[0], null)), found(args[1], found(keywords.get("default"), null))),
+  items: (self) => [...self].map((entry) => Tuple.from<Value>(entry)),
+  keys: (self) => [...self.keys()],
+  values: (self) => [...self.values()],
+  copy: (self) => new Map(self),
+};
+
+const MUTATING = [
+  "append",
+  "extend",
+  "insert",
+  "pop",
+  "remove",
+  "clear",
+  "update",
+  "setdefault",
+  "popitem",
+  "sort",
+  "reverse",
+];
+
+function bind<T>(self: T, methods: Readonly<Record<string, Method<T>>>, name: string) {
+  const method = Object.hasOwn(methods, name) ? methods[name] : undefined;
+  return method && new Callable(name, (args, keywords) => method(self, args, keywords));
+}
+
+/** The method `name` of a value, if its Python type has it. */
+export function methodOf(value: Value, name: string): Callable | undefined {
+  if (typeof value === "string") return bind(value, STRING_METHODS, name);
+  if ((Array.isArray(value) || value instanceof Map) && MUTATING.includes(name)) {
+    // transformers renders in an immutable sandbox.
+    if (value instanceof Map && value.has(name)) return undefined;
+    return new Callable(name, () => {
+      throw new TemplateError(`${name}() would change a ${typeName(value)}, which is not allowed`);
+    });
+  }
+  if (Array.isArray(value)) return bind(value, LIST_METHODS, name);
+  if (value instanceof Map) return bind(value, DICTIONARY_METHODS, name);
+  return undefined;
+}
+
+/** Python's `text % values`, for `%s`, `%r`, `%d` and `%f`. */
+export function formatPercent(text: string, values: Value): string {
+  const items = values instanceof Tuple ? [...values] : [values];
+  return text.replace(
+    /%(%|(?:\.(\d+))?([srdif]))/g,
+    (_, whole: string, digits: string | undefined, type: string) => {
+      if (whole === "%") return "%";
+      const value = items.shift();
+      if (value === undefined) throw new TemplateError("not enough arguments for format string");
+      if (type === "s") return toText(value);
+      if (type === "r") return represent(value);
+      const number = asNumber(defined(value));
+      if (number === undefined) throw new TemplateError(`%${type} needs a number`);
+      return type === "f" ? number.toFixed(Number(digits ?? 6)) : String(Math.trunc(number));
+    },
+  );
+}

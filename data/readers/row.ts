@@ -1,0 +1,2 @@
+/** One example of a dataset: column names to JSON values. */
+export type Row = Record<string, unknown>;

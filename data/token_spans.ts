@@ -1,0 +1,184 @@
+/**
+ * Where in its text each token stands. The tokenizer gives ids alone, so the spelling of each token
+ * in the vocabulary is followed through the text, byte by byte: a character may be split over
+ * several tokens, and each of them then covers it.
+ */
+
+import { UserError } from "../core/errors.ts";
+import { isRecord, type JsonRecord } from "./json_files.ts";
+import type { Tokenizer } from "./tokenizer.ts";
+
+/** Start and end (exclusive) of a token in UTF-16 units of its text. */
+export type TokenSpan = readonly [number, number];
+
+/**
+ * The span of each token of `text`, encoded without special tokens around it, as Hugging Face's
+ * tokenizers report offsets.
+ *
+ * @throws {UserError} if the tokens do not spell the text (a normaliser that rewrites it)
+ */
+export function tokenSpans(
+  tokenizer: Tokenizer,
+  text: string,
+  ids: readonly number[],
+): TokenSpan[] {
+  const { bytes, starts, ends } = spell(tokenizer, text);
+  const byteLevel = hasComponent(tokenizer.definition, "ByteLevel");
+  const added = new Map(tokenizer.addedTokens.map((token) => [token.id, token.content]));
+  const spans: TokenSpan[] = [];
+  let position = 0;
+  for (const id of ids) {
+    const content = added.get(id);
+    const token = content ?? tokenizer.tokenOf(id) ?? "";
+    const spelled = content !== undefined || !byteLevel
+      ? surfaceBytes(token, content !== undefined)
+      : alphabetBytes(token);
+    let start = position;
+    if (content !== undefined) {
+      // An added token may have eaten the blanks before it.
+      while (start < bytes.length && isBlank(bytes[start]!) && !matches(bytes, start, spelled)) {
+        start++;
+      }
+    }
+    let skipped = 0;
+    if (!matches(bytes, start, spelled)) {
+      // Sentencepiece puts a blank before the first word that the text does not have.
+      if (spelled[0] === 0x20 && matches(bytes, start, spelled.subarray(1))) skipped = 1;
+      else throw misaligned(tokenizer, token, text, starts[position]);
+    }
+    const end = start + spelled.length - skipped;
+    const from = starts[start] ?? text.length;
+    spans.push(end === start ? [from, from] : [from, ends[end - 1]!]);
+    position = end;
+  }
+  const trimming = trimmer(tokenizer.definition);
+  if (trimming === undefined) return spans;
+  const prefixed = trimming["add_prefix_space"] !== false;
+  return spans.map((span, i) => {
+    const token = added.get(ids[i]!) ?? tokenizer.tokenOf(ids[i]!) ?? "";
+    return trim(token, span, i === 0 || span[0] === 0, prefixed);
+  });
+}
+
+function misaligned(tokenizer: Tokenizer, token: string, text: string, at: number | undefined) {
+  const near = JSON.stringify(text.slice(at ?? text.length).slice(0, 40));
+  return new UserError(
+    `The token ${
+      JSON.stringify(token)
+    } of the tokenizer in ${tokenizer.directory} does not spell ` +
+      `the text ${near} that it stands for, so the assistant's tokens cannot be located and ` +
+      `assistant_only_loss cannot be used with this tokenizer. Train on all tokens, or put the ` +
+      `answers into prompt-completion rows.`,
+  );
+}
+
+/** The text in UTF-8 after the normaliser, with the span of the original text behind each byte. */
+function spell(tokenizer: Tokenizer, text: string) {
+  const form = unicodeForm(tokenizer.definition);
+  // Only the characters that combine can change together; the rest maps one to one.
+  const clusters = form === undefined || text.normalize(form) === text
+    ? Array.from(text)
+    : text.match(/[^][\p{M}\u1160-\u11ff]*/gu) ?? [];
+  const bytes: number[] = [];
+  const starts: number[] = [];
+  const ends: number[] = [];
+  const encoder = new TextEncoder();
+  let position = 0;
+  for (const cluster of clusters) {
+    const normalised = form === undefined ? cluster : cluster.normalize(form);
+    const original = Array.from(cluster);
+    const oneToOne = original.length === Array.from(normalised).length;
+    let offset = position;
+    for (const [i, character] of Array.from(normalised).entries()) {
+      const width = oneToOne ? original[i]!.length : cluster.length;
+      for (const byte of encoder.encode(character)) {
+        bytes.push(byte);
+        starts.push(offset);
+        ends.push(offset + width);
+      }
+      if (oneToOne) offset += width;
+    }
+    position += cluster.length;
+  }
+  return { bytes: Uint8Array.from(bytes), starts, ends };
+}
+
+function matches(bytes: Uint8Array, position: number, wanted: Uint8Array): boolean {
+  return wanted.every((byte, i) => bytes[position + i] === byte);
+}
+
+function isBlank(byte: number): boolean {
+  return byte === 0x20 || (byte >= 0x09 && byte <= 0x0d);
+}
+
+const encoder = new TextEncoder();
+
+/** GPT-2's alphabet: every byte as a printable character. */
+const ALPHABET: ReadonlyMap<string, number> = (() => {
+  const isPrintable = (byte: number) =>
+    (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae;
+  const alphabet = new Map<string, number>();
+  let next = 256;
+  for (let byte = 0; byte < 256; byte++) {
+    alphabet.set(String.fromCharCode(isPrintable(byte) ? byte : next++), byte);
+  }
+  return alphabet;
+})();
+
+function alphabetBytes(token: string): Uint8Array {
+  return Uint8Array.from(
+    Array.from(token).flatMap((c) => {
+      const byte = ALPHABET.get(c);
+      return byte === undefined ? [...encoder.encode(c)] : [byte];
+    }),
+  );
+}
+
+/** A sentencepiece token: `▁` is a blank, `<0xE2>` one byte. */
+function surfaceBytes(token: string, isAdded: boolean): Uint8Array {
+  if (isAdded) return encoder.encode(token);
+  const byte = /^<0x([0-9A-F]{2})>$/.exec(token);
+  if (byte !== null) return Uint8Array.of(parseInt(byte[1]!, 16));
+  return encoder.encode(token.replaceAll("▁", " "));
+}
+
+/** All components of a `tokenizer.json` pipeline, those inside sequences too. */
+function components(part: unknown): JsonRecord[] {
+  if (!isRecord(part)) return [];
+  const inner = ["normalizers", "pretokenizers", "processors", "decoders"]
+    .flatMap((key) => part[key])
+    .filter(isRecord);
+  return [part, ...inner.flatMap(components)];
+}
+
+function hasComponent(definition: JsonRecord, type: string): boolean {
+  return [definition["pre_tokenizer"], definition["decoder"]]
+    .flatMap(components)
+    .some((component) => component["type"] === type);
+}
+
+function unicodeForm(definition: JsonRecord): "NFC" | "NFKC" | "NFD" | "NFKD" | undefined {
+  const forms = components(definition["normalizer"]).map((component) => component["type"]);
+  return (["NFC", "NFKC", "NFD", "NFKD"] as const).find((form) => forms.includes(form));
+}
+
+/** The post-processor that takes blanks out of the offsets, if there is one. */
+function trimmer(definition: JsonRecord): JsonRecord | undefined {
+  return components(definition["post_processor"]).find((component) =>
+    component["type"] === "ByteLevel" && component["trim_offsets"] !== false
+  );
+}
+
+/** What `trim_offsets` does: blanks at either end of a token's spelling leave its span. */
+function trim(
+  token: string,
+  [start, end]: TokenSpan,
+  isFirst: boolean,
+  prefixed: boolean,
+): TokenSpan {
+  const leading = /^[Ġ\s]*/.exec(token)![0].length;
+  const trailing = /[Ġ\s]*$/.exec(token)![0].length;
+  // A blank before the first word may be one that the tokenizer itself put there.
+  const from = isFirst && prefixed ? start : Math.min(start + leading, end);
+  return [from, Math.max(end - trailing, from)];
+}

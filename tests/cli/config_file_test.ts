@@ -1,0 +1,94 @@
+import assert from "node:assert/strict";
+import { parseConfig, readConfigFile } from "../../cli/config_file.ts";
+import { sftOptions } from "../../cli/options/sft.ts";
+import { parse } from "../../cli/parse.ts";
+import { UserError } from "../../core/errors.ts";
+
+/** The SFT values of a YAML text. */
+function values(yaml: string) {
+  const readConfig = (path: string) => parseConfig(yaml, path);
+  const argv = ["--dataset_name", "d", "--config", "run.yaml"];
+  return parse(argv, sftOptions, { readConfig }).values;
+}
+
+Deno.test("a settings file gives keys with values and lines, and the environment apart", () => {
+  const config = parseConfig('seed: 1\n\nenv: {A: "0", B: 2}\nreport_to: [jsonl]\n', "run.yaml");
+  assert.deepEqual(config, {
+    path: "run.yaml",
+    entries: [
+      { key: "seed", value: 1, line: 1 },
+      { key: "report_to", value: ["jsonl"], line: 4 },
+    ],
+    environment: { A: "0", B: "2" },
+  });
+});
+
+Deno.test("an empty settings file is no settings", () => {
+  assert.deepEqual(parseConfig("# nothing\n", "run.yaml").entries, []);
+  assert.deepEqual(parseConfig("null", "run.yaml").entries, []);
+});
+
+Deno.test("numbers are read however YAML dialects write them", () => {
+  assert.equal(values("learning_rate: 2e-5").learning_rate, 2e-5);
+  assert.equal(values("learning_rate: 1.0e-5").learning_rate, 1e-5);
+  assert.equal(values('learning_rate: "1e-5"').learning_rate, 1e-5);
+  assert.equal(values("max_steps: 1_000").max_steps, 1000);
+});
+
+Deno.test("words for truth and nothing are read however YAML dialects write them", () => {
+  assert.equal(values("packing: yes").packing, true);
+  assert.equal(values("packing: on").packing, true);
+  assert.equal(values("packing: True").packing, true);
+  assert.equal(values("eval_strategy: no").eval_strategy, "no");
+  assert.equal(values("eval_strategy: false").eval_strategy, "no");
+  assert.equal(values("max_length: null").max_length, undefined);
+  assert.equal(values("max_length: ~").max_length, undefined);
+  assert.equal(values("max_length: none").max_length, undefined);
+  assert.deepEqual(values("report_to: none").report_to, ["none"]);
+  assert.equal(values("resume_from_checkpoint: true").resume_from_checkpoint, true);
+});
+
+Deno.test("mappings may be nested or JSON text", () => {
+  const expected = { num_cycles: 2 };
+  assert.deepEqual(values("lr_scheduler_kwargs: {num_cycles: 2}").lr_scheduler_kwargs, expected);
+  assert.deepEqual(
+    values("lr_scheduler_kwargs:\n  num_cycles: 2").lr_scheduler_kwargs,
+    expected,
+  );
+  assert.deepEqual(
+    values(`lr_scheduler_kwargs: '{"num_cycles": 2}'`).lr_scheduler_kwargs,
+    expected,
+  );
+});
+
+Deno.test("broken YAML is refused with the file and the line", () => {
+  const broken = (yaml: string, message: RegExp) =>
+    assert.throws(
+      () => parseConfig(yaml, "run.yaml"),
+      (error) => error instanceof UserError && message.test(error.message),
+    );
+  broken("seed: 1\nreport_to: [a\n", /^run\.yaml, line [23], column \d+: this is not valid YAML/);
+  broken("seed: 1\nseed: 2\n", /line 2, .*unique/);
+  broken("- seed\n", /must be a mapping/);
+  broken("env: 3\n", /run\.yaml, line 1: env must be a mapping/);
+  broken("env: {A: [1]}\n", /env must be a mapping/);
+});
+
+Deno.test("reading a settings file puts env into the environment", () => {
+  const path = Deno.makeTempFileSync({ suffix: ".yaml" });
+  try {
+    Deno.writeTextFileSync(path, 'env: {PLUMB_TEST_SETTING: "7"}\nseed: 3\n');
+    assert.deepEqual(readConfigFile(path).entries.map(({ key }) => key), ["seed"]);
+    assert.equal(Deno.env.get("PLUMB_TEST_SETTING"), "7");
+  } finally {
+    Deno.env.delete("PLUMB_TEST_SETTING");
+    Deno.removeSync(path);
+  }
+});
+
+Deno.test("a settings file that is not there is refused by name", () => {
+  assert.throws(
+    () => readConfigFile("absent.yaml"),
+    /--config absent\.yaml: there is no such file/,
+  );
+});

@@ -1,0 +1,81 @@
+import assert from "node:assert/strict";
+import { renderHelp, wantsHelp, wrap } from "../../cli/help.ts";
+import { bool, choice, float, int, string } from "../../cli/options/builders.ts";
+import { section } from "../../cli/options/option.ts";
+import { sftOptions } from "../../cli/options/sft.ts";
+
+const small = {
+  ...section("Run", {
+    rate: float({ default: 2e-5, help: "The learning rate.", aliases: ["lr"] }),
+    rows: string({ required: true, shown: "PATH", help: "The rows." }),
+    mode: choice({ choices: ["one", "two"], default: "one", help: "How." }),
+  }),
+  ...section("Other", {
+    workers: int({ default: 0, help: "Loader processes.", notice: "there are none" }),
+    peft: bool({ default: false, help: "LoRA.", refused: "it comes later" }),
+  }),
+};
+const settings = { command: "plumb test", summary: "Tests." };
+
+Deno.test("the help lists options by section with values, help and default", () => {
+  assert.equal(
+    renderHelp(small, settings),
+    `Usage: plumb test [--option value | --option=value | --flag | --no_flag] …
+Tests.
+Names may be written with dashes. A settings file takes the same names.
+
+Run
+  --rate FLOAT                    The learning rate. (default: 2e-5)
+  --rows PATH                     The rows. (required)
+  --mode one|two                  How. (default: one)
+
+2 more of TRL's options are accepted without effect or not available here;
+--help all lists them with the reason.
+`,
+  );
+});
+
+Deno.test("help all adds what has no effect, what is not available and older names", () => {
+  const text = renderHelp(small, { ...settings, width: 120, all: true });
+  assert.match(
+    text,
+    /--workers INT +Loader processes\. \(default: 0\) \[no effect: there are none\]/,
+  );
+  assert.match(text, /--peft BOOL +LoRA\. \(default: false\) \[not available: it comes later\]/);
+  assert.match(text, /\(default: 2e-5\) \[older name: --lr\]/);
+  assert.doesNotMatch(text, /--help all lists/);
+});
+
+Deno.test("the help keeps to the width of the terminal", () => {
+  for (const width of [50, 80, 100]) {
+    const text = renderHelp(sftOptions, { ...settings, width, all: true });
+    const usage = text.indexOf("\n");
+    const wide = text.slice(usage).split("\n").filter((line) => line.length > width);
+    assert.deepEqual(wide, [], String(width));
+  }
+});
+
+Deno.test("the help of sft shows what works and hides what is refused", () => {
+  const text = renderHelp(sftOptions, settings);
+  for (const name of ["learning_rate", "device", "resume_from_checkpoint", "bf16", "packing"]) {
+    assert.match(text, new RegExp(`^  --${name} `, "m"));
+  }
+  for (const name of ["use_peft", "push_to_hub", "dataloader_num_workers"]) {
+    assert.doesNotMatch(text, new RegExp(`--${name} `));
+  }
+  const all = renderHelp(sftOptions, { ...settings, all: true });
+  for (const name of Object.keys(sftOptions)) assert.match(all, new RegExp(`^  --${name} `, "m"));
+});
+
+Deno.test("help is asked for briefly or in full", () => {
+  assert.equal(wantsHelp(["--seed", "1"]), undefined);
+  assert.equal(wantsHelp(["--help"]), "brief");
+  assert.equal(wantsHelp(["-h"]), "brief");
+  assert.equal(wantsHelp(["--seed", "1", "--help", "all"]), "all");
+  assert.equal(wantsHelp(["--help=all"]), "all");
+});
+
+Deno.test("wrapping breaks at spaces and leaves long words whole", () => {
+  assert.deepEqual(wrap("a bb ccc dddddddd", 6), ["a bb", "ccc", "dddddddd"]);
+  assert.deepEqual(wrap("", 6), []);
+});

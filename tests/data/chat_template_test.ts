@@ -1,0 +1,208 @@
+import assert from "node:assert/strict";
+import { UserError } from "../../core/errors.ts";
+import {
+  type Message,
+  renderChat,
+  tokenizeChat,
+  tokenizeChatWithMask,
+} from "../../data/chat_template.ts";
+import { compileTemplate } from "../../data/jinja/render.ts";
+import { TemplateError } from "../../data/jinja/values.ts";
+import { loadTokenizer } from "../../data/tokenizer.ts";
+import { fixture, readFixture } from "./fixture_files.ts";
+
+interface JinjaGolden {
+  readonly messages: unknown;
+  readonly context: Record<string, unknown>;
+  readonly rows: readonly {
+    readonly name: string;
+    readonly template: string;
+    readonly text?: string;
+    readonly error?: string;
+  }[];
+}
+
+Deno.test("templates render exactly as in transformers' Jinja", async () => {
+  const golden = await readFixture<JinjaGolden>("golden/jinja.json");
+  for (const { name, template, text, error } of golden.rows) {
+    const render = () =>
+      compileTemplate(template).render({ messages: golden.messages, ...golden.context }).text;
+    if (error === undefined) assert.equal(render(), text, name);
+    else assert.throws(render, (thrown: Error) => `${thrown.name}: ${thrown.message}` === error);
+  }
+});
+
+interface ChatGolden {
+  readonly tokenizer: string;
+  readonly rows: readonly {
+    readonly messages: Message[];
+    readonly options: {
+      readonly add_generation_prompt?: boolean;
+      readonly continue_final_message?: boolean;
+      readonly tools?: unknown[];
+    };
+    readonly text?: string;
+    readonly ids?: number[];
+    readonly error?: string;
+  }[];
+  readonly training_template: string;
+  readonly training: readonly {
+    readonly messages: Message[];
+    readonly text: string;
+    readonly ids: number[];
+    readonly assistant_masks: number[];
+  }[];
+}
+
+for (const kind of ["llama3", "qwen"]) {
+  Deno.test(`conversations of the ${kind} kind become the text and ids of transformers`, async () => {
+    const golden = await readFixture<ChatGolden>(`golden/chat_${kind}.json`);
+    const tokenizer = await loadTokenizer(fixture(golden.tokenizer));
+    for (const { messages, options, text, ids, error } of golden.rows) {
+      const chat = () =>
+        tokenizeChat(tokenizer, messages, {
+          addGenerationPrompt: options.add_generation_prompt ?? false,
+          continueFinalMessage: options.continue_final_message ?? false,
+          tools: options.tools ?? null,
+        });
+      if (error === undefined) assert.deepEqual(chat(), { text, inputIds: ids });
+      else {
+        assert.throws(
+          chat,
+          (thrown: Error) => thrown instanceof UserError && thrown.message.includes(error),
+        );
+      }
+    }
+  });
+
+  Deno.test(`the assistant's tokens of the ${kind} kind are those of transformers`, async () => {
+    const golden = await readFixture<ChatGolden>(`golden/chat_${kind}.json`);
+    const chatTemplatePath = fixture(`${golden.tokenizer}/${golden.training_template}`);
+    const tokenizer = await loadTokenizer(fixture(golden.tokenizer), { chatTemplatePath });
+    for (const { messages, text, ids, assistant_masks } of golden.training) {
+      const chat = tokenizeChatWithMask(tokenizer, messages);
+      assert.equal(chat.text, text);
+      assert.deepEqual(chat.inputIds, ids);
+      assert.deepEqual(Array.from(chat.assistantMask), assistant_masks);
+    }
+  });
+}
+
+const render = (template: string, variables: Record<string, unknown> = {}) =>
+  compileTemplate(template).render(variables).text;
+
+Deno.test("None is a value, an absent variable is not", () => {
+  assert.equal(render("{{ x is none }} {{ x is defined }} {{ x }}", { x: null }), "True True None");
+  assert.equal(render("{{ x is none }} {{ x is defined }}{{ x }}"), "False False");
+  assert.equal(render("{{ d.get('a', 1) }} {{ d.a is defined }}", { d: { a: null } }), "None True");
+});
+
+Deno.test("texts are counted in code points", () => {
+  const text = "a😀é";
+  assert.equal(
+    render("{{ s|length }} {{ s[1] }} {{ s[::-1] }} {{ s.find('é') }}", { s: text }),
+    "3 😀 é😀a 2",
+  );
+});
+
+Deno.test("tojson writes what Python's json.dumps writes", () => {
+  const data = { a: [1, 2.5, "é\n"], b: {}, c: [], d: null };
+  assert.equal(
+    render("{{ d|tojson }}", { d: data }),
+    '{"a": [1, 2.5, "é\\n"], "b": {}, "c": [], "d": null}',
+  );
+  assert.equal(
+    render("{{ d|tojson(separators=(',', ':'), ensure_ascii=true) }}", { d: "é😀" }),
+    '"\\u00e9\\ud83d\\ude00"',
+  );
+  assert.equal(
+    render("{{ {'b': 1, 'a': [2]}|tojson(indent=1, sort_keys=true) }}"),
+    '{\n "a": [\n  2\n ],\n "b": 1\n}',
+  );
+});
+
+Deno.test("strftime_now formats the moment it is given", () => {
+  const now = new Date(2024, 1, 3, 15, 4, 5);
+  const template = compileTemplate("{{ strftime_now('%d %b %Y, %A %j %I:%M %p %%') }}");
+  assert.equal(template.render({}, { now }).text, "03 Feb 2024, Saturday 034 03:04 PM %");
+});
+
+Deno.test("a template cannot change what it is given", () => {
+  assert.throws(() => render("{{ x.append(1) }}", { x: [] }), TemplateError);
+});
+
+Deno.test("broken templates are refused with the line", () => {
+  assert.throws(() => render("a\n{% if x %}"), /endif/);
+  assert.throws(() => render("a\n{{ 1 + }}"), /Line 2: expected an expression/);
+  assert.throws(() => render("{% nothing %}"), /\{% nothing %\}/);
+  assert.throws(() => render("{{ x.y.z }}", { x: {} }), /has no attribute 'y'/);
+});
+
+Deno.test("generation blocks are located, and their whitespace is that of any block", () => {
+  const template =
+    "A\n{%- generation -%}\n  {{ x }}\n{%- endgeneration %}\nB{% generation %}C{% endgeneration %}";
+  assert.deepEqual(compileTemplate(template).render({ x: "é😀" }), {
+    text: "Aé😀BC",
+    generated: [[1, 4], [5, 6]],
+  });
+});
+
+Deno.test("a template without generation markers is refused where the mask is wanted", async () => {
+  const tokenizer = await loadTokenizer(fixture("models/llama"));
+  assert.throws(
+    () => tokenizeChatWithMask(tokenizer, [{ role: "user", content: "Hi" }]),
+    (error: Error) =>
+      error instanceof UserError && /\{% generation %\}/.test(error.message) &&
+      /--chat_template_path/.test(error.message),
+  );
+});
+
+Deno.test("further variables win over special tokens", async () => {
+  const tokenizer = await loadTokenizer(fixture("models/llama"));
+  const options = { template: "{{ eos_token }}{{ thinking }}{{ documents[0].title }}" };
+  const text = renderChat(tokenizer, [{ role: "user", content: "" }], {
+    ...options,
+    variables: { eos_token: "E", thinking: true },
+    documents: [{ title: "T" }],
+  });
+  assert.equal(text, "ETrueT");
+});
+
+Deno.test("continuing a message and starting an answer exclude each other", async () => {
+  const tokenizer = await loadTokenizer(fixture("models/llama"));
+  const both = { continueFinalMessage: true, addGenerationPrompt: true };
+  assert.throws(() => renderChat(tokenizer, [{ role: "user", content: "a" }], both), UserError);
+});
+
+Deno.test("the template may stand in tokenizer_config.json, as a text or by name", async () => {
+  const inside = await loadTokenizer(fixture("models/qwen2"));
+  const beside = await loadTokenizer(fixture("models/qwen3"));
+  assert.equal(inside.chatTemplates.default?.trim(), beside.chatTemplates.default?.trim());
+
+  const directory = await Deno.makeTempDir();
+  try {
+    await Deno.copyFile(fixture("models/llama/tokenizer.json"), `${directory}/tokenizer.json`);
+    const chat_template = [
+      { name: "default", template: "plain" },
+      { name: "tool_use", template: "with tools" },
+    ];
+    const config = JSON.stringify({ eos_token: "<|im_end|>", chat_template });
+    await Deno.writeTextFile(`${directory}/tokenizer_config.json`, config);
+    const tokenizer = await loadTokenizer(directory);
+    const messages = [{ role: "user", content: "Hi" }];
+    assert.equal(renderChat(tokenizer, messages), "plain");
+    assert.equal(renderChat(tokenizer, messages, { tools: [{}] }), "with tools");
+    const other = await loadTokenizer(fixture("models/llama"), { chatTemplatePath: directory });
+    assert.equal(renderChat(other, messages), "plain");
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+});
+
+Deno.test("a tokenizer without a template refuses conversations and says what to give", async () => {
+  const tokenizer = { ...await loadTokenizer(fixture("models/llama")), chatTemplates: {} };
+  assert.throws(
+    () => renderChat(tokenizer, [{ role: "user", content: "Hi" }]),
+    (error: Error) => error instanceof UserError && /--chat_template_path/.test(error.message),
+  );
+});

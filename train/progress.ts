@@ -1,0 +1,190 @@
+/**
+ * The records a run yields, and their text on a console. Everything here is pure.
+ *
+ * @module
+ */
+
+/** What every record carries. */
+export interface RunPosition {
+  /** Optimiser steps done. */
+  readonly step: number;
+  /** Optimiser steps of the whole run. */
+  readonly totalSteps: number;
+  /** Passes over the data so far, with their fraction. */
+  readonly epoch: number;
+  /** Seconds since training began, in this process. */
+  readonly elapsedSeconds: number;
+}
+
+/** Metrics by TRL's names: `loss`, `grad_norm`, `learning_rate`, `eval_loss`, … */
+export type Metrics = Readonly<Record<string, number>>;
+
+/** How fast a run goes, measured since the last logged row. */
+export interface Pace {
+  /** Tokens that went through the model per second. */
+  readonly tokensPerSecond?: number;
+  /** Seconds until the end at this pace. */
+  readonly remainingSeconds?: number;
+}
+
+/** A step was done and nothing is logged: the bar moves. Costs no reading from the device. */
+export interface ProgressRecord extends RunPosition, Pace {
+  /** Tells the records apart. */
+  readonly kind: "progress";
+}
+
+/** A row of training metrics, averaged since the row before, as in `log_history`. */
+export interface TrainRecord extends RunPosition, Pace {
+  /** Tells the records apart. */
+  readonly kind: "train";
+  /** The metrics. */
+  readonly values: Metrics;
+}
+
+/** Metrics of an evaluation. */
+export interface EvalRecord extends RunPosition {
+  /** Tells the records apart. */
+  readonly kind: "eval";
+  /** The metrics. */
+  readonly values: Metrics;
+}
+
+/** A checkpoint was written to `path`. */
+export interface SaveRecord extends RunPosition {
+  /** Tells the records apart. */
+  readonly kind: "save";
+  /** The checkpoint's directory. */
+  readonly path: string;
+}
+
+/** Something the user should know. */
+export interface NoticeRecord extends RunPosition {
+  /** Tells the records apart. */
+  readonly kind: "notice";
+  /** One line. */
+  readonly text: string;
+}
+
+/** The run ended. */
+export interface EndRecord extends RunPosition {
+  /** Tells the records apart. */
+  readonly kind: "end";
+  /** The metrics. */
+  readonly values: Metrics;
+  /** Whether it stopped before its last step. */
+  readonly interrupted: boolean;
+}
+
+/** A record of a run. */
+export type LogRecord =
+  | ProgressRecord
+  | TrainRecord
+  | EvalRecord
+  | SaveRecord
+  | NoticeRecord
+  | EndRecord;
+
+/**
+ * A number in about seven columns: whole numbers as they are, else four significant digits, in
+ * exponent form with three below 0.001 and from a million on: `2.345`, `12.30`, `2.00e-5`, `576`.
+ */
+export function formatNumber(value: number): string {
+  if (Number.isInteger(value) && Math.abs(value) < 1e15) return String(value);
+  if (!Number.isFinite(value)) return String(value).replace("Infinity", "inf");
+  const size = Math.abs(value);
+  if (size < 1e-3 || size >= 1e6) return value.toExponential(2).replace("e+", "e");
+  return size >= 9999.5 ? value.toFixed(0) : value.toPrecision(4);
+}
+
+/** A duration: `01:23`, `1:02:03`, `2d 01:02:03`. */
+export function formatDuration(seconds: number): string {
+  if (!Number.isFinite(seconds)) return "--:--";
+  const total = Math.max(0, Math.round(seconds));
+  const two = (value: number) => String(value).padStart(2, "0");
+  const days = Math.floor(total / 86_400);
+  const hours = Math.floor(total / 3600) % 24;
+  const clock = `${two(Math.floor(total / 60) % 60)}:${two(total % 60)}`;
+  if (days > 0) return `${days}d ${two(hours)}:${clock}`;
+  return hours > 0 ? `${hours}:${clock}` : clock;
+}
+
+/** Metrics in the order people look for them; the others follow in their own order. */
+const ORDER = ["loss", "eval_loss", "train_loss", "grad_norm", "learning_rate"];
+
+function formatMetrics(values: Metrics): string[] {
+  const first = ORDER.filter((name) => Object.hasOwn(values, name));
+  const others = Object.keys(values).filter((name) =>
+    !ORDER.includes(name) && name !== "epoch" && name !== "step"
+  );
+  return [...first, ...others].map((name) =>
+    `${name === "learning_rate" ? "lr" : name} ${formatNumber(values[name]!)}`
+  );
+}
+
+function formatPace(pace: Pace): string[] {
+  const { tokensPerSecond, remainingSeconds } = pace;
+  return [
+    ...(tokensPerSecond === undefined ? [] : [`tokens/s ${tokensPerSecond.toFixed(0)}`]),
+    ...(remainingSeconds === undefined ? [] : [`eta ${formatDuration(remainingSeconds)}`]),
+  ];
+}
+
+/** `step 10/200`, the step as wide as the total so that lines align. */
+function formatStep(record: RunPosition): string {
+  const total = String(record.totalSteps);
+  return `step ${String(record.step).padStart(total.length)}/${total}`;
+}
+
+/**
+ * The line of a record on a console without a bar, such as
+ * `step  10/200  epoch 0.4000  loss 2.345  grad_norm 1.203  lr 2.00e-5  tokens/s 1234  eta 01:23`.
+ * Undefined for `progress`, which is not logged.
+ */
+export function formatRecord(record: LogRecord): string | undefined {
+  const parts = (...rest: readonly string[]) => [formatStep(record), ...rest].join("  ");
+  const epoch = `epoch ${formatNumber(record.epoch)}`;
+  switch (record.kind) {
+    case "progress":
+      return undefined;
+    case "train":
+      return parts(epoch, ...formatMetrics(record.values), ...formatPace(record));
+    case "eval":
+      return parts(epoch, ...formatMetrics(record.values));
+    case "save":
+      return parts(`saved ${record.path}`);
+    case "notice":
+      return record.text;
+    case "end":
+      return parts(
+        record.interrupted ? "stopped early" : "done",
+        `in ${formatDuration(record.elapsedSeconds)}`,
+        ...formatMetrics(record.values),
+      );
+  }
+}
+
+/** What the bar shows beside the step. */
+export interface BarState extends Pace {
+  /** Optimiser steps done. */
+  readonly step: number;
+  /** Optimiser steps of the whole run. */
+  readonly totalSteps: number;
+  /** The last known training loss. */
+  readonly loss?: number;
+}
+
+/** A bar in at most `width` columns: `[######----]  120/200  loss 2.345  tokens/s 1234  eta 01:23`. */
+export function formatBar(state: BarState, width: number): string {
+  const total = String(state.totalSteps);
+  const words = [
+    `${String(state.step).padStart(total.length)}/${total}`,
+    ...(state.loss === undefined ? [] : [`loss ${formatNumber(state.loss)}`]),
+    ...formatPace(state),
+  ].join("  ");
+  const room = Math.min(40, width - words.length - 4);
+  // A bar of a few cells says nothing; the words alone do.
+  if (room < 8) return words.slice(0, Math.max(0, width));
+  const share = state.totalSteps > 0 ? Math.min(1, state.step / state.totalSteps) : 0;
+  const done = Math.floor(share * room);
+  return `[${"#".repeat(done)}${"-".repeat(room - done)}]  ${words}`;
+}
