@@ -7,10 +7,10 @@ export class Storage {
   #allocation: Allocation | null;
   #gone = "freed at the end of its scope";
 
-  /** Takes ownership of the allocation. */
-  constructor(readonly device: Device, allocation: Allocation) {
+  /** Takes ownership of the allocation. A `lasting` storage belongs to no scope. */
+  constructor(readonly device: Device, allocation: Allocation, lasting = false) {
     this.#allocation = allocation;
-    scopes.at(-1)?.add(this);
+    if (!lasting) scopes.at(-1)?.add(this);
     finalisation.register(this, { device, allocation }, this);
   }
 

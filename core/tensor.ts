@@ -1,6 +1,8 @@
 /** The tensor: an immutable value that is computed when somebody looks. @module */
 
 import { computeType, type DType, isFloat } from "./dtype.ts";
+import { readNode, realizeNodes } from "./execute.ts";
+import type { TensorData } from "./host.ts";
 import type { Node } from "./graph.ts";
 import type { BinaryFunction, ReduceFunction, UnaryFunction } from "./kernel.ts";
 import * as p from "./primitives.ts";
@@ -314,6 +316,25 @@ export class Tensor {
   /** Matrix product on the last two axes, in f32; the axes before them broadcast. */
   matmul(other: Tensor): Tensor {
     return matmul(this, other);
+  }
+
+  // Values.
+
+  /** Computes the tensor, if need be, and copies its elements to the host, row-major. */
+  async data(): Promise<TensorData> {
+    await realizeNodes([this.node]);
+    return await readNode(this.node);
+  }
+  /** The only element of the tensor. */
+  async item(): Promise<number> {
+    if (this.size !== 1) {
+      throw new RangeError(`Cannot take the item of ${this}: it has ${this.size} elements`);
+    }
+    return (await this.data())[0]!;
+  }
+  /** Gives the tensor's memory back now instead of at the end of its scope. */
+  dispose(): void {
+    this.node.storage?.dispose("disposed");
   }
 
   /** For error messages and logs; the values are not shown, because they may not exist yet. */

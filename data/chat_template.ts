@@ -87,7 +87,11 @@ export function hasGenerationMarkers(template: string): boolean {
   return /\{%-?\s*generation\s*-?%\}/.test(template);
 }
 
-/** @throws {UserError} if the template does not mark what the assistant says */
+/**
+ * Makes sure that a template marks what the assistant says.
+ *
+ * @throws {UserError} if it does not
+ */
 export function requireGenerationMarkers(tokenizer: Tokenizer, template: string): void {
   if (hasGenerationMarkers(template)) return;
   throw new UserError(

@@ -46,7 +46,7 @@ export interface SftFormat {
   readonly description: string;
 }
 
-const ACCEPTED = (textField: string) => [
+const acceptedColumns = (textField: string) => [
   `"${textField}" (a text${
     textField === "text" ? "; another column with --dataset_text_field" : ""
   })`,
@@ -114,7 +114,7 @@ export function detectSftFormat(row: DatasetRow, textField = "text"): SftFormat 
     `The rows of the data set have the columns ${
       columns.join(", ") || "(none)"
     }, which is no format ` +
-      `that supervised fine-tuning knows. It accepts: ${ACCEPTED(textField).join("; ")}.`,
+      `that supervised fine-tuning knows. It accepts: ${acceptedColumns(textField).join("; ")}.`,
   );
 }
 

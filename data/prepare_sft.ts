@@ -20,7 +20,7 @@ import { type Example, packExamples, type PackingStrategy } from "./packing.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 /** The label of a token that the loss ignores. */
-export const IGNORED = -100;
+export const IGNORED: number = -100;
 
 /** Which end of a row that is too long stays. */
 export type TruncationMode = "keep_start" | "keep_end";

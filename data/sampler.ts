@@ -12,8 +12,10 @@ export type SamplingStrategy = "random" | "sequential" | "group_by_length";
 
 /** What decides an epoch's order. */
 export interface EpochOrderOptions {
-  /** The seed of the run (`data_seed` where given, else `seed`). */
+  /** The seed of the run (`seed`). */
   readonly seed: number;
+  /** The seed of the order alone (`data_seed`); as in the Trainer, only `random` heeds it. */
+  readonly dataSeed?: number | undefined;
   /** The epoch, from 0. */
   readonly epoch: number;
   /** Default `"random"`. */
@@ -27,7 +29,8 @@ export interface EpochOrderOptions {
 /**
  * The order of the examples 0 … count − 1 in one epoch.
  *
- * - `random`: `torch.randperm` seeded with seed + epoch (accelerate's `SeedableRandomSampler`).
+ * - `random`: `torch.randperm` seeded with the (data) seed + epoch, which is accelerate's
+ *   `SeedableRandomSampler`.
  * - `sequential`: as they come.
  * - `group_by_length`: transformers' `LengthGroupedSampler`. It draws from torch's global generator,
  *   so its later epochs agree with the Trainer's only where nothing else drew from it in between
@@ -36,20 +39,14 @@ export interface EpochOrderOptions {
  * @throws {UserError} if `group_by_length` lacks lengths or a batch size, or the strategy is unknown
  */
 export function epochOrder(count: number, options: EpochOrderOptions): Int32Array {
-  const { seed, epoch, strategy = "random" } = options;
+  const { seed, dataSeed, epoch, strategy = "random" } = options;
   switch (strategy) {
     case "sequential":
       return Int32Array.from({ length: count }, (_, i) => i);
     case "random":
-      return randomPermutation(count, mersenneTwister(BigInt(seed) + BigInt(epoch)));
+      return randomPermutation(count, mersenneTwister(BigInt(dataSeed ?? seed) + BigInt(epoch)));
     case "group_by_length": {
-      const { lengths, batchSize } = options;
-      if (lengths === undefined || batchSize === undefined || lengths.length !== count) {
-        throw new UserError(
-          `Sampling by length needs the length of each of the ${count} examples and the batch ` +
-            `size: got ${lengths?.length ?? "no"} lengths and batch size ${batchSize}.`,
-        );
-      }
+      const { lengths, batchSize } = lengthsAndBatch(count, options);
       const generator = mersenneTwister(seed);
       for (let past = 0; past <= epoch; past++) {
         // Each torch DataLoader iterator draws a 64-bit base seed before its sampler runs.
@@ -64,6 +61,34 @@ export function epochOrder(count: number, options: EpochOrderOptions): Int32Arra
         `train_sampling_strategy is "${strategy}": expected random, sequential or group_by_length.`,
       );
   }
+}
+
+/**
+ * The order of evaluation: as the examples come, unless the strategy is `group_by_length`, which
+ * groups them anew from the (data) seed each time.
+ *
+ * @throws {UserError} if `group_by_length` lacks lengths or a batch size
+ */
+export function evaluationOrder(
+  count: number,
+  options: Omit<EpochOrderOptions, "epoch">,
+): Int32Array {
+  if (options.strategy !== "group_by_length") {
+    return Int32Array.from({ length: count }, (_, i) => i);
+  }
+  const { lengths, batchSize } = lengthsAndBatch(count, options);
+  return lengthGroupedOrder(lengths, batchSize, mersenneTwister(options.dataSeed ?? options.seed));
+}
+
+function lengthsAndBatch(count: number, options: Omit<EpochOrderOptions, "epoch">) {
+  const { lengths, batchSize } = options;
+  if (lengths === undefined || batchSize === undefined || lengths.length !== count) {
+    throw new UserError(
+      `Sampling by length needs the length of each of the ${count} examples and the batch size: ` +
+        `got ${lengths?.length ?? "no"} lengths and batch size ${batchSize ?? "unset"}.`,
+    );
+  }
+  return { lengths, batchSize };
 }
 
 /** transformers' `get_length_grouped_indices`: random, then sorted by length inside mega-batches. */

@@ -25,8 +25,12 @@ export function tokenSpans(
   const { bytes, starts, ends } = spell(tokenizer, text);
   const byteLevel = hasComponent(tokenizer.definition, "ByteLevel");
   const added = new Map(tokenizer.addedTokens.map((token) => [token.id, token.content]));
+  const prepends = components(tokenizer.definition["normalizer"])
+    .some((component) => component["type"] === "Prepend");
   const spans: TokenSpan[] = [];
   let position = 0;
+  // Whether the token is the first of its text, or the first after an added token.
+  let afterBorder = true;
   for (const id of ids) {
     const content = added.get(id);
     const token = content ?? tokenizer.tokenOf(id) ?? "";
@@ -34,22 +38,29 @@ export function tokenSpans(
       ? surfaceBytes(token, content !== undefined)
       : alphabetBytes(token);
     let start = position;
-    if (content !== undefined) {
-      // An added token may have eaten the blanks before it.
-      while (start < bytes.length && isBlank(bytes[start]!) && !matches(bytes, start, spelled)) {
-        start++;
-      }
+    if (content !== undefined || afterBorder) {
+      // An added token may take the blanks around it (`lstrip`, `rstrip`).
+      let next = start;
+      while (isBlank(bytes[next]) && !matches(bytes, next, spelled)) next++;
+      if (matches(bytes, next, spelled)) start = next;
     }
-    let skipped = 0;
-    if (!matches(bytes, start, spelled)) {
-      // Sentencepiece puts a blank before the first word that the text does not have.
-      if (spelled[0] === 0x20 && matches(bytes, start, spelled.subarray(1))) skipped = 1;
-      else throw misaligned(tokenizer, token, text, starts[position]);
+    // Sentencepiece puts a blank before the first word that the text does not have.
+    const isPrepended: boolean = spelled[0] === 0x20 && afterBorder && content === undefined &&
+      (prepends || !matches(bytes, start, spelled));
+    const wanted = isPrepended ? spelled.subarray(1) : spelled;
+    if (isPrepended) start = position;
+    if (!matches(bytes, start, wanted)) throw misaligned(tokenizer, token, text, starts[position]);
+
+    const end = start + wanted.length;
+    const last = ends[Math.max(end - 1, start)] ?? text.length;
+    const from = starts[content === undefined ? start : position] ?? text.length;
+    spans.push([from, last]);
+    const previous = spans.at(-2);
+    if (content === undefined && start > position && previous !== undefined) {
+      spans[spans.length - 2] = [previous[0], from];
     }
-    const end = start + spelled.length - skipped;
-    const from = starts[start] ?? text.length;
-    spans.push(end === start ? [from, from] : [from, ends[end - 1]!]);
     position = end;
+    afterBorder = content !== undefined;
   }
   const trimming = trimmer(tokenizer.definition);
   if (trimming === undefined) return spans;
@@ -107,7 +118,8 @@ function matches(bytes: Uint8Array, position: number, wanted: Uint8Array): boole
   return wanted.every((byte, i) => bytes[position + i] === byte);
 }
 
-function isBlank(byte: number): boolean {
+function isBlank(byte: number | undefined): boolean {
+  if (byte === undefined) return false;
   return byte === 0x20 || (byte >= 0x09 && byte <= 0x0d);
 }
 

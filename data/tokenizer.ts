@@ -180,7 +180,11 @@ async function readChatTemplateOverride(path: string): Promise<ChatTemplates> {
     );
   }
   // A template that does not parse should be refused before any row is prepared.
-  compileTemplate(text);
+  try {
+    compileTemplate(text);
+  } catch (cause) {
+    throw new UserError(`The chat template ${path} cannot be used: ${messageOf(cause)}`, { cause });
+  }
   return { default: text };
 }
 

@@ -2,7 +2,7 @@
 
 import { filesIn } from "./chat_template_files.ts";
 import { isRecord, readJsonFile, readTextFile } from "./json_files.ts";
-import type { TokenizerOverrides } from "./tokenizer.ts";
+import type { Tokenizer, TokenizerOverrides } from "./tokenizer.ts";
 
 const COPIED = [
   "tokenizer.json",
@@ -17,7 +17,7 @@ const COPIED = [
 ] as const;
 
 /** What a copied tokenizer should say in place of the original. */
-export interface CopiedTokenizer extends TokenizerOverrides {
+export interface CopiedTokenizer extends Pick<TokenizerOverrides, "eosToken" | "padToken"> {
   /** The text of the chat template that was used, where it is not the original's. */
   readonly chatTemplate?: string;
 }
@@ -52,7 +52,8 @@ export async function copyTokenizerFiles(
   if (changes.padToken !== undefined) tokens["pad_token"] = changes.padToken;
   for (const name of ["tokenizer_config.json", "special_tokens_map.json"]) {
     const original = await readJsonFile(`${from}/${name}`);
-    if (original === undefined) continue;
+    const isWanted = name === "tokenizer_config.json" && Object.keys(tokens).length > 0;
+    if (original === undefined && !isWanted) continue;
     const changed: Record<string, unknown> = { ...original };
     for (const [key, text] of Object.entries(tokens)) {
       const entry = changed[key];
@@ -64,6 +65,21 @@ export async function copyTokenizerFiles(
   if (changes.chatTemplate !== undefined) {
     await Deno.writeTextFile(`${to}/chat_template.jinja`, changes.chatTemplate);
   }
+}
+
+/**
+ * Writes the files of a loaded tokenizer into the directory `to` (which exists) as it was used: with
+ * its padding token named even where the checkpoint had none, and with the overrides it was loaded
+ * with.
+ */
+export async function saveTokenizer(tokenizer: Tokenizer, to: string): Promise<void> {
+  const { overrides, padToken, chatTemplates } = tokenizer;
+  await copyTokenizerFiles(tokenizer.directory, to, {
+    ...(overrides.eosToken !== undefined && { eosToken: overrides.eosToken }),
+    ...(padToken !== undefined && { padToken }),
+    ...(overrides.chatTemplatePath !== undefined && chatTemplates.default !== undefined &&
+      { chatTemplate: chatTemplates.default }),
+  });
 }
 
 /** Copies the text of a file, whatever its permissions: the copy should be writable again. */

@@ -25,7 +25,8 @@ const WHITESPACE =
   "\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
 const LEADING = new RegExp(`^[${WHITESPACE}]+`);
 const TRAILING = new RegExp(`[${WHITESPACE}]+$`);
-const LINE_BREAK = new RegExp("\\r\\n|[\\n\\r\\v\\f\\x1c-\\x1e\\x85\\u2028\\u2029]");
+const LINE_ENDS = "\\n-\\r\\x1c-\\x1e\\x85\\u2028\\u2029";
+const LINE_BREAK = new RegExp(`\\r\\n|[${LINE_ENDS}]`);
 const SPACES = new RegExp(`[${WHITESPACE}]+`);
 
 /** Python's `str.strip`, `lstrip` and `rstrip`. */
@@ -33,7 +34,7 @@ export function strip(
   text: string,
   characters: Value | undefined,
   side: "left" | "right" | "both",
-) {
+): string {
   if (characters === undefined || characters === null) {
     const left = side === "right" ? text : text.replace(LEADING, "");
     return side === "left" ? left : left.replace(TRAILING, "");

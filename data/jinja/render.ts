@@ -3,32 +3,20 @@
  * whose output is located, Python's semantics for every value, nothing that changes its input.
  */
 
-import { applyFilter, applyTest, attributeOf, contains, itemOf } from "./filters.ts";
-import { formatPercent } from "./methods.ts";
-import {
-  type Arguments,
-  type Expression,
-  type FilterUse,
-  type Parameter,
-  parseTemplate,
-  type Statement,
-  type Target,
-} from "./parser.ts";
-import { strftime } from "./strftime.ts";
+import { applyFilter, applyTest, attributeOf, itemOf } from "./filters.ts";
+import { arithmetic, holds, slice } from "./operators.ts";
+import { parseTemplate } from "./parser.ts";
+import { globals, Scope } from "./scope.ts";
+import type { Arguments, Expression, FilterUse, Parameter, Statement, Target } from "./syntax.ts";
 import {
   asNumber,
   Callable,
-  codePoints,
-  compare,
   defined,
   equal,
   Float,
-  float,
   found,
-  isFloat,
   isInteger,
   iterate,
-  type Keywords,
   Namespace,
   TemplateError,
   toText,
@@ -79,52 +67,6 @@ export function compileTemplate(source: string): Template {
 
 interface Output {
   text: string;
-}
-
-class Scope {
-  readonly #values = new Map<string, Value>();
-
-  constructor(readonly parent?: Scope) {}
-
-  get(name: string): Value | undefined {
-    return this.#values.has(name) ? this.#values.get(name) : this.parent?.get(name);
-  }
-
-  set(name: string, value: Value): void {
-    this.#values.set(name, value);
-  }
-}
-
-function globals(now: Date): Scope {
-  const scope = new Scope();
-  const define = (name: string, call: (args: readonly Value[], keywords: Keywords) => Value) =>
-    scope.set(name, new Callable(name, call));
-  define("raise_exception", ([message]) => {
-    throw new TemplateError(toText(message ?? ""));
-  });
-  define("strftime_now", ([format]) => strftime(now, toText(format ?? "")));
-  define("namespace", ([source], keywords) => {
-    const entries = source instanceof Map ? [...source] : [];
-    const start = entries.map(([key, value]): [string, Value] => [toText(key), value]);
-    return new Namespace(new Map([...start, ...keywords]));
-  });
-  define("dict", ([source], keywords) => {
-    return new Map<Value, Value>([...(source instanceof Map ? source : []), ...keywords]);
-  });
-  define("range", (args) => {
-    const numbers = args.map((arg) => {
-      if (!isInteger(arg)) throw new TemplateError(`range() takes integers, not ${typeName(arg)}`);
-      return arg;
-    });
-    const [start, stop, step] = numbers.length === 1
-      ? [0, numbers[0]!, 1]
-      : [numbers[0] ?? 0, numbers[1] ?? 0, numbers[2] ?? 1];
-    if (step === 0) throw new TemplateError("range() arg 3 must not be zero");
-    const count = Math.max(0, Math.ceil((stop - start) / step));
-    if (count > 100_000) throw new TemplateError(`range() of ${count} items is too large`);
-    return Array.from({ length: count }, (_, i) => start + i * step);
-  });
-  return scope;
 }
 
 type Signal = "break" | "continue" | undefined;
@@ -430,82 +372,4 @@ class Interpreter {
     if (operator === "or") return truthy(left) ? left : this.#evaluate(rightPart, scope);
     return arithmetic(operator, defined(left), defined(this.#evaluate(rightPart, scope)));
   }
-}
-
-function holds(operator: string, left: Value, right: Value): boolean {
-  switch (operator) {
-    case "==":
-      return equal(left, right);
-    case "!=":
-      return !equal(left, right);
-    case "in":
-      return contains(right, left);
-    case "not in":
-      return !contains(right, left);
-    case "<":
-      return compare(left, right) < 0;
-    case "<=":
-      return compare(left, right) <= 0;
-    case ">":
-      return compare(left, right) > 0;
-    default:
-      return compare(left, right) >= 0;
-  }
-}
-
-function arithmetic(operator: string, left: Value, right: Value): Value {
-  if (operator === "+") {
-    if (typeof left === "string" && typeof right === "string") return left + right;
-    if (Array.isArray(left) && Array.isArray(right)) {
-      return left instanceof Tuple ? Tuple.from<Value>([...left, ...right]) : [...left, ...right];
-    }
-  }
-  if (operator === "*" && isInteger(right)) {
-    if (typeof left === "string") return left.repeat(Math.max(0, right));
-    if (Array.isArray(left)) return Array.from({ length: right }, () => left).flat();
-  }
-  if (operator === "%" && typeof left === "string") return formatPercent(left, right);
-  const [a, b] = [asNumber(left), asNumber(right)];
-  if (a === undefined || b === undefined) {
-    throw new TemplateError(
-      `unsupported operand type(s) for ${operator}: '${typeName(left)}' and '${typeName(right)}'`,
-    );
-  }
-  if (b === 0 && ["/", "//", "%"].includes(operator)) throw new TemplateError("division by zero");
-  const kind = isFloat(left) || isFloat(right) ? float : (value: number) => value;
-  switch (operator) {
-    case "+":
-      return kind(a + b);
-    case "-":
-      return kind(a - b);
-    case "*":
-      return kind(a * b);
-    case "/":
-      return float(a / b);
-    case "//":
-      return kind(Math.floor(a / b));
-    case "%":
-      return kind(a - b * Math.floor(a / b));
-    default:
-      return b < 0 ? float(a ** b) : kind(a ** b);
-  }
-}
-
-function slice(value: Value, start: number | null, stop: number | null, step: number): Value {
-  if (!Array.isArray(value) && typeof value !== "string") {
-    throw new TemplateError(`a ${typeName(value)} cannot be sliced`);
-  }
-  if (step === 0) throw new TemplateError("slice step cannot be zero");
-  const items = typeof value === "string" ? codePoints(value) : value;
-  const count = items.length;
-  const clamp = (index: number) =>
-    step > 0
-      ? Math.min(Math.max(index < 0 ? index + count : index, 0), count)
-      : Math.min(Math.max(index < 0 ? index + count : index, -1), count - 1);
-  const from = start === null ? (step > 0 ? 0 : count - 1) : clamp(start);
-  const to = stop === null ? (step > 0 ? count : -1) : clamp(stop);
-  const taken: Value[] = [];
-  for (let i = from; step > 0 ? i < to : i > to; i += step) taken.push(items[i]!);
-  if (typeof value === "string") return taken.join("");
-  return value instanceof Tuple ? Tuple.from<Value>(taken) : taken;
 }

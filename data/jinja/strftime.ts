@@ -20,12 +20,11 @@ const MONTHS = [
 export function strftime(date: Date, format: string): string {
   const two = (value: number) => String(value).padStart(2, "0");
   const year = date.getFullYear();
-  const startOfYear = new Date(year, 0, 1);
   const dayOfYear = Math.round(
     (Date.UTC(year, date.getMonth(), date.getDate()) - Date.UTC(year, 0, 1)) / 86_400_000,
   );
   const week = (firstDay: number) =>
-    Math.floor((dayOfYear + ((startOfYear.getDay() - firstDay + 7) % 7 || 7) % 7 + 0) / 7);
+    Math.floor((dayOfYear + 7 - (date.getDay() - firstDay + 7) % 7) / 7);
   const directive: Readonly<Record<string, () => string>> = {
     a: () => DAYS[date.getDay()]!.slice(0, 3),
     A: () => DAYS[date.getDay()]!,

@@ -2,17 +2,26 @@
 
 /** A template that cannot be parsed or rendered; its message says what and where. */
 export class TemplateError extends Error {
+  /** "TemplateError". */
   override readonly name = "TemplateError";
 }
 
 /** A Python float whose value happens to be integral, so that 1.0 does not become 1. */
 export class Float {
-  constructor(readonly value: number) {}
+  /** Takes the number. */
+  constructor(
+    /** The number. */
+    readonly value: number,
+  ) {}
 }
 
 /** A missing variable or attribute: prints as nothing, is false, and refuses everything else. */
 export class Undefined {
-  constructor(readonly what: string) {}
+  /** Takes what to say is undefined. */
+  constructor(
+    /** What is missing, as the subject of "… is undefined". */
+    readonly what: string,
+  ) {}
 }
 
 /** A Python tuple: a list in all but its printed form. */
@@ -20,7 +29,11 @@ export class Tuple extends Array<Value> {}
 
 /** `namespace(…)`: the one object whose attributes a template may set. */
 export class Namespace {
-  constructor(readonly attributes: Map<string, Value>) {}
+  /** Takes the attributes. */
+  constructor(
+    /** The attributes by name; templates change them. */
+    readonly attributes: Map<string, Value>,
+  ) {}
 }
 
 /** Keyword arguments of a call. */
@@ -28,9 +41,13 @@ export type Keywords = ReadonlyMap<string, Value>;
 
 /** A function or macro a template can call. */
 export class Callable {
+  /** Takes its name, what it does, and attributes of its own. */
   constructor(
+    /** Its name, for messages. */
     readonly name: string,
+    /** What it does. */
     readonly call: (args: readonly Value[], keywords: Keywords) => Value,
+    /** What a dot finds on it. */
     readonly attributes: ReadonlyMap<string, Value> = new Map(),
   ) {}
 }

@@ -32,6 +32,20 @@ Deno.test("templates render exactly as in transformers' Jinja", async () => {
   }
 });
 
+interface PythonGolden {
+  readonly context: Record<string, unknown>;
+  readonly rows: readonly { readonly template: string; readonly text?: string }[];
+}
+
+Deno.test("values print, compare and convert as in Python, and errors are errors", async () => {
+  const golden = await readFixture<PythonGolden>("golden/jinja_python.json");
+  for (const { template, text } of golden.rows) {
+    const render = () => compileTemplate(template).render(golden.context).text;
+    if (text === undefined) assert.throws(render, TemplateError, template);
+    else assert.equal(render(), text, template);
+  }
+});
+
 interface ChatGolden {
   readonly tokenizer: string;
   readonly rows: readonly {
@@ -123,8 +137,8 @@ Deno.test("tojson writes what Python's json.dumps writes", () => {
 
 Deno.test("strftime_now formats the moment it is given", () => {
   const now = new Date(2024, 1, 3, 15, 4, 5);
-  const template = compileTemplate("{{ strftime_now('%d %b %Y, %A %j %I:%M %p %%') }}");
-  assert.equal(template.render({}, { now }).text, "03 Feb 2024, Saturday 034 03:04 PM %");
+  const template = compileTemplate("{{ strftime_now('%d %b %Y, %A %j %I:%M %p %% %U %W %-d') }}");
+  assert.equal(template.render({}, { now }).text, "03 Feb 2024, Saturday 034 03:04 PM % 04 05 3");
 });
 
 Deno.test("a template cannot change what it is given", () => {

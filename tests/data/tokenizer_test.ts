@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { UserError } from "../../core/errors.ts";
 import { loadTokenizer } from "../../data/tokenizer.ts";
-import { copyTokenizerFiles } from "../../data/tokenizer_files.ts";
+import { copyTokenizerFiles, saveTokenizer } from "../../data/tokenizer_files.ts";
 import { tokenSpans } from "../../data/token_spans.ts";
 import { fixture, readFixture } from "./fixture_files.ts";
 
@@ -154,4 +154,75 @@ Deno.test("copied tokenizer files carry the changed tokens and template", async 
   } finally {
     await Deno.remove(directory, { recursive: true });
   }
+});
+
+Deno.test("a saved tokenizer is the one that was used", async () => {
+  const directory = await Deno.makeTempDir();
+  try {
+    const used = await loadTokenizer(fixture("models/llama"), {
+      eosToken: "<|endoftext|>",
+      chatTemplatePath: fixture("models/llama/chat_template_training.jinja"),
+    });
+    await saveTokenizer(used, directory);
+    const saved = await loadTokenizer(directory);
+    assert.deepEqual(saved.specialTokens, used.specialTokens);
+    assert.deepEqual(saved.chatTemplates, used.chatTemplates);
+    assert.equal(saved.vocabSize, used.vocabSize);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+});
+
+async function withDefinition(
+  change: (definition: Record<string, unknown>) => void,
+  action: (directory: string) => Promise<void>,
+) {
+  await withCopy(async (directory) => {
+    const path = `${directory}/tokenizer.json`;
+    const definition = JSON.parse(await Deno.readTextFile(path));
+    change(definition);
+    await Deno.writeTextFile(path, JSON.stringify(definition));
+    await action(directory);
+  });
+}
+
+Deno.test("added tokens cover the blanks that they take", async () => {
+  const token = (id: number, content: string, lstrip: boolean) => ({
+    id,
+    content,
+    lstrip,
+    rstrip: !lstrip,
+    single_word: false,
+    normalized: false,
+    special: true,
+  });
+  const addTokens = (definition: Record<string, unknown>) => {
+    const added = definition["added_tokens"];
+    assert.ok(Array.isArray(added));
+    added.push(token(400, "<mask>", true), token(401, "<r>", false));
+  };
+  await withDefinition(addTokens, async (directory) => {
+    const tokenizer = await loadTokenizer(directory);
+    const text = "a  <mask> b<r>   c <mask>";
+    const spans = tokenSpans(tokenizer, text, tokenizer.encode(text));
+    assert.deepEqual(spans, [[0, 1], [1, 9], [9, 11], [11, 17], [17, 18], [18, 25]]);
+  });
+});
+
+Deno.test("trim_offsets takes blanks out of the spans, as in Hugging Face's tokenizers", async () => {
+  const trim = (definition: Record<string, unknown>) => {
+    definition["post_processor"] = {
+      type: "ByteLevel",
+      add_prefix_space: true,
+      trim_offsets: true,
+      use_regex: true,
+    };
+  };
+  await withDefinition(trim, async (directory) => {
+    const tokenizer = await loadTokenizer(directory);
+    const spansOf = (text: string) => tokenSpans(tokenizer, text, tokenizer.encode(text));
+    const [there, lead] = [spansOf("Hi  there  "), spansOf("  lead\n x")];
+    assert.deepEqual(there, [[0, 1], [1, 2], [3, 3], [4, 7], [7, 9], [10, 10], [11, 11]]);
+    assert.deepEqual(lead, [[0, 0], [2, 3], [3, 4], [4, 6], [6, 7], [8, 8], [8, 9]]);
+  });
 });

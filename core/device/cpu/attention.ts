@@ -18,11 +18,13 @@ import {
   writePanel,
   zeroTile,
 } from "./attention_block.ts";
-import { constants, exp2, log, prepareExp2 } from "./attention_math.ts";
+import { exp2 } from "./attention_math.ts";
 import { forItems, prepare, preparedRegions } from "./attention_prepare.ts";
 import { stripKeyBytes, tiles, transposeRows, zero } from "./attention_tiles.ts";
 import { visibility, visibilityRegions } from "./attention_visibility.ts";
 import { type KernelCode, phase } from "./code.ts";
+import { elementary } from "./math.ts";
+import { type Vector, Vectors } from "./vectors.ts";
 import type { FunctionBuilder, Local } from "./wasm.ts";
 
 // Below every score, and finite so that differences are never NaN.
@@ -57,12 +59,17 @@ export function emitAttention(kernel: AttentionKernel): KernelCode {
 
 function attend(view: Frame, kernel: AttentionKernel): void {
   const { f, n, rowBytes, quantity } = view;
-  const constant = constants(f);
-  prepareExp2(constant);
-  const masked = constant(-Infinity);
+  const v = new Vectors(f);
+  const masked = v.float(-Infinity);
+  /** x ← an expression. */
+  const assign = (x: Local, make: () => Vector) =>
+    v.scope(() => {
+      v.push(make());
+      f.set(x);
+    });
   const visible = visibility(view, kernel.causal);
   const products = tiles(view);
-  const score = scores(view, kernel, products, visible, constant);
+  const score = scores(view, kernel, products, visible, v);
   const [q, out, lse] = ["q", "out", "lse"].map(view.argument) as [Local, Local, Local];
   const transposed = view.region("transposed");
   const rows = view.region("rows");
@@ -75,7 +82,7 @@ function attend(view: Frame, kernel: AttentionKernel): void {
   const maximum = pair(f);
   const greatest = pair(f);
   const sum = pair(f);
-  const [x, scratch] = pair(f);
+  const x = f.local("v128");
   const [low, high, stateAt] = [f.local("i64"), f.local("i64"), f.local("i64")];
   const halves = [0, 1] as const;
 
@@ -145,9 +152,9 @@ function attend(view: Frame, kernel: AttentionKernel): void {
                   for (let j = 0; j < 4; j++) {
                     for (const half of halves) {
                       const offset = j * stripKeyBytes + 16 * half;
-                      f.get(stripAt).memory("v128.load", offset).get(greatest[half]);
-                      f.op("f32x4.sub").set(x);
-                      exp2(f, constant, x, scratch);
+                      f.get(stripAt).memory("v128.load", offset).set(x);
+                      assign(x, () =>
+                        exp2(v, v.op("f32x4.sub", x, greatest[half])));
                       f.get(stripAt, x).memory("v128.store", offset);
                       f.get(sum[half], x).op("f32x4.add").set(sum[half]);
                     }
@@ -156,8 +163,8 @@ function attend(view: Frame, kernel: AttentionKernel): void {
                   zeroTile(view, strip, cursor));
               });
               for (const half of halves) {
-                f.get(maximum[half], greatest[half]).op("f32x4.sub").set(x);
-                exp2(f, constant, x, scratch);
+                assign(x, () =>
+                  exp2(v, v.op("f32x4.sub", maximum[half], greatest[half])));
                 f.get(stateAt, x).memory("v128.store", state.factor + 16 * half);
                 f.get(stateAt).get(stateAt).memory("v128.load", state.sum + 16 * half);
                 f.get(x, sum[half]).op("f32x4.relaxed_madd");
@@ -186,7 +193,7 @@ function attend(view: Frame, kernel: AttentionKernel): void {
           f.get(stateAt).f32x4(1).get(total).op("f32x4.div");
           f.get(total).f32x4(0).op("f32x4.ne", "v128.and");
           f.memory("v128.store", state.factor + 16 * half);
-          log(f, total, [x, scratch]);
+          assign(total, () => elementary.log(v, total));
           f.get(stateAt, stateAt).memory("v128.load", state.maximum + 16 * half);
           f.f32x4(Math.LN2).get(total).op("f32x4.relaxed_madd");
           f.memory("v128.store", state.maximum + 16 * half);

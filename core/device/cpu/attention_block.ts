@@ -1,10 +1,13 @@
 /** A block's panels: walking them, bringing their rows in and out, and their scores. @module */
 
-import { type Constants, log2e, prepareTanh, tanh } from "./attention_math.ts";
-import { type Frame, panelQueries, tileKeys, type Value } from "./attention_frame.ts";
+import { log2e } from "./attention_math.ts";
+import { type Frame, panelQueries, tileKeys } from "./attention_frame.ts";
+import type { Value } from "./attention_integers.ts";
 import type { Item } from "./attention_prepare.ts";
 import { padRow, stripTileBytes, type Tiles, writeRow, zero } from "./attention_tiles.ts";
 import { tileCode, type Visibility } from "./attention_visibility.ts";
+import { elementary } from "./math.ts";
+import type { Vectors } from "./vectors.ts";
 import type { Local } from "./wasm.ts";
 
 /** A panel of the block at hand. */
@@ -131,19 +134,18 @@ export interface Scores {
   readonly distance: (half: 0 | 1) => void;
 }
 
-/** Makes the emitters. Asks for constants, so call it before any loop. */
+/** Makes the emitters. */
 export function scores(
   frame: Frame,
   variant: Variant,
   tiles: Tiles,
   visible: Visibility,
-  constant: Constants,
+  vectors: Vectors,
 ): Scores {
   const { f, n, quantity } = frame;
   const factor = f.local("v128");
   frame.float(0);
   if (variant.softcap) {
-    prepareTanh(constant);
     frame.float(1);
     f.op("f32.div");
   } else {
@@ -161,7 +163,6 @@ export function scores(
   const biasRow = f.local("i64");
   if (variant.bias) {
     f.get(frame.reach).op("i32.wrap_i64", "i32x4.splat").set(reach);
-    constant(log2e);
   }
   const distance = (half: 0 | 1) => {
     const difference = f.local("v128");
@@ -169,7 +170,6 @@ export function scores(
     f.get(reach).op("i32x4.min_s").get(reach).op("i32x4.neg", "i32x4.max_s");
     f.get(reach).op("i32x4.add");
   };
-  const scratch = [f.local("v128"), f.local("v128"), f.local("v128")] as const;
   const [index, gathered] = [f.local("v128"), f.local("v128")];
   return {
     factor,
@@ -187,7 +187,10 @@ export function scores(
         pair.forEach((x, half) => {
           const side = half === 0 ? 0 : 1;
           if (variant.softcap) {
-            tanh(f, constant, x, scratch);
+            vectors.scope(() => {
+              vectors.push(elementary.tanh(vectors, x));
+              f.set(x);
+            });
             slope?.(j, side, x);
             f.get(x, cap).op("f32x4.mul").set(x);
           }
@@ -200,7 +203,7 @@ export function scores(
               laneAddress(frame, biasRow, index, lane);
               f.get(gathered).memoryLane("v128.load32_lane", lane).set(gathered);
             }
-            f.get(gathered, constant(log2e), x).op("f32x4.relaxed_madd").set(x);
+            f.get(gathered, vectors.float(log2e), x).op("f32x4.relaxed_madd").set(x);
           }
         })
       );

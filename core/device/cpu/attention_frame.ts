@@ -1,105 +1,8 @@
 /** What all phases of the attention kernels share: their numbers, and where their scratch lies. @module */
 
+import { type Integers, integers, type Value } from "./attention_integers.ts";
 import { parameterBlock } from "./code.ts";
 import type { FunctionBuilder, Local } from "./wasm.ts";
-
-/** An i64 expression: a local, a literal, or code that pushes it. */
-export type Value = Local | number | (() => void);
-
-/** i64 arithmetic as expressions. */
-export interface Integers {
-  /** Pushes a value. */
-  readonly put: (value: Value) => void;
-  readonly add: (...terms: readonly Value[]) => () => void;
-  readonly sub: (x: Value, y: Value) => () => void;
-  readonly mul: (...factors: readonly Value[]) => () => void;
-  /** Quotient of non-negative numbers. */
-  readonly div: (x: Value, y: Value) => () => void;
-  readonly min: (x: Value, y: Value) => () => void;
-  readonly max: (x: Value, y: Value) => () => void;
-  /** An i32 in memory, sign-extended. */
-  readonly load32: (address: Value, offset?: number) => () => void;
-  readonly load64: (address: Value, offset?: number) => () => void;
-  readonly store32: (address: Value, value: Value, offset?: number) => void;
-  readonly set: (local: Local, value: Value) => void;
-  /** A fresh local with this value. */
-  readonly let: (value: Value) => Local;
-  /** Runs `body` with the local at start, start + step, … below end. */
-  readonly range: (
-    start: Value,
-    end: Local | number,
-    step: number,
-    body: (i: Local) => void,
-  ) => void;
-  /** Runs `then` when x < y. */
-  readonly ifLess: (x: Value, y: Value, then: () => void, otherwise?: () => void) => void;
-}
-
-/** i64 arithmetic in `f`. */
-export function integers(f: FunctionBuilder): Integers {
-  const put = (value: Value) => {
-    if (typeof value === "number") f.i64(value);
-    else if (typeof value === "function") value();
-    else f.get(value);
-  };
-  const fold = (op: "i64.add" | "i64.mul") => (...values: readonly Value[]) => () => {
-    values.forEach((value, i) => {
-      put(value);
-      if (i > 0) f.op(op);
-    });
-  };
-  const pair = (op: "i64.sub" | "i64.div_u") => (x: Value, y: Value) => () => {
-    put(x);
-    put(y);
-    f.op(op);
-  };
-  const pick = (op: "i64.lt_s" | "i64.gt_s") => (x: Value, y: Value) => () => {
-    for (const value of [x, y, x, y]) put(value);
-    f.op(op, "select");
-  };
-  const set = (local: Local, value: Value) => {
-    put(value);
-    f.set(local);
-  };
-  const let_ = (value: Value) => {
-    const local = f.local("i64");
-    set(local, value);
-    return local;
-  };
-  return {
-    put,
-    add: fold("i64.add"),
-    mul: fold("i64.mul"),
-    sub: pair("i64.sub"),
-    div: pair("i64.div_u"),
-    min: pick("i64.lt_s"),
-    max: pick("i64.gt_s"),
-    load32: (address, offset = 0) => () => {
-      put(address);
-      f.memory("i32.load", offset).op("i64.extend_i32_s");
-    },
-    load64: (address, offset = 0) => () => {
-      put(address);
-      f.memory("i64.load", offset);
-    },
-    store32: (address, value, offset = 0) => {
-      put(address);
-      put(value);
-      f.op("i32.wrap_i64").memory("i32.store", offset);
-    },
-    set,
-    let: let_,
-    range: (start, end, step, body) => {
-      const i = let_(start);
-      f.forRange(i, end, step, () => body(i));
-    },
-    ifLess: (x, y, then, otherwise) => {
-      put(x);
-      put(y);
-      f.op("i64.lt_s").if(then, otherwise);
-    },
-  };
-}
 
 /** Queries of one panel: two vectors. A panel belongs to one query head. */
 export const panelQueries = 8;
@@ -122,7 +25,9 @@ export type Quantity =
   | "chunks"
   | "blocks"
   | "threads"
-  | "distances";
+  | "distances"
+  /** Heads that one thread may work on in part: none if every thread takes whole heads; then 1. */
+  | "slots";
 
 /** Sizes in bytes of scratch regions: products, rounded up to 64. */
 export interface Layout {
@@ -149,6 +54,7 @@ function quantities(ints: readonly number[], threads: number): Record<Quantity, 
     blocks: Math.ceil(T! / (queryPanels * panelQueries)),
     threads,
     distances: 2 * R! + 1,
+    slots: K! % threads === 0 ? 1 : 2,
   };
 }
 
@@ -223,7 +129,9 @@ export function frame(f: FunctionBuilder, args: Arguments, layout: Layout): Fram
     ),
     threads,
     distances: n.let(n.add(n.mul(reach, 2), 1)),
+    slots: f.local("i64"),
   };
+  f.i64(1).i64(2).get(keyHeads, threads).op("i64.rem_u", "i64.eqz", "select").set(quantity.slots);
   const size = (factors: readonly (Quantity | number)[]) => {
     const product = n.mul(...factors.map((q) => typeof q === "number" ? q : quantity[q]));
     return n.mul(n.div(n.add(product, 63), 64), 64);

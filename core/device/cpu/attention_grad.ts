@@ -22,11 +22,12 @@ import {
 } from "./attention_block.ts";
 import { chunkKeys, type Frame, frame, type Layout, layoutBytes } from "./attention_frame.ts";
 import { joinThreads, partialSums } from "./attention_grad_join.ts";
-import { constants, exp2, log2e, prepareExp2 } from "./attention_math.ts";
+import { exp2, log2e } from "./attention_math.ts";
 import { forItems, prepare, preparedRegions } from "./attention_prepare.ts";
 import { stripKeyBytes, stripTileBytes, tiles, transposeRows, zero } from "./attention_tiles.ts";
 import { visibility, visibilityRegions } from "./attention_visibility.ts";
 import { type KernelCode, phase } from "./code.ts";
+import { Vectors } from "./vectors.ts";
 import type { Local } from "./wasm.ts";
 
 /** Bytes of a strip. */
@@ -47,8 +48,8 @@ function layoutOf(kernel: AttentionGradKernel): Layout {
       state: ["panels", 64],
       probabilities: ["panels", stripBytes],
       scoreGradients: ["panels", stripBytes],
-      keySums: [2, "chunks", "depth", 4 * chunkKeys],
-      valueSums: [2, "chunks", "depth", 4 * chunkKeys],
+      keySums: ["slots", "chunks", "depth", 4 * chunkKeys],
+      valueSums: ["slots", "chunks", "depth", 4 * chunkKeys],
       ...(kernel.bias ? { biasSums: ["queryHeads", "distances", 4] as const } : {}),
     },
   };
@@ -72,12 +73,11 @@ export function emitAttentionGrad(kernel: AttentionGradKernel): KernelCode {
 
 function differentiate(view: Frame, kernel: AttentionGradKernel): void {
   const { f, n, rowBytes, quantity } = view;
-  const constant = constants(f);
-  prepareExp2(constant);
-  const one = constant(1);
+  const v = new Vectors(f);
+  const one = v.float(1);
   const visible = visibility(view, kernel.causal);
   const products = tiles(view);
-  const score = scores(view, kernel, products, visible, constant);
+  const score = scores(view, kernel, products, visible, v);
   const [q, dOut, lse, delta, dq] = ["q", "dOut", "lse", "delta", "dq"].map(view.argument) as [
     Local,
     Local,
@@ -104,7 +104,7 @@ function differentiate(view: Frame, kernel: AttentionGradKernel): void {
   f.op("f32x4.splat").set(scale);
   const logSum = [f.local("v128"), f.local("v128")] as const;
   const deltas = [f.local("v128"), f.local("v128")] as const;
-  const [scratch, index] = [f.local("v128"), f.local("v128")];
+  const index = f.local("v128");
   const [low, high, biasAt] = [f.local("i64"), f.local("i64"), f.local("i64")];
   const [unionLow, unionHigh] = [f.local("i64"), f.local("i64")];
   const [probabilityAt, gradientAt] = [f.local("i64"), f.local("i64")];
@@ -195,8 +195,10 @@ function differentiate(view: Frame, kernel: AttentionGradKernel): void {
                     f.memory("v128.store", j * stripKeyBytes + 16 * half);
                   });
                   each((s, half) => {
-                    f.get(s, logSum[half]).op("f32x4.sub").set(s);
-                    exp2(f, constant, s, scratch);
+                    v.scope(() => {
+                      v.push(exp2(v, v.op("f32x4.sub", s, logSum[half])));
+                      f.set(s);
+                    });
                   });
                   ifMasked(
                     view,
@@ -253,7 +255,7 @@ function differentiate(view: Frame, kernel: AttentionGradKernel): void {
               [sums.keys, scoreGradients, rows],
             ] as const
           ) {
-            products.spread(n.add(target, key), (column, one) => {
+            products.spread(n.add(target, key), (column, addPanel) => {
               n.range(0, quantity.queryPanels, 1, (queryPanel) => {
                 visible.range(queryPanel, low, high);
                 f.get(low, tile).op("i64.le_s").get(tile, high).op("i64.lt_s", "i32.and");
@@ -264,7 +266,7 @@ function differentiate(view: Frame, kernel: AttentionGradKernel): void {
                   );
                   const rowsAt = n.let(n.add(panelRows, n.mul(panel, panelBytes), column));
                   n.range(0, view.group, 1, () => {
-                    one(strip, rowsAt);
+                    addPanel(strip, rowsAt);
                     n.set(strip, n.add(strip, stripBytes));
                     n.set(rowsAt, n.add(rowsAt, panelBytes));
                   });

@@ -1,6 +1,7 @@
 /** Sums of key and value gradients by thread, and how threads' sums become one. @module */
 
-import { chunkKeys, type Frame, type Value } from "./attention_frame.ts";
+import { chunkKeys, type Frame } from "./attention_frame.ts";
+import type { Value } from "./attention_integers.ts";
 import { forShare, type ItemHandlers } from "./attention_prepare.ts";
 import { writeRow, zero } from "./attention_tiles.ts";
 import type { Local } from "./wasm.ts";

@@ -1,6 +1,7 @@
 /** The first phase of the attention kernels, and how their later phases divide the work. @module */
 
-import { chunkKeys, type Frame, type Layout, panelQueries, type Value } from "./attention_frame.ts";
+import { chunkKeys, type Frame, type Layout, panelQueries } from "./attention_frame.ts";
+import type { Value } from "./attention_integers.ts";
 import { padRow, zero } from "./attention_tiles.ts";
 import type { Local } from "./wasm.ts";
 

@@ -9,7 +9,8 @@
  * @module
  */
 
-import { type Frame, panelQueries, tileKeys, type Value } from "./attention_frame.ts";
+import { type Frame, panelQueries, tileKeys } from "./attention_frame.ts";
+import type { Value } from "./attention_integers.ts";
 import type { Local } from "./wasm.ts";
 
 /** Bytes of one key's numbers in a strip. */

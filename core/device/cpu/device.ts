@@ -80,6 +80,7 @@ class CpuDevice implements Device {
   // The arena and the scratch memory, as large as any program so far needs them.
   #arena = { address: 0, bytes: 0 };
   #scratch = { address: 0, bytes: 0 };
+  #failure: string | null = null;
   #destroyed = false;
 
   constructor(
@@ -160,10 +161,10 @@ class CpuDevice implements Device {
     } catch (error) {
       if (!(error instanceof ThreadError)) throw error;
       const { kernel, ints } = program.launches[error.launch]!;
-      throw new Error(
+      this.#failure =
         `The CPU device failed in launch ${error.launch} of a program (${kernel.op} kernel, ` +
-          `numbers [${ints.join(", ")}]): ${error.message}. It cannot be used any more.`,
-      );
+        `numbers [${ints.join(", ")}]): ${error.message}. It cannot be used any more.`;
+      throw new Error(this.#failure);
     }
     this.#runs++;
     this.#launches += program.launches.length;
@@ -193,6 +194,7 @@ class CpuDevice implements Device {
 
   #check(): void {
     if (this.#destroyed) throw new Error("This CPU device was destroyed.");
+    if (this.#failure !== null) throw new Error(this.#failure);
   }
 
   #address(allocation: Allocation): number {

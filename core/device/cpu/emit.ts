@@ -1,8 +1,12 @@
 /** From a kernel to its WebAssembly. @module */
 
 import type { Kernel } from "../../kernel.ts";
+import { emitAttention } from "./attention.ts";
+import { emitAttentionGrad } from "./attention_grad.ts";
 import type { KernelCode } from "./code.ts";
+import { emitFused } from "./fused.ts";
 import { emitMatmul } from "./matmul.ts";
+import { emitScatter } from "./scatter.ts";
 import type { FunctionBuilder } from "./wasm.ts";
 
 /** What emitters may use of the module they emit into. */
@@ -18,7 +22,13 @@ export function emit(kernel: Kernel, context: EmitContext): KernelCode {
   switch (kernel.op) {
     case "matmul":
       return emitMatmul(kernel, context);
-    default:
-      throw new Error(`The CPU device cannot compile ${kernel.op} kernels.`);
+    case "fused":
+      return emitFused(kernel);
+    case "attention":
+      return emitAttention(kernel);
+    case "attentionGrad":
+      return emitAttentionGrad(kernel);
+    case "scatter":
+      return emitScatter(kernel);
   }
 }

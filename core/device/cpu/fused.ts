@@ -23,7 +23,16 @@ import {
   storeLanes,
 } from "./fused_address.ts";
 import { along, analyse, needed } from "./fused_analysis.ts";
-import { divide, forRows, forVectors, points, presentLanes } from "./fused_loops.ts";
+import {
+  divide,
+  type Flush,
+  forRows,
+  forRuns,
+  forVectors,
+  points,
+  presentLanes,
+  type Range,
+} from "./fused_loops.ts";
 import { acrossLanes, createReduction, type Reduction, runLength } from "./fused_reduce.ts";
 import { compute, cost, typeOf } from "./fused_values.ts";
 import type { Local } from "./wasm.ts";
@@ -96,36 +105,30 @@ function evaluate(
   }
 }
 
+/** The innermost loop of a set. */
+function innermost(loops: number): number {
+  return loops & along.lanes || loops & along.rows || loops;
+}
+
 /**
- * Enters a loop that fixes the coordinates of `loops` (with all loops outside it: `fixed`): moves the
- * bases of accesses, and computes what is known now that was not known outside.
+ * Enters `loop`, with the loops outside it in `fixed`: moves the bases of accesses, and computes what
+ * is the same for everything inside. `stage` is the number of reductions done before.
  */
-function enter(frame: Frame, known: Knowing, loops: number, fixed: number, stage: number): void {
-  const { analysis } = frame;
-  const { body, varies } = analysis;
+function enter(frame: Frame, known: Knowing, loop: number, fixed: number, stage: number): void {
+  const { body, varies, stage: stages } = frame.analysis;
   body.forEach((instruction, index) => {
-    if (analysis.stage[index] !== stage) return;
     if (instruction.op === "load" || instruction.op === "store") {
       const gather = instruction.op === "load" ? instruction.access.gather : null;
-      const before = known.bases.get(index) ?? null;
-      // A gather's row number belongs to the loop where it becomes known.
-      const gathers = gather !== null && (varies[gather.index]! & ~fixed) === 0 &&
-        !known.bases.has(index + body.length);
-      known.bases.set(
-        index,
-        advanceBase(
-          frame,
-          instruction,
-          loops,
-          before,
-          gathers ? known.values.get(gather.index)! : null,
-        ),
-      );
-      if (gathers) known.bases.set(index + body.length, known.bases.get(index)!);
+      const gatherLoop = gather === null ? null : innermost(varies[gather.index]!);
+      const reached = gather === null || gatherLoop === along.lanes ? 0 : stages[gather.index]!;
+      if (reached === stage) {
+        const before = known.bases.get(index) ?? null;
+        const row = gather !== null && gatherLoop === loop ? known.values.get(gather.index)! : null;
+        known.bases.set(index, advanceBase(frame, instruction, loop, before, row));
+      }
     }
-    if ((varies[index]! & ~fixed) === 0 && !known.values.has(index)) {
-      evaluate(frame, [index], known, null);
-    }
+    const ready = (varies[index]! & ~(fixed | loop)) === 0 && stages[index] === stage;
+    if (ready && !known.values.has(index)) evaluate(frame, [index], known, null);
   });
 }
 
@@ -135,37 +138,178 @@ function unrollFor(frame: Frame, indices: readonly number[]): number {
   return total <= 48 ? 4 : total <= 120 ? 2 : 1;
 }
 
+/** Reductions over accumulators of their own, started. */
+function startReductions(
+  frame: Frame,
+  ending: readonly Indexed<"reduce">[],
+  accumulators: number,
+): Reduction[] {
+  return ending.map(([, { fn, x }]) => {
+    const type = typeOf(frame.analysis.body, x);
+    const reduction = createReduction(frame.v, fn, type, accumulators);
+    reduction.start();
+    return reduction;
+  });
+}
+
+function flushOf(reductions: readonly Reduction[]): Flush | null {
+  const flushes = reductions.flatMap(({ flush }) => flush ?? []);
+  if (flushes.length === 0) return null;
+  return { run: runLength, write: () => flushes.forEach((flush) => flush()) };
+}
+
 function emitRows(frame: Frame): void {
   const { f, v, kernel } = frame;
   const { rank, body, varies, stage } = frame.analysis;
   const reductions = all(body, "reduce");
-  const stores = all(body, "store");
   const isPoint = (index: number) => (varies[index]! & along.lanes) !== 0;
-  const pointStores = stores.filter(([index]) => isPoint(index));
-  const rowStores = stores.filter(([index]) => !isPoint(index));
-
-  const reducingPasses = Math.max(0, ...reductions.map(([index]) => stage[index]!));
-  const lastPass = Math.max(
-    reducingPasses - 1,
-    ...pointStores.map(([index]) => stage[index]!),
-  );
+  const pointStores = all(body, "store").filter(([index]) => isPoint(index));
+  const rowStores = all(body, "store").filter(([index]) => !isPoint(index));
+  const stages = (items: readonly Indexed<"reduce" | "store">[]) =>
+    items.map(([index]) => stage[index]!);
+  const stagesDone = Math.max(0, ...stages(reductions));
+  const lastPass = Math.max(stagesDone - 1, ...stages(pointStores));
 
   const size = frame.size(rank - 1);
   const work = divide(frame, points(frame, rank - 1), size, kernel.kind === "row");
   const launch = inner({ values: new Map(), bases: new Map() });
   enter(frame, launch, 0, 0, 0);
-  forRows(frame, work.rows, rank - 1, () => {
-    const row = inner(launch);
-    enter(frame, row, along.outer, along.outer, 0);
-    for (let pass = 0; pass <= lastPass; pass++) {
-      const ending = reductions.filter(([index]) => stage[index] === pass + 1);
-      const storing = pass === lastPass ? pointStores : [];
-      emitPass(frame, row, work.lanes, ending, storing);
-      enter(frame, row, along.outer, along.outer, pass + 1);
+  forRows(frame, work.rows, rank - 1, () =>
+    v.scope(() => {
+      const row = inner(launch);
+      enter(frame, row, along.outer, 0, 0);
+      for (let pass = 0; pass <= lastPass; pass++) {
+        const ending = reductions.filter(([index]) => stage[index] === pass + 1);
+        emitPass(frame, row, work.lanes, ending, pass === lastPass ? pointStores : []);
+        if (pass < stagesDone) enter(frame, row, along.outer, 0, pass + 1);
+      }
+      if (rowStores.length === 0) return;
+      const store = () => {
+        for (const [index, instruction] of rowStores) {
+          const x = row.values.get(instruction.x)!;
+          v.scope(() => storeLanes(frame, instruction, row.bases.get(index)!, null, x));
+        }
+      };
+      // In a map with one row, the thread that has its lanes stores for it.
+      if (kernel.kind === "row") store();
+      else f.get(work.lanes.from, work.lanes.to).op("i64.lt_s").if(store);
+    }));
+}
+
+/** One run along the row: reductions that end with it, and stores. */
+function emitPass(
+  frame: Frame,
+  row: Knowing,
+  lanes: Range,
+  ending: readonly Indexed<"reduce">[],
+  storing: readonly Indexed<"store">[],
+): void {
+  const { f, v } = frame;
+  const { body, varies } = frame.analysis;
+  const roots = [...ending.map(([, { x }]) => x), ...storing.map(([index]) => index)];
+  const indices = needed(body, roots, (index) => (varies[index]! & along.lanes) !== 0);
+  const unroll = unrollFor(frame, indices);
+  const reductions = startReductions(frame, ending, unroll);
+
+  const atPoint = (point: Point, turn: number) => {
+    const here = inner(row);
+    evaluate(frame, indices, here, point);
+    const mask = ending.length > 0 ? presentLanes(frame, point) : null;
+    ending.forEach(([, { x }], k) => reductions[k]!.add(here.values.get(x)!, turn, mask));
+    for (const [index, store] of storing) {
+      storeLanes(frame, store, here.bases.get(index)!, point, here.values.get(store.x)!);
     }
-    for (const [index, store] of rowStores) {
-      v.scope(() => storeLanes(frame, store, row.bases.get(index)!, null, row.values.get(store.x)!));
-    }
+  };
+  forVectors(
+    frame,
+    lanes,
+    unroll,
+    (vectors) => vectors.forEach((point, turn) => v.scope(() => atPoint(point, turn))),
+    flushOf(reductions),
+  );
+
+  ending.forEach(([index, { fn, x }], k) => {
+    const result = f.local("v128");
+    v.scope(() => {
+      f.get(acrossLanes(v, fn, typeOf(body, x), reductions[k]!.total())).set(result);
+    });
+    row.values.set(index, result);
   });
-  void f;
+}
+
+function emitColumns(frame: Frame): void {
+  const { v } = frame;
+  const { rank, body, varies } = frame.analysis;
+  if (rank < 2) throw new Error(`A column kernel has at least 2 dims, not ${rank}.`);
+  const operandsOfReductions = all(body, "reduce").map(([, { x }]) => x);
+  const summed = needed(
+    body,
+    operandsOfReductions,
+    (index) => (varies[index]! & along.lanes) !== 0,
+  );
+  const isInner = (index: number) => (varies[index]! & along.rows) !== 0;
+  const perTile = summed.filter((index) => !isInner(index));
+  const perPoint = summed.filter(isInner);
+
+  const work = divide(frame, points(frame, rank - 2), frame.size(rank - 1), false);
+  const launch = inner({ values: new Map(), bases: new Map() });
+  enter(frame, launch, 0, 0, 0);
+  forRows(frame, work.rows, rank - 2, () =>
+    v.scope(() => {
+      const block = inner(launch);
+      enter(frame, block, along.outer, 0, 0);
+      forVectors(
+        frame,
+        work.lanes,
+        unrollFor(frame, perPoint),
+        (vectors) => v.scope(() => emitTile(frame, block, vectors, perTile, perPoint)),
+      );
+    }));
+}
+
+/** Reduces some vectors of columns over the rows, and stores what follows from the results. */
+function emitTile(
+  frame: Frame,
+  block: Known,
+  vectors: readonly Point[],
+  perTile: readonly number[],
+  perPoint: readonly number[],
+): void {
+  const { f, v } = frame;
+  const { rank, body } = frame.analysis;
+  const ending = all(body, "reduce");
+  const storing = all(body, "store");
+  const columns = vectors.map((point) => {
+    const known = inner(block);
+    evaluate(frame, perTile, known, point);
+    return { point, known, reductions: startReductions(frame, ending, 1) };
+  });
+
+  const row = frame.coordinates[rank - 2]!;
+  f.i64(0).set(row);
+  const atRow = () => {
+    const fixed = inner(block);
+    enter(frame, fixed, along.rows, along.outer, 0);
+    for (const { point, known, reductions } of columns) {
+      v.scope(() => {
+        const values = new Map([...known.values, ...fixed.values]);
+        const here = { values, bases: new Map(fixed.bases) };
+        evaluate(frame, perPoint, here, point);
+        ending.forEach(([, { x }], k) => reductions[k]!.add(values.get(x)!, 0, null));
+      });
+    }
+  };
+  const flush = flushOf(columns.flatMap(({ reductions }) => reductions));
+  forRuns(frame, row, frame.size(rank - 2), 1, () => v.scope(atRow), flush);
+
+  const roots = storing.map(([index]) => index);
+  for (const { point, known, reductions } of columns) {
+    v.scope(() => {
+      ending.forEach(([index], k) => known.values.set(index, v.keep(reductions[k]!.total())));
+      evaluate(frame, needed(body, roots, (index) => !known.values.has(index)), known, point);
+      for (const [index, store] of storing) {
+        storeLanes(frame, store, known.bases.get(index)!, point, known.values.get(store.x)!);
+      }
+    });
+  }
 }

@@ -52,6 +52,7 @@ export function analyse(kernel: FusedKernel): Analysis {
   const { kind, body } = kernel;
   const rank = Math.max(kernel.rank, 1);
   const reducedLoop = kind === "column" ? along.rows : along.lanes;
+  const resultLoops = kind === "column" ? along.outer | along.lanes : along.outer;
   const loopOf = (dim: number): number => {
     if (dim === rank - 1) return along.lanes;
     return kind === "column" && dim === rank - 2 ? along.rows : along.outer;
@@ -73,7 +74,7 @@ export function analyse(kernel: FusedKernel): Analysis {
     }
     if (instruction.op === "index") bits |= loopOf(instruction.dim);
     if (instruction.op === "reduce") {
-      bits &= ~reducedLoop;
+      bits = (bits & ~reducedLoop) | resultLoops;
       after++;
     }
     varies.push(bits);

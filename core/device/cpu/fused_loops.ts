@@ -97,16 +97,46 @@ function step(frame: Frame, dim: number): void {
   });
 }
 
+/** What a loop does now and then: after at most `run` rounds, and at its end. */
+export interface Flush {
+  readonly run: number;
+  readonly write: () => void;
+}
+
+/** while (i < end) { body; i += step }, with pauses. */
+export function forRuns(
+  frame: Frame,
+  i: Local,
+  end: Local,
+  step: number,
+  body: () => void,
+  flush: Flush | null,
+): void {
+  const { f } = frame;
+  if (flush === null) return void f.forRange(i, end, step, body);
+  const until = f.local("i64");
+  f.block((done) => {
+    f.loop((next) => {
+      f.get(i, end).op("i64.ge_s").brIf(done);
+      f.get(i).i64(step * flush.run).op("i64.add").tee(until);
+      f.get(end).op("i64.gt_s").if(() => f.get(end).set(until));
+      f.forRange(i, until, step, body);
+      flush.write();
+      f.br(next);
+    });
+  });
+}
+
 /**
  * Runs over a range of lanes: `body` is emitted for `unroll` vectors at a time, then for one at a
- * time of which lanes may be missing. `flush`, if any, runs at least once every `run` rounds.
+ * time of which lanes may be missing.
  */
 export function forVectors(
   frame: Frame,
   range: Range,
   unroll: number,
   body: (vectors: readonly Point[]) => void,
-  flush: { readonly run: number; readonly write: () => void } | null = null,
+  flush: Flush | null = null,
 ): void {
   const { f } = frame;
   const i = f.local("i64");
@@ -115,22 +145,9 @@ export function forVectors(
   const vectors = Array.from({ length: unroll }, (_, k) => ({ i, shift: 4 * k, end: null }));
   const whole = f.local("i64");
   f.get(range.to).i64(width - 1).op("i64.sub").set(whole);
-  if (flush === null) f.forRange(i, whole, width, () => body(vectors));
-  else {
-    const until = f.local("i64");
-    f.block((done) => {
-      f.loop((next) => {
-        f.get(i, whole).op("i64.ge_s").brIf(done);
-        f.get(i).i64(width * flush.run).op("i64.add").tee(until);
-        f.get(whole).op("i64.gt_s").if(() => f.get(whole).set(until));
-        f.forRange(i, until, width, () => body(vectors));
-        flush.write();
-        f.br(next);
-      });
-    });
-  }
+  forRuns(frame, i, whole, width, () => body(vectors), flush);
   f.forRange(i, range.to, 4, () => body([{ i, shift: 0, end: range.to }]));
-  if (flush !== null) flush.write();
+  flush?.write();
 }
 
 /** Which lanes of a vector exist, as a mask; null if all do. */

@@ -82,8 +82,7 @@ export function createReduction(
         startParts();
       }),
     // Of infinite sums the error is NaN, and nothing to add.
-    total: () =>
-      v.op("f32x4.add", sum, v.op("v128.and", error, v.op("f32x4.eq", error, error))),
+    total: () => v.op("f32x4.add", sum, v.op("v128.and", error, v.op("f32x4.eq", error, error))),
   };
 }
 

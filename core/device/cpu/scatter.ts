@@ -2,7 +2,7 @@
 
 import { UserError } from "../../errors.ts";
 import type { ScatterKernel } from "../../kernel.ts";
-import { integers } from "./attention_frame.ts";
+import { integers } from "./attention_integers.ts";
 import { type KernelCode, parameterBlock, phase } from "./code.ts";
 
 /**

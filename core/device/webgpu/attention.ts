@@ -15,6 +15,7 @@ import {
   block,
   fillStraight,
   fillTransposed,
+  joinRanges,
   loadKeys,
   loadQueries,
   multiplyTiles,
@@ -94,6 +95,7 @@ export function attentionName(
 }
 
 const rows = [0, 1, 2, 3];
+const pairs = rows.flatMap((i) => rows.map((j) => [i, j] as const));
 
 function attentionShader(kernel: AttentionKernel, chunks: number, name: string): Shader {
   const numbers = Math.ceil((derivedNumbers + attentionInts.length + 2) / 4);
@@ -105,7 +107,6 @@ ${mathText(["exp", "log", "infinity", ...(kernel.softcap ? ["tanh"] : [])])}
 ${attentionShared}
 var<workgroup> weights: array<vec4<f32>, 256>;
 var<workgroup> partial: array<vec4<f32>, 64>;
-var<workgroup> keyRange: vec2<i32>;
 ${scoreFunction(kernel, "b5")}
 // Below every score, yet finite: differences of two of them are zero.
 const lowest = -3.0e38;
@@ -120,15 +121,7 @@ ${attentionPreamble()}
   let keyHead = h * K / H;
   ${loadQueries("b3")}
   workgroupBarrier();
-  if (lane == 0u) {
-    var range = vec2<i32>(S, 0);
-    for (var i = 0; i < 32; i++) {
-      let other = queryRange[i];
-      if (other.x < other.y) { range = vec2<i32>(min(range.x, other.x), max(range.y, other.y)); }
-    }
-    keyRange = vec2<i32>(range.x / 32 * 32, range.y);
-  }
-  let keys = workgroupUniformLoad(&keyRange);
+  ${joinRanges}
   ${chunkList.map((c) => zeros(`o${c}_`)).join("\n  ")}
   var highest = vec4<f32>(lowest);
   var total = vec4<f32>();
@@ -139,18 +132,18 @@ ${attentionPreamble()}
     ${visibility(kernel)}
     ${
     rowProducts(
-      "s",
+      "p",
       fillTransposed("left", "b0", "h * D", "t0", "T", "H * D", "d0"),
       fillTransposed("right", "b1", "keyHead * D", "s0", "S", "K * D", "d0"),
     )
   }
     var high = vec4<f32>(lowest);
     ${
-    rows.map((i) =>
-      `for (var j = 0u; j < 4u; j++) {
-      let away = querySegment[4u * y + ${i}u].z - keySegment[4u * x + j].y;
-      s${i}[j] = score(s${i}[j], away, h, R, scale, cap).x;
-      if ((visible & (1u << (${4 * i}u + j))) != 0u) { high[${i}] = max(high[${i}], s${i}[j]); }
+    pairs.map(([i, j]) =>
+      `{
+      let away = querySegment[4u * y + ${i}u].z - keySegment[4u * x + ${j}u].y;
+      p${i}[${j}] = score(p${i}[${j}], away, h, R, scale, cap).x;
+      if ((visible & ${1 << (4 * i + j)}u) != 0u) { high[${i}] = max(high[${i}], p${i}[${j}]); }
     }`
     ).join("\n    ")
   }
@@ -162,16 +155,16 @@ ${attentionPreamble()}
     highest = high;
     total = total * shrink;
     ${
-    rows.map((i) =>
-      `for (var j = 0u; j < 4u; j++) {
-      let seen = (visible & (1u << (${4 * i}u + j))) != 0u;
-      s${i}[j] = select(0.0, exp_(s${i}[j] - high[${i}]), seen);
-      total[${i}] += s${i}[j];
+    pairs.map(([i, j]) =>
+      `{
+      let seen = (visible & ${1 << (4 * i + j)}u) != 0u;
+      p${i}[${j}] = select(0.0, exp_(p${i}[${j}] - high[${i}]), seen);
+      total[${i}] += p${i}[${j}];
     }`
     ).join("\n    ")
   }
     for (var j = 0u; j < 4u; j++) {
-      weights[(4u * x + j) * 8u + y] = vec4<f32>(s0_[j], s1_[j], s2_[j], s3_[j]);
+      weights[(4u * x + j) * 8u + y] = vec4<f32>(p0[j], p1[j], p2[j], p3[j]);
     }
     ${chunkList.flatMap((c) => rows.map((i) => `o${c}_${i} *= shrink[${i}];`)).join("\n    ")}
     ${
@@ -205,12 +198,14 @@ ${attentionPreamble()}
         ).join("\n      ")
       }
       if (x == 0u) {
-        b${out + 1}[t * H + h] = select(highest[${i}] + log_(total[${i}]), -bitcast<f32>(infinityBits), none);
+        b${
+        out + 1
+      }[t * H + h] = select(highest[${i}] + log_(total[${i}]), -bitcast<f32>(infinityBits), none);
       }
     }
   }`
     ).join("\n  ")
   }
-}`.replaceAll(/\bs([0-3])_\[/g, "s$1[");
+}`;
   return { name, code, buffers: arrays.length, numbers, scalars: 0 };
 }

@@ -16,8 +16,19 @@ export const attentionInts = ["T", "S", "H", "K", "D", "window", "R"] as const;
 /** Queries and keys of a block, and features of a chunk. */
 export const block = 32;
 
+/**
+ * Loop iterations of an invocation per block of queries and keys, at most: `fills` tiles filled and
+ * `products` multiplied for each chunk of features.
+ */
+export function iterations(chunks: number, fills: number, products: number): number {
+  return 24 + chunks * (2 + 4 * fills + 8 * products);
+}
+
 /** Invocations of a workgroup. */
 export const attentionSize = 64;
+
+/** Small loops are written out: the software adapter counts iterations of all loops together. */
+const four = [0, 1, 2, 3] as const;
 
 type AnyAttention = AttentionKernel | AttentionGradKernel;
 
@@ -42,6 +53,7 @@ var<workgroup> left: array<vec4<f32>, 256>;
 var<workgroup> right: array<vec4<f32>, 256>;
 var<workgroup> querySegment: array<vec4<i32>, 32>;
 var<workgroup> queryRange: array<vec2<i32>, 32>;
+var<workgroup> keyRange: vec2<i32>;
 var<workgroup> keySegment: array<vec2<i32>, 32>;
 var<workgroup> anyVisible: atomic<u32>;
 var<workgroup> anyVisibleAll: u32;`;
@@ -62,6 +74,17 @@ export function loadQueries(buffer: string): string {
   }`;
 }
 
+/** Defines `keys`: from the first block of keys that a loaded query may see to past the last key. */
+export const joinRanges = `if (lane == 0u) {
+    var range = vec2<i32>(S, 0);
+    for (var i = 0; i < 32; i++) {
+      let other = queryRange[i];
+      if (other.x < other.y) { range = vec2<i32>(min(range.x, other.x), max(range.y, other.y)); }
+    }
+    keyRange = vec2<i32>(range.x / 32 * 32, range.y);
+  }
+  let keys = workgroupUniformLoad(&keyRange);`;
+
 /** Fills `keySegment` (segment, position) for keys from `s0`. */
 export function loadKeys(buffer: string): string {
   return `if (lane < 32u) {
@@ -78,20 +101,24 @@ export function loadKeys(buffer: string): string {
  */
 export function visibility(kernel: AnyAttention, extra = ""): string {
   const distance = kernel.causal ? "away >= 0 && away < window" : "abs(away) < window";
+  const pairs = four.flatMap((i) => [
+    `{
+      let query = querySegment[4u * y + ${i}u];
+      let range = queryRange[4u * y + ${i}u];`,
+    ...four.map((j) =>
+      `{
+      let key = keySegment[4u * x + ${j}u];
+      let s = s0 + i32(4u * x) + ${j};
+      let away = query.z - key.y;
+      let seen = s >= range.x && s < range.y && key.x >= 0 &&
+        (key.x == query.x || key.x == query.y) && ${distance}${extra};
+      visible |= select(0u, ${1 << (4 * i + j)}u, seen);
+      }`
+    ),
+    "}",
+  ]);
   return `var visible = 0u;
-    for (var i = 0u; i < 4u; i++) {
-      let query = querySegment[4u * y + i];
-      let range = queryRange[4u * y + i];
-      for (var j = 0u; j < 4u; j++) {
-        let key = keySegment[4u * x + j];
-        let s = s0 + i32(4u * x + j);
-        let away = query.z - key.y;
-        if (s >= range.x && s < range.y && key.x >= 0 && (key.x == query.x || key.x == query.y) &&
-            ${distance}${extra}) {
-          visible |= 1u << (4u * i + j);
-        }
-      }
-    }
+    ${pairs.join("\n    ")}
     if (lane == 0u) { atomicStore(&anyVisible, 0u); }
     workgroupBarrier();
     if (visible != 0u) { atomicOr(&anyVisible, 1u); }
@@ -113,14 +140,16 @@ export function fillTransposed(
   stride: string,
   chunk: string,
 ): string {
+  const parts = four.map((i) =>
+    `        if (row + ${i} < ${limit}) { ` +
+    `value[${i}] = ${buffer}[${base} + (row + ${i}) * ${stride} + d]; }`
+  );
   return `for (var v = lane; v < 256u; v += ${attentionSize}u) {
       let d = ${chunk} + i32(v % 32u);
       let row = ${row0} + i32(v / 32u) * 4;
       var value = vec4<f32>();
       if (d < D) {
-        for (var i = 0; i < 4; i++) {
-          if (row + i < ${limit}) { value[i] = ${buffer}[${base} + (row + i) * ${stride} + d]; }
-        }
+${parts.join("\n")}
       }
       ${tile}[(v % 32u) * 8u + v / 32u] = value;
     }`;
@@ -136,15 +165,16 @@ export function fillStraight(
   stride: string,
   chunk: string,
 ): string {
+  const parts = four.map((i) =>
+    `        if (d + ${i} < D) { value[${i}] = ${buffer}[at + ${i}]; }`
+  );
   return `for (var v = lane; v < 256u; v += ${attentionSize}u) {
       let d = ${chunk} + i32(v % 8u) * 4;
       let row = ${row0} + i32(v / 8u);
       var value = vec4<f32>();
       if (row < ${limit}) {
         let at = ${base} + row * ${stride} + d;
-        for (var i = 0; i < 4; i++) {
-          if (d + i < D) { value[i] = ${buffer}[at + i]; }
-        }
+${parts.join("\n")}
       }
       ${tile}[v] = value;
     }`;
@@ -152,19 +182,21 @@ export function fillStraight(
 
 /** Adds the product of two tiles to `{acc}0 … {acc}3`, one vector per row of this invocation. */
 export function multiplyTiles(acc: string, leftTile: string, rightTile: string): string {
-  return `for (var d = 0u; d < 32u; d++) {
-      let l = ${leftTile}[d * 8u + y];
-      let r = ${rightTile}[d * 8u + x];
-      ${acc}0 += l.x * r;
-      ${acc}1 += l.y * r;
-      ${acc}2 += l.z * r;
-      ${acc}3 += l.w * r;
+  const step = four.map((k) =>
+    `{
+      let l = ${leftTile}[(d + ${k}u) * 8u + y];
+      let r = ${rightTile}[(d + ${k}u) * 8u + x];
+      ${four.map((i) => `${acc}${i} += l[${i}] * r;`).join(" ")}
+      }`
+  );
+  return `for (var d = 0u; d < 32u; d += 4u) {
+      ${step.join("\n      ")}
     }`;
 }
 
 /** Declares `{acc}0 … {acc}3` as zeros. */
 export function zeros(acc: string): string {
-  return [0, 1, 2, 3].map((i) => `var ${acc}${i} = vec4<f32>();`).join(" ");
+  return four.map((i) => `var ${acc}${i} = vec4<f32>();`).join(" ");
 }
 
 /** `{acc}0…3 = Σ_d` left row · right row, over all chunks of features. */
@@ -187,9 +219,7 @@ export function scoreFunction(kernel: AnyAttention, bias: string): string {
   const capped = kernel.softcap
     ? `let t = tanh_(raw * scale / cap); var s = vec2<f32>(cap * t, 1.0 - t * t);`
     : `var s = vec2<f32>(raw * scale, 1.0);`;
-  const biased = kernel.bias
-    ? `s.x += ${bias}[h * (2 * R + 1) + clamp(away, -R, R) + R];`
-    : "";
+  const biased = kernel.bias ? `s.x += ${bias}[h * (2 * R + 1) + clamp(away, -R, R) + R];` : "";
   return `fn score(raw: f32, away: i32, h: i32, R: i32, scale: f32, cap: f32) -> vec2<f32> {
   ${capped}
   ${biased}

@@ -24,6 +24,8 @@ import type { Shader, Traits } from "./shader.ts";
 export interface WebGpuOptions {
   /** `software` adapters (llvmpipe, SwiftShader) run on the processor. `any` by default. */
   readonly adapter?: "hardware" | "software" | "any";
+  /** Which shapes of kernels to use; those of the adapter's class by default. For tests. */
+  readonly kernels?: "hardware" | "software";
 }
 
 const optionalFeatures: readonly GPUFeatureName[] = ["shader-f16", "timestamp-query", "subgroups"];
@@ -61,7 +63,10 @@ export async function openWebGpu(options: WebGpuOptions = {}): Promise<Device | 
         `Update its driver, or use --device cpu.`,
     );
   }
-  return new WebGpuDevice(device, adapter.info);
+  const software = options.kernels === undefined
+    ? isSoftware(adapter.info)
+    : options.kernels === "software";
+  return new WebGpuDevice(device, adapter.info, software);
 }
 
 async function findAdapter(wanted: "hardware" | "software" | "any"): Promise<
@@ -128,14 +133,14 @@ class WebGpuDevice implements Device {
   #runs = 0;
   #current = "";
 
-  constructor(device: GPUDevice, info: GPUAdapterInfo) {
+  constructor(device: GPUDevice, info: GPUAdapterInfo, software: boolean) {
     const { limits } = device;
     this.#device = device;
     this.description = describeAdapter(info);
     this.maxKernelArguments = limits.maxStorageBuffersPerShaderStage;
     this.#maxBinding = Math.floor(limits.maxStorageBufferBindingSize / 4) * 4;
     this.#traits = {
-      software: isSoftware(info),
+      software,
       maxInvocations: Math.min(
         limits.maxComputeInvocationsPerWorkgroup,
         limits.maxComputeWorkgroupSizeX,

@@ -187,7 +187,7 @@ const functions: Readonly<Record<string, MathFunction>> = {
     }
     return select(r, 1.0 / r, y < 0.0);
   }
-  if (x < 0.0 && !whole) { return bitcast<f32>(nanBits); }
+  if (x < 0.0 && !whole && bitcast<u32>(a) != 0x7f800000u) { return bitcast<f32>(nanBits); }
   var r: f32;
   let aBits = bitcast<u32>(a);
   let yInfinite = (bitcast<u32>(y) & 0x7fffffffu) == 0x7f800000u;

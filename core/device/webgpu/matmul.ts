@@ -260,31 +260,38 @@ function sharedShader(
     limit: string,
     length: number,
   ): string => {
-    const vectors = length * depth / 4;
-    const loop = `for (var v = lane; v < ${vectors}u; v += ${size}u)`;
+    const stride4 = length / 4 + 1;
     if (innerAlong) {
-      return `    ${loop} {
+      // Four stored rows at a time, turned, because a vector must be written whole.
+      const reads = range(4).map((i) =>
+        `      if (${first} + outer + ${i} < ${limit}) {
+        r${i} = ${reader}(${base} + (${first} + outer + ${i}) * ${stride}, p0 + inner, k);
+      }`
+      );
+      return `    for (var v = lane; v < ${length * depth / 16}u; v += ${size}u) {
       let inner = i32(v % ${depth / 4}u) * 4;
-      let outer = i32(v / ${depth / 4}u);
-      var r = vec4<f32>();
-      if (${first} + outer < ${limit}) {
-        r = ${reader}(${base} + (${first} + outer) * ${stride}, p0 + inner, k);
+      let outer = i32(v / ${depth / 4}u) * 4;
+      ${range(4).map((i) => `var r${i} = vec4<f32>();`).join(" ")}
+${reads.join("\n")}
+      for (var c = 0; c < 4; c++) {
+        ${target}[(inner + c) * ${stride4} + outer / 4] = vec4<f32>(r0[c], r1[c], r2[c], r3[c]);
       }
-      for (var c = 0; c < 4; c++) { ${target}[(inner + c) * ${length + 4} + outer] = r[c]; }
     }`;
     }
-    return `    ${loop} {
+    return `    for (var v = lane; v < ${length * depth / 4}u; v += ${size}u) {
       let outer = i32(v % ${length / 4}u) * 4;
       let inner = i32(v / ${length / 4}u);
       var r = vec4<f32>();
       if (p0 + inner < k) {
         r = ${reader}(${base} + (p0 + inner) * ${stride}, ${first} + outer, ${limit});
       }
-      for (var c = 0; c < 4; c++) { ${target}[inner * ${length + 4} + outer + c] = r[c]; }
+      ${target}[inner * ${stride4} + outer / 4] = r;
     }`;
   };
   const rowsOf = range(rowsEach);
-  const x = (i: number) => `tileA[p * ${rows + 4} + row + ${i}]`;
+  const [rows4, columns4] = [rows / 4 + 1, columns / 4 + 1];
+  const vectors = range(Math.ceil(rowsEach / 4));
+  const x = (i: number) => rowsEach === 1 ? "x0[row % 4]" : `x${i >> 2}[${i & 3}]`;
   const lines = [
     preamble(tile),
     `  let row = i32(lane / ${across}u) * ${rowsEach};`,
@@ -295,9 +302,9 @@ function sharedShader(
     fill("tileB", "readB", "bBase", "bRow", kernel.transposeB, "column0", "n", columns),
     `    workgroupBarrier();`,
     `    for (var p = 0; p < ${depth}; p++) {`,
-    `      let at = p * ${columns + 4} + column;`,
-    `      let y = vec4<f32>(tileB[at], tileB[at + 1], tileB[at + 2], tileB[at + 3]);`,
-    ...rowsOf.map((i) => `      s${i} = fma(vec4<f32>(${x(i)}), y, s${i});`),
+    `      let y = tileB[p * ${columns4} + column / 4];`,
+    ...vectors.map((i) => `      let x${i} = tileA[p * ${rows4} + row / 4 + ${i}];`),
+    ...rowsOf.map((i) => `      s${i} = s${i} + ${x(i)} * y;`),
     `    }`,
     `    workgroupBarrier();`,
     `  }`,
@@ -328,8 +335,8 @@ function sharedShader(
     ),
     mathText(used),
     ...readers,
-    `var<workgroup> tileA: array<f32, ${depth * (rows + 4)}>;`,
-    `var<workgroup> tileB: array<f32, ${depth * (columns + 4)}>;`,
+    `var<workgroup> tileA: array<vec4<f32>, ${depth * rows4}>;`,
+    `var<workgroup> tileB: array<vec4<f32>, ${depth * columns4}>;`,
     `@compute @workgroup_size(${size})`,
     `fn main(${entryParameters}) {`,
     ...lines,

@@ -68,9 +68,9 @@ function scatterShader(kernel: ScatterKernel, size: number, name: string): Shade
     for (var word = 0u; word < ${words}u; word++) {
       var bits = atomicLoad(&matches[word]);
       while (bits != 0u) {
-        let from = (base + word * 32u + firstTrailingBit(bits)) * columns;
+        let start = (base + word * 32u + firstTrailingBit(bits)) * columns;
         bits = bits & (bits - 1u);
-        for (var c = lane; c < columns; c += ${size}u) { b0[to + c] = b0[to + c] + b2[from + c]; }
+        for (var c = lane; c < columns; c += ${size}u) { b0[to + c] = b0[to + c] + b2[start + c]; }
       }
     }
     workgroupBarrier();

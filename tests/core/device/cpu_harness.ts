@@ -38,8 +38,6 @@ export interface Bench {
    * must be unchanged, and so must 64 bytes around each buffer.
    */
   readonly run: (launch: HarnessLaunch) => void;
-  /** Milliseconds of the fastest of `times` runs on one thread. */
-  readonly time: (launch: HarnessLaunch, times: number) => number;
 }
 
 /** A launch on host arrays; outputs are written in place. */
@@ -52,6 +50,8 @@ export interface HarnessLaunch {
   readonly ints: readonly number[];
   readonly floats: readonly number[];
   readonly threads: number;
+  /** Runs the threads of each phase from the last to the first. */
+  readonly reversed?: boolean;
 }
 
 const guard = 64;
@@ -115,7 +115,10 @@ export function bench(code: KernelCode): Bench {
     );
     const execute = () => {
       for (const phase of phases) {
-        for (let t = 0; t < launch.threads; t++) phase(BigInt(parameters), t, launch.threads);
+        for (let i = 0; i < launch.threads; i++) {
+          const thread = launch.reversed ? launch.threads - 1 - i : i;
+          phase(BigInt(parameters), thread, launch.threads);
+        }
       }
     };
     return { addresses, scratch, scratchBytes, execute };
@@ -143,16 +146,5 @@ export function bench(code: KernelCode): Bench {
     });
   };
 
-  const time = (launch: HarnessLaunch, times: number) => {
-    const { execute } = place(launch);
-    let best = Infinity;
-    for (let i = 0; i < times; i++) {
-      const start = performance.now();
-      execute();
-      best = Math.min(best, performance.now() - start);
-    }
-    return best;
-  };
-
-  return { run, time };
+  return { run };
 }

@@ -1,0 +1,210 @@
+/** The output head: what losses need of the logits, without ever holding all of them. @module */
+
+import { iota } from "./create.ts";
+import { concat } from "./functions.ts";
+import { checkpoint, customVjp } from "./grad.ts";
+import * as p from "./primitives.ts";
+import { matmul, Tensor, where } from "./tensor.ts";
+import { leavesOf, replaceLeaves } from "./tree.ts";
+
+/** How hidden states become logits: (hidden·headᵀ + bias) / temperature, then cap·tanh(logit / cap). */
+export interface HeadOptions {
+  /** f32 [V]. */
+  readonly bias?: Tensor;
+  /** Divides the logits; 1 by default. */
+  readonly temperature?: number;
+  /** Limits the logits smoothly to ±softCap. */
+  readonly softCap?: number;
+  /** The most logits in memory at once; 2²³ (32 MiB) by default. */
+  readonly maxLogits?: number;
+}
+
+/** Statistics of each row's distribution p over the vocabulary, f32 [N] each. */
+export interface LogitStats {
+  /** log p[label]. Differentiable. */
+  readonly logProb: Tensor;
+  /** −Σ p log p. Differentiable. */
+  readonly entropy: Tensor;
+  /** The most probable token, i32; the first of several. */
+  readonly argMax: Tensor;
+  /** Mean of the logits. */
+  readonly meanLogit: Tensor;
+  /** Σ p². */
+  readonly sumSquares: Tensor;
+}
+
+const defaultMaxLogits = 2 ** 23;
+
+function rowsPerChunk(vocabulary: number, rows: number, options: HeadOptions): number {
+  const most = Math.max(1, Math.floor((options.maxLogits ?? defaultMaxLogits) / vocabulary));
+  const chunks = Math.ceil(rows / most);
+  return chunks <= 1 ? rows : Math.min(most, Math.ceil(rows / chunks / 8) * 8);
+}
+
+function logitsOf(hidden: Tensor, head: Tensor, options: HeadOptions): Tensor {
+  const raw = matmul(hidden, head, { transposeB: true });
+  const biased = options.bias ? raw.add(options.bias) : raw;
+  const scaled = biased.mul(1 / (options.temperature ?? 1));
+  return options.softCap === undefined
+    ? scaled
+    : scaled.div(options.softCap).tanh().mul(options.softCap);
+}
+
+/** Which statistics are computed beside `logProb` and `entropy`; the others cost nothing. */
+type Row = { readonly [K in keyof LogitStats]: Tensor } & { readonly logZ: Tensor };
+
+function statsOf(logits: Tensor, labels: Tensor): Row {
+  const column = { keepDims: true };
+  const largest = logits.max(-1, column);
+  const exponentials = logits.sub(largest).exp();
+  const total = exponentials.sum(-1, column);
+  const logZ = total.log().add(largest);
+  const hit = labels.unsqueeze(1).eq(iota(logits.shape[1]!));
+  const picked = where(hit, logits, 0).sum(-1, column);
+  const expected = exponentials.mul(logits).sum(-1, column).div(total);
+  const row = (x: Tensor) => x.reshape(logits.shape[0]!);
+  return {
+    logZ: row(logZ),
+    logProb: row(picked.sub(logZ)),
+    entropy: row(logZ.sub(expected)),
+    argMax: row(logits.argMax(-1)),
+    meanLogit: row(logits.mean(-1, column)),
+    sumSquares: row(exponentials.square().sum(-1, column).div(total.square())),
+  };
+}
+
+/** d loss / d logits from the cotangents of log p[label] and of the entropy. */
+function logitCotangents(
+  logits: Tensor,
+  labels: Tensor,
+  row: Row,
+  gLogProb: Tensor,
+  gEntropy: Tensor,
+): Tensor {
+  const [logZ, entropy, g, h] = [row.logZ, row.entropy, gLogProb, gEntropy].map((x) =>
+    x.unsqueeze(1)
+  ) as [
+    Tensor,
+    Tensor,
+    Tensor,
+    Tensor,
+  ];
+  const logP = logits.sub(logZ);
+  const hit = labels.unsqueeze(1).eq(iota(logits.shape[1]!));
+  // ∂ log p_y / ∂l_j = [j = y] − p_j and ∂H / ∂l_j = −p_j (log p_j + H)
+  return where(hit, g, 0).sub(logP.exp().mul(g.add(h.mul(logP.add(entropy)))));
+}
+
+/**
+ * Log-probabilities of labels and statistics of the distributions. Logits are made some rows at a time; if there
+ * are several such chunks they are made again in the backward pass.
+ *
+ * @param hidden f32 [N, D], one row per label.
+ * @param head [V, D].
+ * @param labels i32 [N]; rows with a label outside [0, V) give zeros and no gradient.
+ */
+export function logitStats(
+  hidden: Tensor,
+  head: Tensor,
+  labels: Tensor,
+  options: HeadOptions = {},
+): LogitStats {
+  const [n, vocabulary] = [hidden.shape[0]!, head.shape[0]!];
+  if (
+    hidden.rank !== 2 || head.rank !== 2 || hidden.shape[1] !== head.shape[1] ||
+    labels.rank !== 1 ||
+    labels.shape[0] !== n || labels.dtype !== "i32"
+  ) {
+    throw new RangeError(
+      `Cannot take logit statistics: hidden, head, labels are ${hidden}, ${head}, ${labels}`,
+    );
+  }
+  const rows = rowsPerChunk(vocabulary, n, options);
+  const valid = labels.ge(0).and(labels.lt(vocabulary));
+  const chunks = chunkStarts(n, rows).map((start) => {
+    const of = (x: Tensor) => x.slice(start, start + rows);
+    return headStats(
+      { hidden: of(hidden), head, bias: options.bias ?? null },
+      of(labels),
+      options,
+      rows < n,
+    );
+  });
+  const whole = (key: keyof LogitStats) =>
+    where(valid, concat(chunks.map((chunk) => chunk[key])), 0);
+  return {
+    logProb: whole("logProb"),
+    entropy: whole("entropy"),
+    argMax: whole("argMax"),
+    meanLogit: whole("meanLogit"),
+    sumSquares: whole("sumSquares"),
+  };
+}
+
+function chunkStarts(count: number, step: number): number[] {
+  return count === 0 ? [0] : Array.from({ length: Math.ceil(count / step) }, (_, i) => i * step);
+}
+
+interface HeadInputs {
+  readonly hidden: Tensor;
+  readonly head: Tensor;
+  readonly bias: Tensor | null;
+}
+
+function headStats(
+  inputs: HeadInputs,
+  labels: Tensor,
+  options: HeadOptions,
+  recompute: boolean,
+): Row {
+  const withBias = (bias: Tensor | null): HeadOptions => bias ? { ...options, bias } : options;
+  const stats = customVjp(
+    ({ hidden, head, bias }: HeadInputs): Row =>
+      statsOf(logitsOf(hidden, head, withBias(bias)), labels),
+    ({ hidden, head, bias }, row, cotangents) => {
+      const { temperature = 1, softCap } = options;
+      const tokens = [cotangents.logProb.node, cotangents.entropy.node];
+      const held = recompute ? new Tensor(p.barrier(hidden.node, tokens)) : hidden;
+      const logits = logitsOf(held, head, withBias(bias));
+      const capped = logitCotangents(logits, labels, row, cotangents.logProb, cotangents.entropy);
+      const slope = softCap === undefined ? null : logits.div(softCap).square().neg().add(1);
+      const raw = (slope ? capped.mul(slope) : capped).mul(1 / temperature);
+      return [
+        matmul(raw, head),
+        matmul(raw, held, { transposeA: true }),
+        ...(bias ? [raw.sum(0)] : []),
+      ];
+    },
+  );
+  return stats(inputs);
+}
+
+/**
+ * Applies a function of whole distributions chunk by chunk: for divergences between two models and the like.
+ * The function is computed again, chunk by chunk, in the backward pass.
+ *
+ * @param heads Pairs of hidden states [N, D] and head [V, D], as many as the function takes logits.
+ * @param f From logits [n, V] of each head (and the chunk's rows of `rows`) to a tree of tensors [n, …].
+ * @returns The tree with all N rows.
+ */
+export function mapLogits<R>(
+  heads: readonly { readonly hidden: Tensor; readonly head: Tensor }[],
+  rows: readonly Tensor[],
+  f: (logits: readonly Tensor[], rows: readonly Tensor[]) => R,
+  options: HeadOptions = {},
+): R {
+  const [n, vocabulary] = [heads[0]!.hidden.shape[0]!, heads[0]!.head.shape[0]!];
+  const size = rowsPerChunk(vocabulary, n, options);
+  const chunks = chunkStarts(n, size).map((start) => {
+    const of = (x: Tensor) => x.slice(start, start + size);
+    const compute = checkpoint((inputs: { heads: typeof heads; rows: readonly Tensor[] }) =>
+      f(inputs.heads.map(({ hidden, head }) => logitsOf(hidden, head, options)), inputs.rows)
+    );
+    return compute({
+      heads: heads.map(({ hidden, head }) => ({ hidden: of(hidden), head })),
+      rows: rows.map(of),
+    });
+  });
+  const lists = chunks.map((chunk) => leavesOf(chunk).map(([, leaf]) => leaf as Tensor));
+  return replaceLeaves(chunks[0]!, lists[0]!.map((_, i) => concat(lists.map((list) => list[i]!))));
+}

@@ -1,0 +1,32 @@
+/**
+ * The core: immutable lazy tensors, automatic differentiation, `jit`, and the devices they run on. It knows
+ * nothing of language models.
+ *
+ * @example
+ * ```ts
+ * import { grad, openDevice, tensor } from "@plumb/plumb/core";
+ *
+ * await openDevice("cpu");
+ * const slope = grad((x: ReturnType<typeof tensor>) => x.mul(x).sum());
+ * console.log(await slope(tensor([1, 2, 3])).data()); // [2, 4, 6]
+ * ```
+ *
+ * @module
+ */
+
+export * from "./attention.ts";
+export * from "./create.ts";
+export * from "./device/current.ts";
+export type * from "./device/device.ts";
+export * from "./dtype.ts";
+export * from "./errors.ts";
+export * from "./functions.ts";
+export * from "./grad.ts";
+export type { TensorData } from "./host.ts";
+export * from "./jit.ts";
+export * from "./logit_stats.ts";
+export * from "./random.ts";
+export * from "./scope.ts";
+export type { Shape } from "./shape.ts";
+export * from "./tensor.ts";
+export * from "./tree.ts";

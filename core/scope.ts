@@ -1,0 +1,32 @@
+/** When tensors are computed and when their memory goes. @module */
+
+import { realizeNodes } from "./execute.ts";
+import { closeScope, openScope, type Storage } from "./storage.ts";
+import { Tensor } from "./tensor.ts";
+import { leavesOf } from "./tree.ts";
+
+function tensorsIn(tree: unknown): Tensor[] {
+  return leavesOf(tree).flatMap(([, leaf]) => leaf instanceof Tensor ? [leaf] : []);
+}
+
+/** Computes every tensor of a tree, together, and returns the tree. */
+export async function realize<T>(tree: T): Promise<T> {
+  await realizeNodes(tensorsIn(tree).map(({ node }) => node));
+  return tree;
+}
+
+/**
+ * Runs `f` and then frees the memory of every tensor computed meanwhile, but for those in its result (a
+ * tree). Scopes nest; what survives belongs to the scope around. Do not run two at once.
+ */
+export async function scope<T>(f: () => T | Promise<T>): Promise<T> {
+  const opened = openScope();
+  const kept = new Set<Storage>();
+  try {
+    const result = await f();
+    for (const { node } of tensorsIn(result)) if (node.storage) kept.add(node.storage);
+    return result;
+  } finally {
+    closeScope(opened, kept);
+  }
+}

@@ -1,0 +1,163 @@
+/**
+ * The decoder-only transformer of the Llama family: what its members share. A family (`families/`) says how
+ * its `config.json` maps to a {@link DecoderConfig}.
+ *
+ * @module
+ */
+
+import { attention, checkpoint, silu, type Tensor } from "../core/mod.ts";
+import { linear, type LinearParams } from "./linear.ts";
+import { type NormParams, rmsNorm } from "./norm.ts";
+import { applyRotary, type RotaryConfig, type RotaryTables } from "./rotary.ts";
+
+/** Everything about the architecture that is not a parameter. */
+export interface DecoderConfig {
+  readonly vocabularySize: number;
+  readonly hiddenSize: number;
+  readonly intermediateSize: number;
+  readonly layers: number;
+  readonly heads: number;
+  readonly keyValueHeads: number;
+  readonly headDim: number;
+  readonly normEpsilon: number;
+  readonly rotary: RotaryConfig;
+  /** Whether the output head is the embedding matrix. */
+  readonly tied: boolean;
+  /** Which projections have biases. */
+  readonly queryKeyValueBias: boolean;
+  readonly outputBias: boolean;
+  readonly mlpBias: boolean;
+  /** Whether queries and keys are normalised per head. */
+  readonly queryKeyNorm: boolean;
+  /** How many positions back layer i sees; null is no limit. */
+  readonly window: (layer: number) => number | null;
+  readonly maxPositions: number;
+  /** Standard deviation of fresh weights. */
+  readonly initializerRange: number;
+}
+
+/** Parameters, under their Hugging Face names. */
+export interface DecoderParams {
+  readonly model: {
+    readonly embed_tokens: { readonly weight: Tensor };
+    readonly layers: readonly LayerParams[];
+    readonly norm: NormParams;
+  };
+  /** Absent when the head is tied. */
+  readonly lm_head?: { readonly weight: Tensor };
+}
+
+/** Parameters of one layer. */
+export interface LayerParams {
+  readonly input_layernorm: NormParams;
+  readonly self_attn: {
+    readonly q_proj: LinearParams;
+    readonly k_proj: LinearParams;
+    readonly v_proj: LinearParams;
+    readonly o_proj: LinearParams;
+    readonly q_norm?: NormParams;
+    readonly k_norm?: NormParams;
+  };
+  readonly post_attention_layernorm: NormParams;
+  readonly mlp: {
+    readonly gate_proj: LinearParams;
+    readonly up_proj: LinearParams;
+    readonly down_proj: LinearParams;
+  };
+}
+
+/** A flat stream of T tokens. */
+export interface TokenStream {
+  /** i32 [T]. */
+  readonly ids: Tensor;
+  /** i32 [5, T]: segment, parent, position, first, last; see `attention`. */
+  readonly segments: Tensor;
+}
+
+/** Settings of one forward pass. */
+export interface ForwardOptions {
+  readonly rotary: RotaryTables;
+  /** Recompute each layer in the backward pass instead of keeping its intermediate values. */
+  readonly gradientCheckpointing?: boolean;
+  /** Changes the embeddings [T, D] before the first layer, as NEFTune does. */
+  readonly onEmbeddings?: (embeddings: Tensor) => Tensor;
+}
+
+/** Hidden states of the last layer, normalised: f32 [T, D]. */
+export function decoderHidden(
+  params: DecoderParams,
+  stream: TokenStream,
+  config: DecoderConfig,
+  options: ForwardOptions,
+): Tensor {
+  const { segments } = stream;
+  const positions = segments.slice(2, 3).reshape(segments.shape[1]!);
+  const embedded = params.model.embed_tokens.weight.gather(stream.ids).cast("f32");
+  let x = options.onEmbeddings ? options.onEmbeddings(embedded) : embedded;
+  params.model.layers.forEach((layer, index) => {
+    const compute = (inputs: { x: Tensor; layer: LayerParams }) =>
+      decoderLayer(
+        inputs.layer,
+        inputs.x,
+        { segments, positions, window: config.window(index) },
+        config,
+        options.rotary,
+      );
+    x = (options.gradientCheckpointing ? checkpoint(compute) : compute)({ x, layer });
+  });
+  return rmsNorm(params.model.norm, x, config.normEpsilon);
+}
+
+/** The matrix [V, D] that turns hidden states into logits. */
+export function decoderHead(params: DecoderParams): Tensor {
+  return (params.lm_head ?? params.model.embed_tokens).weight;
+}
+
+interface Place {
+  readonly segments: Tensor;
+  readonly positions: Tensor;
+  readonly window: number | null;
+}
+
+function decoderLayer(
+  layer: LayerParams,
+  x: Tensor,
+  place: Place,
+  config: DecoderConfig,
+  rotary: RotaryTables,
+): Tensor {
+  const attended = x.add(
+    selfAttention(
+      layer,
+      rmsNorm(layer.input_layernorm, x, config.normEpsilon),
+      place,
+      config,
+      rotary,
+    ),
+  );
+  const normed = rmsNorm(layer.post_attention_layernorm, attended, config.normEpsilon);
+  const { gate_proj, up_proj, down_proj } = layer.mlp;
+  return attended.add(
+    linear(down_proj, silu(linear(gate_proj, normed)).mul(linear(up_proj, normed))),
+  );
+}
+
+function selfAttention(
+  { self_attn: p }: LayerParams,
+  x: Tensor,
+  { segments, positions, window }: Place,
+  { headDim, normEpsilon }: DecoderConfig,
+  rotary: RotaryTables,
+): Tensor {
+  const heads = (projected: Tensor) => projected.reshape(x.shape[0]!, -1, headDim);
+  const normed = (projected: Tensor, norm?: NormParams) =>
+    norm ? rmsNorm(norm, heads(projected), normEpsilon) : heads(projected);
+  const q = applyRotary(normed(linear(p.q_proj, x), p.q_norm), positions, rotary);
+  const k = applyRotary(normed(linear(p.k_proj, x), p.k_norm), positions, rotary);
+  const v = heads(linear(p.v_proj, x));
+  const out = attention(q, k, v, {
+    querySegments: segments,
+    ...(window === null ? {} : { window }),
+  });
+  return linear(p.o_proj, out.reshape(x.shape[0]!, -1));
+}

@@ -1,0 +1,27 @@
+/**
+ * Layers, model families and optimisers, as functions over plain parameter trees.
+ *
+ * @example
+ * ```ts
+ * import { openDevice, randomKey } from "@plumb/plumb/core";
+ * import { causalModel, initParameters } from "@plumb/plumb/nn";
+ *
+ * await openDevice("cpu");
+ * const model = causalModel({
+ *   model_type: "llama", vocab_size: 64, hidden_size: 16, intermediate_size: 32,
+ *   num_hidden_layers: 1, num_attention_heads: 2,
+ * });
+ * const params = initParameters(model.config, randomKey(0));
+ * console.log(params.model.embed_tokens.weight.shape); // [64, 16]
+ * ```
+ *
+ * @module
+ */
+
+export * from "./config.ts";
+export * from "./decoder.ts";
+export * from "./linear.ts";
+export * from "./model.ts";
+export * from "./norm.ts";
+export * from "./optimizer.ts";
+export * from "./rotary.ts";

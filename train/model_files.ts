@@ -1,0 +1,77 @@
+/** Parameters between files and trees. @module */
+
+import { fromBytes, leavesOf, mapTree, type Path, type Tensor, UserError } from "../core/mod.ts";
+import type { CheckpointFiles } from "../data/checkpoint_files.ts";
+import { type StoredTensor, type TensorToStore } from "../data/safetensors.ts";
+import { toFloat32Array } from "../data/safetensors_dtypes.ts";
+import { ParameterShape, type ParameterShapes } from "../nn/mod.ts";
+
+/**
+ * Reads the parameters a model needs from a checkpoint's files, tensor by tensor, as f32.
+ *
+ * @throws UserError if one is missing or has another shape.
+ */
+export async function loadParameters<P>(
+  shapes: ParameterShapes,
+  files: CheckpointFiles,
+): Promise<P> {
+  const wanted = leavesOf(shapes).map(([path, leaf]) =>
+    [path, (leaf as ParameterShape).shape] as const
+  );
+  const missing = wanted.filter(([path]) => !files.tensors.has(path)).map(([path]) => path);
+  if (missing.length > 0) {
+    const shown = missing.slice(0, 3).join(", ") +
+      (missing.length > 3 ? `, … (${missing.length} in all)` : "");
+    const extra = [...files.tensors.keys()].filter((name) =>
+      !wanted.some(([path]) => path === name)
+    );
+    throw new UserError(
+      `The checkpoint in ${files.directory} lacks ${shown}, which its config.json calls for` +
+        (extra.length > 0 ? `; it has ${extra.slice(0, 3).join(", ")} instead` : "") +
+        ". The weights and the config do not belong together.",
+    );
+  }
+  const tensors = new Map<Path, Tensor>();
+  for (const [path, shape] of wanted) {
+    const stored = files.tensors.get(path)!;
+    if (stored.shape.join() !== shape.join()) {
+      throw new UserError(
+        `${path} in ${stored.path} has shape [${
+          stored.shape.join(", ")
+        }], but config.json calls for ` +
+          `[${shape.join(", ")}]. The weights and the config do not belong together.`,
+      );
+    }
+    tensors.set(path, await readTensor(stored));
+  }
+  return mapTree(shapes, (_, path) => tensors.get(path)!) as P;
+}
+
+async function readTensor(stored: StoredTensor): Promise<Tensor> {
+  const values = toFloat32Array({
+    dtype: stored.dtype,
+    bytes: await stored.bytes(),
+    name: stored.name,
+  });
+  return fromBytes(
+    new Uint8Array(values.buffer, values.byteOffset, values.byteLength),
+    stored.shape,
+    "f32",
+  );
+}
+
+/** The tensors of a tree, named by path and read from the device one at a time. */
+export function tensorsToStore(tree: unknown, prefix = ""): TensorToStore[] {
+  return leavesOf(tree).map(([path, leaf]) => {
+    const tensor = leaf as Tensor;
+    return {
+      name: prefix + path,
+      dtype: "F32",
+      shape: tensor.shape,
+      data: async () => {
+        const values = await tensor.data();
+        return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+      },
+    };
+  });
+}
