@@ -8,7 +8,7 @@ import { planGraph, type PlannedGraph } from "./lower/plan.ts";
 import { sameShape } from "./shape.ts";
 import { Storage } from "./storage.ts";
 import { Tensor } from "./tensor.ts";
-import { mapTree } from "./tree.ts";
+import { leavesOf, mapTree } from "./tree.ts";
 
 /** Options of {@link jit}. */
 export interface JitOptions {
@@ -98,13 +98,25 @@ export function jit<A extends readonly unknown[], R>(
     return trace;
   };
   const call = (...args: A): R => {
+    computePending(args);
     const parts = takeApart(args, options.donate ?? []);
     return run(traceOf(parts), parts, name) as R;
   };
   return Object.assign(call, {
     traces: () => traces.size,
-    plan: (...args: A) => traceOf(takeApart(args, options.donate ?? [])).planned,
+    plan: (...args: A) => {
+      computePending(args);
+      return traceOf(takeApart(args, options.donate ?? [])).planned;
+    },
   });
+}
+
+/** Arguments that are not computed yet are computed now, so that shared memory shows. */
+function computePending(args: readonly unknown[]): void {
+  const nodes = leavesOf(args).flatMap(([, leaf]) =>
+    leaf instanceof Tensor && !leaf.node.storage ? [leaf.node] : []
+  );
+  if (nodes.length > 0) computeNodes(nodes, currentDevice());
 }
 
 function takeApart(args: readonly unknown[], donate: readonly number[]): Arguments {
@@ -204,7 +216,6 @@ function pairDonations(
 }
 
 function run({ planned, program, device, result }: Trace, args: Arguments, name: string): unknown {
-  computeNodes(args.tensors.map(({ node }) => node), device);
   const given = args.tensors.map(({ node }) => givenAllocation(node, device));
   const bound: Allocation[] = bindExternals(planned.externals, device, (index) => given[index]!);
   device.run(program, bound, Float32Array.from(args.scalars));

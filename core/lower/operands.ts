@@ -20,6 +20,7 @@ export class Operands {
   constructor(readonly graph: Simplified) {
     for (const node of graph.nodes) this.#resolve(node);
     for (const node of graph.nodes) if (isComputed(node)) this.#demand(node);
+    for (const node of graph.copies) this.copy(node);
     for (const root of graph.roots) this.#contiguous(root);
     const used = graph.nodes.flatMap((node) => this.computed(node) ? this.of(node) : []);
     for (const { base } of [...used, ...graph.roots.map((root) => this.resolve(root))]) {

@@ -28,6 +28,8 @@ export function isView(node: Node): boolean {
 export interface Simplified {
   readonly nodes: readonly Node[];
   readonly roots: readonly Node[];
+  /** Nodes to be computed into memory of their own, although they only rename another. */
+  readonly copies: readonly Node[];
 }
 
 /** Simplifies everything the roots need. */
@@ -40,7 +42,27 @@ export function simplify(roots: readonly Node[]): Simplified {
     canonical.set(node, unique(rewrite(node, inputs), known));
   }
   const kept = [...new Set(canonical.values())];
-  return accumulate(kept, roots.map((root) => canonical.get(root)!));
+  return separate(accumulate(kept, roots.map((root) => canonical.get(root)!)), roots);
+}
+
+/** Results that were different tensors get different memory, even if they are equal. */
+function separate(graph: Simplified, originals: readonly Node[]): Simplified {
+  const owner = new Map<Node, Node>();
+  const nodes = [...graph.nodes];
+  const copies: Node[] = [];
+  const roots = graph.roots.map((root, i) => {
+    const given = root.storage !== null || root.operation.name === "placeholder";
+    const first = owner.get(root);
+    if (given || first === undefined || first === originals[i]) {
+      owner.set(root, originals[i]!);
+      return root;
+    }
+    const copy = makeNode({ name: "reshape" }, [root], root.shape, root.dtype);
+    nodes.push(copy);
+    copies.push(copy);
+    return copy;
+  });
+  return { nodes, roots, copies };
 }
 
 /** The first node seen that computes the same. */
@@ -180,7 +202,7 @@ function accumulate(kept: readonly Node[], roots: readonly Node[]): Simplified {
   }
   const finalRoots = roots.map((root) => replaced.get(root) ?? root);
   const alive = reachable(finalRoots);
-  return { nodes: nodes.filter((node) => alive.has(node)), roots: finalRoots };
+  return { nodes: nodes.filter((node) => alive.has(node)), roots: finalRoots, copies: [] };
 }
 
 function accumulated(node: Node, inputs: readonly Node[], uses: Map<Node, number>): Node | null {

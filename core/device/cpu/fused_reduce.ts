@@ -10,7 +10,7 @@ import type { Local } from "./wasm.ts";
  * How many numbers an accumulator may take before a flush. Short runs keep rounding errors small;
  * the runs' sums are added with compensation, so that long sums are as good as pairwise ones.
  */
-export const runLength = 64;
+export const runLength = 16;
 
 /** One reduction under way, over some accumulators that take turns. */
 export interface Reduction {

@@ -15,6 +15,7 @@ import {
   block,
   fillStraight,
   fillTransposed,
+  iterations,
   joinRanges,
   loadKeys,
   loadQueries,
@@ -35,6 +36,7 @@ import {
   packNumbers,
   rawNumberText,
   refuseHuge,
+  refuseLongLoops,
   type Shader,
   type Traits,
 } from "./shader.ts";
@@ -61,13 +63,14 @@ export function checkAttention(name: string, launch: Launch): void {
 export function lowerAttention(
   kernel: AttentionKernel,
   launch: Launch,
-  _traits: Traits,
+  traits: Traits,
 ): Dispatch[] {
-  const [queries, , heads, , size] = launch.ints as [number, number, number, number, number];
+  const [queries, keys, heads, , size] = launch.ints as [number, number, number, number, number];
   const name = attentionName("attention", kernel);
   checkAttention(name, launch);
   if (queries * heads === 0) return [];
   const chunks = Math.ceil(size / block);
+  refuseLongLoops(name, Math.ceil(keys / block) * iterations(chunks, 3, 2), traits);
   const shader = cachedShader(
     `${kernelKey(kernel)}|${chunks}`,
     () => attentionShader(kernel, chunks, name),

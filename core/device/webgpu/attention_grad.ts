@@ -15,6 +15,7 @@ import {
   block,
   fillStraight,
   fillTransposed,
+  iterations,
   joinRanges,
   loadKeys,
   loadQueries,
@@ -34,6 +35,7 @@ import {
   groupIndex,
   packNumbers,
   rawNumberText,
+  refuseLongLoops,
   type Shader,
   type Traits,
 } from "./shader.ts";
@@ -42,7 +44,7 @@ import {
 export function lowerAttentionGrad(
   kernel: AttentionGradKernel,
   launch: Launch,
-  _traits: Traits,
+  traits: Traits,
 ): Dispatch[] {
   const [queries, keys, heads, keyHeads, size, , reach] = launch.ints as [
     number,
@@ -64,8 +66,10 @@ export function lowerAttentionGrad(
     make: () => Part,
     groups: number,
     derived: readonly number[],
+    loops: number,
   ): void => {
     if (groups === 0) return;
+    refuseLongLoops(`${name}: ${part}`, loops, traits);
     const shader = cachedShader(
       `${base}|${part}`,
       () => assemble(kernel, make(), `${name}: ${part}`),
@@ -79,11 +83,29 @@ export function lowerAttentionGrad(
   };
   const queryBlocks = Math.ceil(queries / block);
   const keyBlocks = Math.ceil(keys / block);
-  add("dq", () => queryPart(kernel, chunks), queryBlocks * heads, [queryBlocks]);
-  add("dk, dv", () => keyPart(kernel, chunks), keyBlocks * keyHeads, [keyBlocks]);
+  add(
+    "dq",
+    () => queryPart(kernel, chunks),
+    queryBlocks * heads,
+    [queryBlocks],
+    keyBlocks * iterations(chunks, 5, 3),
+  );
+  add(
+    "dk, dv",
+    () => keyPart(kernel, chunks),
+    keyBlocks * keyHeads,
+    [keyBlocks],
+    queryBlocks * (1 + Math.ceil(heads / keyHeads) * iterations(chunks, 6, 4)),
+  );
   if (kernel.bias) {
     const binGroups = Math.ceil((2 * reach + 1) / attentionSize);
-    add("dBias", () => biasPart(kernel), binGroups * heads, [binGroups]);
+    add(
+      "dBias",
+      () => biasPart(kernel),
+      binGroups * heads,
+      [binGroups],
+      queryBlocks * (32 + keyBlocks * (32 + iterations(chunks, 4, 2))),
+    );
   }
   return dispatches;
 }
@@ -310,10 +332,12 @@ function biasPart(kernel: AttentionGradKernel): Part {
     workgroupBarrier();
     var part = 0.0;
     for (var i = 0u; i < 32u; i++) {
-      for (var j = 0u; j < 32u; j++) {
-        let away = querySegment[i].z - keySegment[j].y;
-        if (clamp(away, -R, R) + R == bin0 + i32(lane)) { part += weights[i * 8u + j / 4u][j % 4u]; }
-      }
+      let position = querySegment[i].z;
+      ${
+    Array.from({ length: 32 }, (_, j) =>
+      `part += select(0.0, weights[i * 8u + ${j >> 2}u][${j & 3}], ` +
+      `clamp(position - keySegment[${j}u].y, -R, R) + R == bin0 + i32(lane));`).join("\n      ")
+  }
     }
     total += part;
     }

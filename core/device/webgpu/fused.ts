@@ -29,6 +29,7 @@ import {
   packNumbers,
   rawNumberText,
   refuseHuge,
+  refuseLongLoops,
   type Shader,
   storedText,
   type Traits,
@@ -56,6 +57,12 @@ export function lowerFused(kernel: FusedKernel, launch: Launch, traits: Traits):
   const packed = canPack(kernel, launch.ints);
   const layout = chooseLayout(kernel, cells, sizes[reduced] ?? 1, packed, traits);
   const { cells: perGroup, lanes } = layout;
+  if (kernel.kind !== "map") {
+    // Every reduction may take a pass over the row, and the stores take another.
+    const passes = 1 + kernel.body.filter(({ op }) => op === "reduce").length;
+    const steps = Math.ceil((sizes[reduced] ?? 1) / lanes) * (1 + 1 / run);
+    refuseLongLoops(`${name} over [${sizes}]`, Math.ceil(passes * steps), traits);
+  }
   const key = `${kernelKey(kernel)}|${perGroup}|${lanes}|${packed}`;
   const shader = cachedShader(
     key,
@@ -96,12 +103,19 @@ function chooseLayout(
 ): Layout {
   if (kernel.kind === "map") return { cells: traits.software ? 64 : 256, lanes: 1, packed };
   if (kernel.kind === "column") {
-    if (traits.software || length < 32) return { cells: 64, lanes: 1, packed };
+    if (length < 32 || (traits.software && length < 4096)) return { cells: 64, lanes: 1, packed };
+    if (length > 65536) return { cells: 4, lanes: 64, packed };
     return cells >= 4096 ? { cells: 32, lanes: 8, packed } : { cells: 16, lanes: 16, packed };
   }
   if (traits.software) {
     // One SIMD group per row: its barriers cost nothing.
-    return length < 16 ? { cells: 8, lanes: 1, packed } : { cells: 1, lanes: 8, packed };
+    if (length < 16) return { cells: 8, lanes: 1, packed };
+    const lanes = length <= 16384
+      ? 8
+      : length <= 131072
+      ? 64
+      : Math.min(1024, traits.maxInvocations);
+    return { cells: 1, lanes: lanes > 64 && lanes < 1024 ? 256 : lanes, packed };
   }
   if (length <= 16) return { cells: 64, lanes: 1, packed };
   if (length <= 512) return { cells: 1, lanes: 64, packed };

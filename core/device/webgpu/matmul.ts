@@ -23,6 +23,7 @@ import {
   rawNumberText,
   refuseHuge,
   type Shader,
+  softwareIterations,
   type Traits,
 } from "./shader.ts";
 
@@ -40,6 +41,9 @@ export function lowerMatmul(kernel: MatmulKernel, launch: Launch, traits: Traits
       (batch - 1) * bBatch! + (kernel.transposeB ? n : k) * bRow!,
     ),
   );
+  if (traits.software && k > softwareIterations) {
+    return splitInner(kernel, launch, 2 ** 15, traits);
+  }
   const tile = traits.software ? registerTile(m, n) : sharedTile(m, n, traits);
   const [tilesM, tilesN] = [Math.ceil(m / tile.rows), Math.ceil(n / tile.columns)];
   const aligned = traits.software ? [false, false] : [
@@ -61,6 +65,25 @@ export function lowerMatmul(kernel: MatmulKernel, launch: Launch, traits: Traits
     numbers: packNumbers([total, tilesM, tilesN], launch),
     workgroups: total,
   }];
+}
+
+/** The parts of a product whose inner size is beyond `limit`: all but the first accumulate. */
+function splitInner(
+  kernel: MatmulKernel,
+  launch: Launch,
+  limit: number,
+  traits: Traits,
+): Dispatch[] {
+  const k = launch.ints[3]!;
+  const rest: MatmulKernel = { ...kernel, accumulate: true };
+  return Array.from({ length: Math.ceil(k / limit) }, (_, i) => {
+    const from = i * limit;
+    const ints = [...launch.ints];
+    ints[3] = Math.min(limit, k - from);
+    ints[4]! += from * (kernel.transposeA ? ints[6]! : 1);
+    ints[7]! += from * (kernel.transposeB ? 1 : ints[9]!);
+    return lowerMatmul(i === 0 ? kernel : rest, { ...launch, ints }, traits);
+  }).flat();
 }
 
 function matmulName(kernel: MatmulKernel): string {

@@ -17,10 +17,11 @@ import {
   rawNumberText,
   refuseHuge,
   type Shader,
+  softwareIterations,
   type Traits,
 } from "./shader.ts";
 
-/** Dispatches of a scatter: one workgroup per row of input, or none. */
+/** Dispatches of a scatter: one workgroup per row of input. */
 export function lowerScatter(kernel: ScatterKernel, launch: Launch, traits: Traits): Dispatch[] {
   const [tableRows, columns, count] = launch.ints as [number, number, number];
   if (tableRows * columns * count === 0) return [];
@@ -33,28 +34,35 @@ export function lowerScatter(kernel: ScatterKernel, launch: Launch, traits: Trai
         `can only be written whole, in multiples of ${per} elements. Use f32 rows.`,
     );
   }
-  const size = traits.software ? 8 : 64;
   const shader = cachedShader(
-    `scatter|${kernel.add}|${kernel.dtype}|${size}`,
-    () => scatterShader(kernel, size, name),
+    `scatter|${kernel.add}|${kernel.dtype}`,
+    () => scatterShader(kernel, name),
   );
-  return [{
-    shader,
-    args: [0, 1, 2],
-    numbers: packNumbers([columns / per], launch),
-    workgroups: count,
-  }];
+  // Every row is compared with all rows of its dispatch, so there are several of bounded length.
+  const words = columns / per;
+  const perRow = Math.ceil(words / size) + 3;
+  const longest = traits.software ? Math.max(1, Math.floor(softwareIterations / perRow)) : 4096;
+  const dispatches: Dispatch[] = [];
+  for (let first = 0; first < count; first += longest) {
+    const end = Math.min(first + longest, count);
+    const numbers = packNumbers([words, first, end], launch);
+    dispatches.push({ shader, args: [0, 1, 2], numbers, workgroups: end - first });
+  }
+  return dispatches;
 }
+
+/** Invocations of a workgroup. */
+const size = 64;
 
 /**
  * Workgroup n leads if no earlier row (for writes: no later row) has the id of row n; the leader
  * handles all rows of its id, one after another. Nobody else touches that row of the table.
  */
-function scatterShader(kernel: ScatterKernel, size: number, name: string): Shader {
+function scatterShader(kernel: ScatterKernel, name: string): Shader {
   const type = arrayType(kernel.dtype);
   const numbers = Math.ceil((derivedNumbers + 3) / 4);
   const search = kernel.add
-    ? `for (var i = lane; i < n; i += ${size}u)`
+    ? `for (var i = first + lane; i < n; i += ${size}u)`
     : `for (var i = n + 1u + lane; i < count; i += ${size}u)`;
   const words = Math.ceil(size / 32);
   const body = kernel.add
@@ -82,10 +90,11 @@ var<workgroup> followsAll: u32;
 ${kernel.add ? `var<workgroup> matches: array<atomic<u32>, ${words}>;` : ""}
 @compute @workgroup_size(${size})
 fn main(${entryParameters}) {
-  let n = ${groupIndex};
   let columns = u32(${rawNumberText(0)});
+  let first = u32(${rawNumberText(1)});
+  let count = u32(${rawNumberText(2)});
   let rows = ${numberText(0)};
-  let count = u32(${numberText(2)});
+  let n = first + ${groupIndex};
   if (n >= count) { return; }
   let id = b1[n];
   if (lane == 0u) { atomicStore(&follows, select(0u, 1u, id < 0 || id >= rows)); }

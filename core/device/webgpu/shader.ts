@@ -85,6 +85,22 @@ export function refuseHuge(name: string, elements: number): void {
   }
 }
 
+/**
+ * Loop iterations an invocation may make. llvmpipe ends all loops of an invocation, without a word,
+ * once they made 65,535 iterations together.
+ */
+export const softwareIterations = 60_000;
+
+/** Throws where a software adapter would end the loops of a kernel too early. */
+export function refuseLongLoops(name: string, iterations: number, traits: Traits): void {
+  if (traits.software && iterations > softwareIterations) {
+    throw new UserError(
+      `The kernel ${name} would make up to ${iterations} loop iterations in one invocation, but a ` +
+        `software adapter (llvmpipe) stops at 65535. Use shorter sequences, or --device cpu.`,
+    );
+  }
+}
+
 /** Element type of the WGSL array that holds a dtype; narrow types are packed in words. */
 export function arrayType(dtype: DType): "f32" | "i32" | "u32" {
   return dtype === "f32" || dtype === "i32" ? dtype : "u32";

@@ -294,7 +294,7 @@ bothKernels("columns are summed over the dim before the last", async (device) =>
 });
 
 bothKernels("long rows and columns are summed to f32's precision", async (device) => {
-  const count = 100_003;
+  const count = 300_003;
   const values = numbers(count, 3).map((value) => value + 1);
   let exact = 0;
   for (const value of values) exact += value;

@@ -47,3 +47,14 @@ bothKernels("scatter writes whole rows of narrow elements and refuses odd ones",
   assert.deepEqual(new Uint16Array(results[0]!.buffer), expected);
   await assert.rejects(runKernel(device, kernel, [4, 5, 2], [table, two, rows]), UserError);
 });
+
+bothKernels("scatter adds thousands of rows of one id in their order", async (device) => {
+  const rows = numbers(9000 * 3, 4);
+  const sums = new Float32Array(3);
+  rows.forEach((value, i) => sums[i % 3]! += value);
+  const kernel = { op: "scatter", add: true, dtype: "f32" } as const;
+  const ints = [1, 3, 9000];
+  const args = [new Float32Array(3), new Int32Array(9000), rows];
+  const results = await runKernel(device, kernel, ints, args);
+  assert.deepEqual(asFloats(results[0]!), sums);
+});

@@ -1,0 +1,34 @@
+/** From a kernel to its WebAssembly. @module */
+
+import type { Kernel } from "../../kernel.ts";
+import { emitAttention } from "./attention.ts";
+import { emitAttentionGrad } from "./attention_grad.ts";
+import type { KernelCode } from "./code.ts";
+import { emitFused } from "./fused.ts";
+import { emitMatmul } from "./matmul_try.ts";
+import { emitScatter } from "./scatter.ts";
+import type { FunctionBuilder } from "./wasm.ts";
+
+/** What emitters may use of the module they emit into. */
+export interface EmitContext {
+  /** Adds a function to the module and returns its index, for calls. */
+  readonly link: (body: FunctionBuilder) => number;
+  /** Index of the imported `sgemm`, or null without a BLAS. */
+  readonly sgemm: number | null;
+}
+
+/** Emits any kernel. */
+export function emit(kernel: Kernel, context: EmitContext): KernelCode {
+  switch (kernel.op) {
+    case "matmul":
+      return emitMatmul(kernel, context);
+    case "fused":
+      return emitFused(kernel);
+    case "attention":
+      return emitAttention(kernel);
+    case "attentionGrad":
+      return emitAttentionGrad(kernel);
+    case "scatter":
+      return emitScatter(kernel);
+  }
+}
