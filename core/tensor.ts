@@ -322,7 +322,8 @@ export class Tensor {
 
   /** Computes the tensor, if need be, and copies its elements to the host, row-major. */
   async data(): Promise<TensorData> {
-    await realizeNodes([this.node]);
+    // What is computed already is read at once: its scope may end before the next await.
+    if (this.node.storage === null) await realizeNodes([this.node]);
     return await readNode(this.node);
   }
   /** The only element of the tensor. */

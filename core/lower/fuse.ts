@@ -93,12 +93,9 @@ export function fuse(limits: Limits): Unit[] {
       return;
     }
     // A reduction whose operand cannot be read along the axis: arrange the operand in memory first.
-    const operand = node.inputs[0]!;
-    if (operands.copied(operand) || draftOf.has(operand)) {
-      throw new Error(`No kernel for ${node.operation.name}`);
-    }
-    operands.copy(operand);
-    assign(operand);
+    const copy = operands.copyOperand(node);
+    if (!copy) throw new Error(`No kernel for ${node.operation.name}`);
+    if (!draftOf.has(copy)) assign(copy);
     assign(node);
   };
 

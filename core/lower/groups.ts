@@ -101,6 +101,11 @@ export function join(group: Group, node: Node, limits: Limits): Group | null {
   }
   const level = reduces ? "reduced" : levelOf(next, sizeOf(node.shape));
   if (level === null) return null;
+  // What a column kernel stores depends on its sums.
+  if (
+    next.kind === "column" && !reduces && level === "reduced" &&
+    !operands.of(node).some(({ base }) => next.members.has(base))
+  ) return null;
   const loads = [...next.loads];
   let boundaries: readonly number[] | null = next.boundaries;
   for (const [i, operand] of operands.of(node).entries()) {
@@ -279,7 +284,9 @@ export function axesIn(
       d--;
     }
     const start = d < 0 ? Infinity : scaleSuffix(group, suffix, level);
-    const covered = d >= 0 && start <= low;
+    // Along the reduced axis, values that remain when it is gone have no stride.
+    const gone = level === "reduced" && low >= group.inner && low < group.inner * group.length;
+    const covered = !gone && d >= 0 && start <= low;
     axes.push({
       stride: covered ? view.strides[d]! * (low / start) : 0,
       size,

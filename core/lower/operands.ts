@@ -1,9 +1,10 @@
 /** Where a node's inputs come from once views are looked through. @module */
 
 import type { Node } from "../graph.ts";
+import * as p from "../primitives.ts";
 import { contiguousStrides } from "../shape.ts";
 import { isView, type Simplified } from "./simplify.ts";
-import { applyView, isContiguous, type View, wholeView } from "./view.ts";
+import { applyView, isContiguous, tidyMasks, type View, wholeView } from "./view.ts";
 
 /** An input: an arrangement of the elements of a node that is computed or given. */
 export interface Operand {
@@ -15,12 +16,13 @@ export interface Operand {
 export class Operands {
   readonly #resolved = new Map<Node, Operand>();
   readonly #copies = new Set<Node>();
+  readonly #operands = new Map<Node, readonly Operand[]>();
   readonly #uses = new Map<Node, number>();
 
   constructor(readonly graph: Simplified) {
     for (const node of graph.nodes) this.#resolve(node);
     for (const node of graph.nodes) if (isComputed(node)) this.#demand(node);
-    for (const node of graph.copies) this.copy(node);
+    for (const node of graph.copies) this.#copies.add(node);
     for (const root of graph.roots) this.#contiguous(root);
     const used = graph.nodes.flatMap((node) => this.computed(node) ? this.of(node) : []);
     for (const { base } of [...used, ...graph.roots.map((root) => this.resolve(root))]) {
@@ -50,13 +52,29 @@ export class Operands {
     return this.#copies.has(node);
   }
 
-  /** From now on the view is a copy of its elements. */
-  copy(node: Node): void {
-    this.#copies.add(node);
+  /** The inputs of a computed node, arranged as its elements need them (ids of a gather: by row). */
+  of(node: Node): readonly Operand[] {
+    let operands = this.#operands.get(node);
+    if (!operands) this.#operands.set(node, operands = this.#arranged(node));
+    return operands;
   }
 
-  /** The inputs of a computed node, arranged as its elements need them (ids of a gather: by row). */
-  of(node: Node): Operand[] {
+  /**
+   * From now on the first operand of the node is a copy of what it shows. Other users of the same view, whose
+   * kernels may have been chosen already, read it as before.
+   *
+   * @returns The node of the copy; null if it was one already.
+   */
+  copyOperand(node: Node): Node | null {
+    const input = node.inputs[0]!;
+    if (this.of(node)[0]!.base === input) return null;
+    this.#copies.add(input);
+    this.#operands.set(node, this.#arranged(node));
+    this.#uses.set(input, this.uses(input) + 1);
+    return input;
+  }
+
+  #arranged(node: Node): readonly Operand[] {
     if (this.#copies.has(node)) return [this.#resolved.get(node)!];
     if (!isComputed(node)) return [];
     const operands = node.inputs.map((input) => this.resolve(input));
@@ -80,14 +98,20 @@ export class Operands {
       return;
     }
     const input = node.inputs[0]!;
-    const source = this.resolve(input);
-    const view = applyView(node, source.view);
-    if (view) {
-      this.#resolved.set(node, { base: source.base, view });
-      return;
+    let { base, view: source } = this.resolve(input);
+    let view = applyView(node, source);
+    if (!view) {
+      this.#copies.add(input);
+      [base, source] = [input, wholeView(input.shape)];
+      view = applyView(node, source)!;
     }
-    this.copy(input);
-    this.#resolved.set(node, { base: input, view: applyView(node, wholeView(input.shape))! });
+    const tidy = tidyMasks(view);
+    this.#resolved.set(
+      node,
+      tidy
+        ? { base, view: tidy }
+        : { base: p.full(0, node.shape, node.dtype), view: wholeView(node.shape) },
+    );
   }
 
   /** Kernels made by hand want their inputs in memory, most of them contiguous. */
@@ -98,7 +122,7 @@ export class Operands {
         for (const [i, input] of inputs.entries()) {
           const { base, view } = this.resolve(input);
           if (!isStored(base) || (i === 2 ? !isContiguous(view) : matrixLayout(view) === null)) {
-            this.copy(input);
+            this.#copies.add(input);
           }
         }
         break;
@@ -117,7 +141,7 @@ export class Operands {
   #contiguous(node: Node): void {
     const { base, view } = this.resolve(node);
     const whole = view.shape.reduce((a, n) => a * n, 1) === base.shape.reduce((a, n) => a * n, 1);
-    if (!isStored(base) || !whole || !isContiguous(view)) this.copy(node);
+    if (!isStored(base) || !whole || !isContiguous(view)) this.#copies.add(node);
   }
 }
 

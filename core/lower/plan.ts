@@ -123,7 +123,7 @@ class Planner {
   #aliasBarriers(): void {
     for (const unit of this.units) {
       if (unit.kind === "single" && unit.node.operation.name === "barrier") {
-        this.#merge(unit.node, this.operands.resolve(unit.node.inputs[0]!).base);
+        this.#merge(unit.node, this.operands.of(unit.node)[0]!.base);
       }
     }
   }
@@ -195,12 +195,9 @@ class Planner {
   /** The input whose memory a kernel made by hand writes its result into, if it has one. */
   #clobbered(node: Node): Node | null {
     const { name } = node.operation;
-    const input = name === "scatter"
-      ? node.inputs[0]
-      : name === "matmul"
-      ? node.inputs[2]
-      : undefined;
-    return input ? this.operands.resolve(input).base : null;
+    const operands = this.operands.of(node);
+    return (name === "scatter" ? operands[0] : name === "matmul" ? operands[2] : null)?.base ??
+      null;
   }
 
   #launch(unit: Unit, index: number): void {

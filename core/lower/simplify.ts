@@ -6,6 +6,7 @@
  */
 
 import { makeNode, type Node, type Operation, topologicalOrder } from "../graph.ts";
+import type { BinaryFunction } from "../kernel.ts";
 import * as p from "../primitives.ts";
 import { sizeOf } from "../shape.ts";
 
@@ -123,6 +124,11 @@ function rewrite(node: Node, inputs: readonly Node[]): Node {
       if (folded) return folded;
       break;
     }
+    case "where": {
+      const condition = constantOf(first!);
+      if (condition !== null) return inputs[condition ? 1 : 2]!;
+      break;
+    }
     case "unary": {
       const value = constantOf(first!);
       if (value !== null && operation.fn === "neg") return p.full(-value, shape, dtype);
@@ -159,25 +165,40 @@ function rewrite(node: Node, inputs: readonly Node[]): Node {
   return same ? node : makeNode(operation, inputs, shape, dtype, node.parts);
 }
 
-function foldBinary(fn: string, [x, y]: readonly Node[], node: Node): Node | null {
+function foldBinary(fn: BinaryFunction, [x, y]: readonly Node[], node: Node): Node | null {
   const [a, b] = [constantOf(x!), constantOf(y!)];
-  if (a !== null && b !== null && node.dtype === "f32") {
-    const value = fn === "add"
-      ? a + b
-      : fn === "sub"
-      ? a - b
-      : fn === "mul"
-      ? a * b
-      : fn === "div"
-      ? a / b
-      : null;
-    if (value !== null) return p.full(Math.fround(value), node.shape, node.dtype);
+  if (a !== null && b !== null && x!.dtype === "f32") {
+    const value = calculate(fn, a, b);
+    if (value !== null) return p.full(Math.fround(Number(value)), node.shape, node.dtype);
   }
   if (fn === "add") return b === 0 ? x! : a === 0 ? y! : null;
   if (fn === "sub") return b === 0 ? x! : null;
   if (fn === "mul") return b === 1 ? x! : a === 1 ? y! : null;
   if (fn === "div") return b === 1 ? x! : null;
   return null;
+}
+
+function calculate(fn: BinaryFunction, a: number, b: number): number | boolean | null {
+  switch (fn) {
+    case "add":
+      return a + b;
+    case "sub":
+      return a - b;
+    case "mul":
+      return a * b;
+    case "div":
+      return a / b;
+    case "lt":
+      return a < b;
+    case "le":
+      return a <= b;
+    case "eq":
+      return a === b;
+    case "ne":
+      return a !== b;
+    default:
+      return null;
+  }
 }
 
 /** x + a·b, where nothing else needs the product, becomes a product that accumulates onto x. */

@@ -26,6 +26,19 @@ export function isContiguous(view: View): boolean {
     view.shape.every((n, d) => n === 1 || view.strides[d] === strides[d]);
 }
 
+/** The view without masks that hide nothing; null if its masks hide everything. */
+export function tidyMasks(view: View): View | null {
+  const hides = view.masks.some((mask, d) =>
+    mask && Math.max(mask[0], 0) >= Math.min(mask[1], view.shape[d]!)
+  );
+  if (hides) return null;
+  const idle = (mask: readonly [number, number], n: number) => mask[0] <= 0 && mask[1] >= n;
+  return {
+    ...view,
+    masks: view.masks.map((mask, d) => mask && idle(mask, view.shape[d]!) ? null : mask),
+  };
+}
+
 /** The view behind a view node of its input's view; null if no strides can express it. */
 export function applyView(node: Node, view: View): View | null {
   const { operation, shape } = node;
@@ -37,10 +50,7 @@ export function applyView(node: Node, view: View): View | null {
         ...view,
         shape,
         strides: view.strides.map((stride, d) => view.shape[d] === shape[d] ? stride : 0),
-        // A stretched axis of size 1 that is masked would mask every copy alike; its bound is gone.
-        masks: view.masks.map((mask, d) =>
-          view.shape[d] === shape[d] ? mask : stretchedMask(mask, shape[d]!)
-        ),
+        // An axis of size 1 has no mask: see `tidyMasks`.
       };
     case "permute": {
       const pick = <T>(list: readonly T[]) => operation.order.map((axis) => list[axis]!);
@@ -88,11 +98,6 @@ export function applyView(node: Node, view: View): View | null {
   }
 }
 
-function stretchedMask(mask: View["masks"][number], size: number): View["masks"][number] {
-  if (mask === null) return null;
-  return mask[0] <= 0 && mask[1] >= 1 ? null : [size, size];
-}
-
 function dot(a: readonly number[], b: readonly number[]): number {
   return a.reduce((sum, n, i) => sum + n * b[i]!, 0);
 }
@@ -100,12 +105,11 @@ function dot(a: readonly number[], b: readonly number[]): number {
 /** The same elements in another shape, if axes can be split and merged without moving data. */
 function reshapeView(view: View, shape: Shape): View | null {
   if (shape.includes(0)) return wholeView(shape);
-  // Axes of size 1 carry no stride. A mask on one either hides nothing or everything.
+  // Axes of size 1 carry no stride and no mask.
   const old: { size: number; stride: number; mask: View["masks"][number] }[] = [];
   for (let d = 0; d < view.shape.length; d++) {
-    const mask = view.masks[d]!;
-    if (view.shape[d] !== 1) old.push({ size: view.shape[d]!, stride: view.strides[d]!, mask });
-    else if (mask && !(mask[0] <= 0 && mask[1] >= 1)) return null;
+    if (view.shape[d] === 1) continue;
+    old.push({ size: view.shape[d]!, stride: view.strides[d]!, mask: view.masks[d]! });
   }
   const strides = new Array<number>(shape.length).fill(0);
   const masks = new Array<View["masks"][number]>(shape.length).fill(null);

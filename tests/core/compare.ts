@@ -12,17 +12,18 @@ export function toTensor(x: NdArray, dtype: DType = "f32"): Tensor {
 }
 
 /**
- * Asserts that numbers are those of the reference: to `tolerance` of the largest finite one and of 1e-6; NaN
- * and infinities exactly.
+ * Asserts that numbers are those of the reference: to `tolerance` of the largest finite one, or of `floor` if
+ * that is larger; NaN and infinities exactly.
  */
 export function assertClose(
   actual: ArrayLike<number>,
   expected: ArrayLike<number>,
   tolerance: number,
   what: string,
+  floor = 1e-6,
 ): void {
   assert.equal(actual.length, expected.length, `${what}: number of elements`);
-  let scale = 1e-6;
+  let scale = floor;
   for (let i = 0; i < expected.length; i++) {
     if (Number.isFinite(expected[i])) scale = Math.max(scale, Math.abs(expected[i]!));
   }

@@ -1,5 +1,6 @@
 import {
   concat,
+  grad,
   logSigmoid,
   logSoftmax,
   logSumExp,
@@ -76,7 +77,6 @@ eachDevice("one-operand functions have the reference's values and gradients", as
 });
 
 eachDevice("second derivatives of one-operand functions are the reference's", async (device) => {
-  const { grad } = await import("../../core/mod.ts");
   // The reference differentiates its own gradient, so steps are those of second differences.
   const second = (f: (x: number) => number) => (x: number) => {
     const h = 2 ** -7 * Math.max(0.25, Math.abs(x));
@@ -93,7 +93,7 @@ eachDevice("second derivatives of one-operand functions are the reference's", as
   );
   const cases = [
     ...unaryCases(apart, smooth.map(twice), 2e-5),
-    ...unaryCases(positive, onPositive.map(twice), 2e-5),
+    ...unaryCases(positive, onPositive.filter(([name]) => name !== "floor").map(twice), 2e-5),
   ];
   await checkCases(cases.map((c) => ({ ...c, differentiable: false })));
 });
@@ -248,15 +248,17 @@ const reductions: readonly Reduction[] = [
 
 for (const axes of [undefined, [2], [0], [1], [0, 2], [1, 2], [0, 1]]) {
   eachDevice(`reductions over axes ${axes ?? "all"} are the reference's`, async () => {
-    await checkCases(reductions.flatMap(([name, f, reference]) =>
-      [true, false].map((keep): Case => ({
-        name: `${name}${keep ? ", kept" : ""}`,
-        inputs: [o.random([4, 3, 5], 20)],
-        f: (x) => f(x, axes, keep),
-        reference: (x) => o.reduce(x, axes ?? null, reference, keep),
-        gradientTolerance: 1e-5,
-      }))
-    ));
+    await checkCases(
+      reductions.flatMap(([name, f, reference]) =>
+        [true, false].map((keep): Case => ({
+          name: `${name}${keep ? ", kept" : ""}`,
+          inputs: [o.random([4, 3, 5], 20)],
+          f: (x) => f(x, axes, keep),
+          reference: (x) => o.reduce(x, axes ?? null, reference, keep),
+          gradientTolerance: 1e-5,
+        }))
+      ),
+    );
   });
 }
 
@@ -267,21 +269,23 @@ eachDevice("long rows and columns are reduced in two stages", async () => {
     [[1024, 6], [0]],
     [[3, 257, 5], [1]],
   ];
-  await checkCases(shapes.flatMap(([shape, axes], i) =>
-    reductions.slice(0, 3).map(([name, f, reference]): Case => ({
-      name: `${name} of [${shape}]`,
-      inputs: [o.random(shape, 30 + i, 0, 1)],
-      f: (x) => f(x, axes, false),
-      // Spreading the maximum would overflow the stack.
-      reference: (x) =>
-        o.reduce(
-          x,
-          axes,
-          name === "max" ? (v) => v.reduce((a, b) => Math.max(a, b)) : reference,
-        ),
-      differentiable: false,
-    }))
-  ));
+  await checkCases(
+    shapes.flatMap(([shape, axes], i) =>
+      reductions.slice(0, 3).map(([name, f, reference]): Case => ({
+        name: `${name} of [${shape}]`,
+        inputs: [o.random(shape, 30 + i, 0, 1)],
+        f: (x) => f(x, axes, false),
+        // Spreading the maximum would overflow the stack.
+        reference: (x) =>
+          o.reduce(
+            x,
+            axes,
+            name === "max" ? (v) => v.reduce((a, b) => Math.max(a, b)) : reference,
+          ),
+        differentiable: false,
+      }))
+    ),
+  );
 });
 
 eachDevice("argMax is the first of the largest", async () => {

@@ -2,9 +2,9 @@
 
 import { UserError } from "../../errors.ts";
 import type { MatmulKernel } from "../../kernel.ts";
-import { sgemmFlags } from "./blas.ts";
 import { type KernelCode, parameterBlock, phase } from "./code.ts";
 import type { EmitContext } from "./emit.ts";
+import { emitBlasProduct, emitWiden, widenedBytes } from "./matmul_blas.ts";
 import { isMatrixType, loadScalar, type MatrixType, shiftOf } from "./matmul_load.ts";
 import { emitPack } from "./matmul_pack.ts";
 import { emitThin, emitThinTransposed, thinRows } from "./matmul_thin.ts";
@@ -17,8 +17,13 @@ import { FunctionBuilder, type Local } from "./wasm.ts";
  */
 const block = { rows: 120, columns: 1024, depth: 256 } as const;
 
+/** Rows of B that a thin product goes through together, as many as prefetchers follow. */
+const thinDepth = 64;
+
 /** Products of fewer multiplications are not worth the way to the BLAS. */
 const blasLeast = 20000;
+/** Products of no more rows than this are faster by the thin kernels, which do not copy B. */
+const blasRows = 4;
 
 /** Scratch of one thread: packed B, packed A, and a tile for the edges of C. */
 const packedB = 0;
@@ -83,7 +88,15 @@ export function emitMatmul(kernel: MatmulKernel, { link, sgemm }: EmitContext): 
   const packThinFunction = link(
     transposeB ? emitRows(aType) : emitPack(thinRows, !transposeA, aType),
   );
-  const useBlas = sgemm !== null && aType === "f32" && bType === "f32";
+  const widened = aType !== "f32" || bType !== "f32";
+  const blasFunction = sgemm === null ? null : link(emitBlasProduct(kernel, sgemm, {
+    a: aType === "f32" ? null : link(emitWiden(aType)),
+    b: bType === "f32" ? null : link(emitWiden(bType)),
+  }));
+  /** Scratch of one thread, without what thin products add. */
+  const threadBytes = blasFunction !== null && widened
+    ? Math.max(packedBytes, widenedBytes)
+    : packedBytes;
 
   const f = phase();
   const [block_, thread32, threads32] = [f.parameter(0), f.parameter(1), f.parameter(2)];
@@ -121,7 +134,7 @@ export function emitMatmul(kernel: MatmulKernel, { link, sgemm }: EmitContext): 
   });
   f.get(thread32).op("i64.extend_i32_u").set(thread).get(threads32).op("i64.extend_i32_u");
   f.set(threads);
-  f.get(block_).memory("i64.load", parameterBlock.scratch).get(thread).i64(packedBytes);
+  f.get(block_).memory("i64.load", parameterBlock.scratch).get(thread).i64(threadBytes);
   f.get(k).i64(3).op("i64.add").i64(-4).op("i64.and").i64(4 * thinRows).op("i64.mul", "i64.add");
   f.op("i64.mul", "i64.add").set(scratch);
   // From here on, offsets and strides are in bytes.
@@ -208,26 +221,6 @@ export function emitMatmul(kernel: MatmulKernel, { link, sgemm }: EmitContext): 
     });
   }
 
-  function callBlas(): void {
-    const flags = (transposeA ? sgemmFlags.transposeA : 0) |
-      (transposeB ? sgemmFlags.transposeB : 0) | (accumulate ? sgemmFlags.accumulate : 0);
-    const wrap = (x: Local) => f.get(x).op("i32.wrap_i64");
-    /** Elements between rows; BLAS insists on at least a row's length, even for a single row. */
-    const stride = (row: Local, length: Local) => {
-      f.get(row).i64(2).op("i64.shr_u").get(length).get(row).i64(2).op("i64.shr_u").get(length);
-      f.op("i64.gt_s", "select", "i32.wrap_i64");
-    };
-    f.i32(flags);
-    for (const size of [m, n, k]) wrap(size);
-    f.get(ca).op("f64.convert_i64_s");
-    stride(int.aRow, transposeA ? m : k);
-    f.get(cb).op("f64.convert_i64_s");
-    stride(int.bRow, transposeB ? k : n);
-    f.get(cc).op("f64.convert_i64_s");
-    stride(int.cRow, n);
-    f.call(sgemm!);
-  }
-
   function thin(): void {
     if (transposeB) {
       const step = () => f.i64(1 << aShift);
@@ -237,19 +230,19 @@ export function emitMatmul(kernel: MatmulKernel, { link, sgemm }: EmitContext): 
         f.get(int.aRow);
         step();
       }
-      f.get(m, k).get(scratch).i64(packedBytes).op("i64.add").call(packThinFunction);
-      f.get(scratch).i64(packedBytes).op("i64.add");
+      f.get(m, k).get(scratch).i64(threadBytes).op("i64.add").call(packThinFunction);
+      f.get(scratch).i64(threadBytes).op("i64.add");
       f.get(k).i64(3).op("i64.add").i64(-4).op("i64.and").i64(4).op("i64.mul");
       f.get(m, cb, int.bRow, n, k, cc, int.cRow).i32(accumulate ? 1 : 0).call(thinFunction);
       return;
     }
-    f.get(ca, int.aRow, m, k, scratch).i64(packedBytes).op("i64.add").call(packThinFunction);
+    f.get(ca, int.aRow, m, k, scratch).i64(threadBytes).op("i64.add").call(packThinFunction);
     const [from, depth] = [long(), long()];
     f.i64(0).set(from);
-    f.forRange(from, k, block.depth, () => {
+    f.forRange(from, k, thinDepth, () => {
       f.get(k, from).op("i64.sub").set(depth);
-      min(depth, block.depth).set(depth);
-      f.get(scratch, from).i64(4 * thinRows).op("i64.mul", "i64.add").i64(packedBytes);
+      min(depth, thinDepth).set(depth);
+      f.get(scratch, from).i64(4 * thinRows).op("i64.mul", "i64.add").i64(threadBytes);
       f.op("i64.add").i64(0).get(m).get(cb, from, int.bRow).op("i64.mul", "i64.add");
       f.get(int.bRow, n, depth, cc, int.cRow);
       if (accumulate) f.i32(1);
@@ -314,6 +307,7 @@ export function emitMatmul(kernel: MatmulKernel, { link, sgemm }: EmitContext): 
       });
     });
   }
+
   f.block((exit) => {
     f.loop((next) => {
       f.get(item, itemEnd).op("i64.ge_s").brIf(exit);
@@ -323,16 +317,20 @@ export function emitMatmul(kernel: MatmulKernel, { link, sgemm }: EmitContext): 
         const own = () => {
           f.get(m).i64(thinRows).op("i64.le_s").if(thin, packed);
         };
-        if (useBlas) {
+        if (blasFunction !== null) {
           // BLAS knows no rows that overlap, such as broadcast ones.
-          const fits = (row: Local, length: Local, rows: Local) => {
+          const fits = (row: Local, length: Local, rows: Local, type: MatrixType) => {
+            if (type !== "f32") return f.i32(1);
             f.get(row).i64(2).op("i64.shr_u").get(length).op("i64.ge_s");
-            f.get(rows).i64(1).op("i64.le_s", "i32.or");
+            return f.get(rows).i64(1).op("i64.le_s", "i32.or");
           };
           f.get(m, n).op("i64.mul").get(k).op("i64.mul").i64(blasLeast).op("i64.ge_s");
-          fits(int.aRow, transposeA ? m : k, transposeA ? k : m);
-          fits(int.bRow, transposeB ? k : n, transposeB ? n : k);
-          f.op("i32.and", "i32.and").if(callBlas, own);
+          f.get(m).i64(widened ? thinRows : blasRows).op("i64.gt_s", "i32.and");
+          fits(int.aRow, transposeA ? m : k, transposeA ? k : m, aType);
+          fits(int.bRow, transposeB ? k : n, transposeB ? n : k, bType);
+          f.op("i32.and", "i32.and").if(() => {
+            f.get(ca, int.aRow, cb, int.bRow, cc, int.cRow, m, n, k, scratch).call(blasFunction);
+          }, own);
         } else own();
       });
       add(ca, int.aBatch).set(ca);
@@ -344,7 +342,7 @@ export function emitMatmul(kernel: MatmulKernel, { link, sgemm }: EmitContext): 
 
   return {
     phases: [f],
-    scratchBytes: (ints, count) => count * (packedBytes + thinBytes(ints[3]!)),
+    scratchBytes: (ints, count) => count * (threadBytes + thinBytes(ints[3]!)),
   };
 }
 

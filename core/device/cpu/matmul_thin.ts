@@ -174,14 +174,15 @@ export function emitThin(type: MatrixType): FunctionBuilder {
   const { a, rows, b, bStride, columns, k, c, cStride, add } = parameters(f);
   const size = 1 << shiftOf(type);
   const [aPointer, bPointer, end, cAt] = locals(f, 4, "i64") as [Local, Local, Local, Local];
+  const [row, cRow] = locals(f, 2, "i64") as [Local, Local];
   const sums = locals(f, 8, "v128");
-  const elements = locals(f, 8, "v128");
+  const elements = locals(f, 4, "v128");
   const [right, scratch] = [f.local("v128"), f.local("v128")];
   const x = f.local("f32");
 
   function tile(height: number, vectors: number): void {
-    f.get(a).set(aPointer).get(b).set(bPointer);
-    f.get(a, k).i64(4 * thinRows).op("i64.mul", "i64.add").set(end);
+    f.get(a, row).i64(2).op("i64.shl", "i64.add").tee(aPointer).get(k).i64(4 * thinRows);
+    f.op("i64.mul", "i64.add").set(end).get(b).set(bPointer);
     for (let i = 0; i < height * vectors; i++) f.f32x4(0).set(sums[i]!);
     f.block((exit) => {
       f.loop((next) => {
@@ -209,9 +210,9 @@ export function emitThin(type: MatrixType): FunctionBuilder {
         f.br(next);
       });
     });
-    f.get(c).set(cAt);
+    f.get(cRow).set(cAt);
     for (let i = 0; i < height; i++) {
-      f.i64(i).get(rows).op("i64.lt_s").if(() => {
+      f.get(row).i64(i).op("i64.add").get(rows).op("i64.lt_s").if(() => {
         const vectorStores = () => {
           for (let j = 0; j < vectors; j++) {
             const sum = sums[i * vectors + j]!;
@@ -240,14 +241,17 @@ export function emitThin(type: MatrixType): FunctionBuilder {
     }
   }
 
-  byHeight(f, rows, [1, 2, 4, 8], (height) => {
-    const wide = 8 / height;
-    for (const vectors of wide > 1 ? [wide, 1] : [1]) {
+  byHeight(f, rows, [1, 2, 4], (height) => {
+    for (const vectors of [8 / height, 1]) {
       f.block((exit) => {
         f.loop((next) => {
           // The last vector may hang over the edge: what it reads there is not stored.
           f.get(columns).i64(vectors > 1 ? 4 * vectors : 1).op("i64.lt_s").brIf(exit);
-          tile(height, vectors);
+          f.i64(0).set(row).get(c).set(cRow);
+          f.forRange(row, rows, height, () => {
+            tile(height, vectors);
+            advance(f, cRow, cStride, height);
+          });
           advance(f, b, 4 * size * vectors);
           advance(f, c, 16 * vectors);
           advance(f, columns, -4 * vectors);

@@ -23,7 +23,6 @@ import {
   rawNumberText,
   refuseHuge,
   type Shader,
-  softwareIterations,
   type Traits,
 } from "./shader.ts";
 
@@ -41,8 +40,9 @@ export function lowerMatmul(kernel: MatmulKernel, launch: Launch, traits: Traits
       (batch - 1) * bBatch! + (kernel.transposeB ? n : k) * bRow!,
     ),
   );
-  if (traits.software && k > softwareIterations) {
-    return splitInner(kernel, launch, 2 ** 15, traits);
+  if (traits.software && k > 2 ** 14) {
+    // llvmpipe ends loops after 65,535 iterations; shorter sums are more precise, too.
+    return splitInner(kernel, launch, 2 ** 13, traits);
   }
   const tile = traits.software ? registerTile(m, n) : sharedTile(m, n, traits);
   const [tilesM, tilesN] = [Math.ceil(m / tile.rows), Math.ceil(n / tile.columns)];

@@ -193,6 +193,17 @@ for (const options of configurations) {
       }
     }));
 
+  Deno.test(`matrix products widen half-precision operands of several blocks ${title}`, () =>
+    withCpu(options, async (device) => {
+      for (const form of forms) {
+        const size = { m: 70, n: 40, k: 530, ...form };
+        await check(device, { ...size, b: "bf16", accumulate: true });
+        await check(device, { ...size, a: "f16", b: "bf16", gap: 1 });
+      }
+      await check(device, { m: 1100, n: 20, k: 9, a: "bf16" });
+      await check(device, { m: 20, n: 1100, k: 9, b: "f16", transposeB: true });
+    }));
+
   Deno.test(`matrix products of size zero give zeros or nothing ${title}`, () =>
     withCpu(options, async (device) => {
       for (const form of forms) {

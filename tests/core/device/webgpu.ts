@@ -23,12 +23,12 @@ if (gpu === undefined) {
 
 /** A test that needs the device; ignored where there is none. */
 export function gpuTest(name: string, test: (device: Device) => Promise<void>): void {
-  Deno.test({ name, ignore: gpu === undefined, fn: () => test(gpu!) });
+  Deno.test({ name: `webgpu: ${name}`, ignore: gpu === undefined, fn: () => test(gpu!) });
 }
 
 /** The same test with the kernels of the adapter's class and with those of hardware adapters. */
 export function bothKernels(name: string, test: (device: Device) => Promise<void>): void {
-  gpuTest(`webgpu: ${name}`, test);
+  gpuTest(name, test);
   Deno.test({
     name: `webgpu, kernels for hardware: ${name}`,
     ignore: hardware === undefined,

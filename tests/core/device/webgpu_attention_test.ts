@@ -135,7 +135,7 @@ function assertClose(actual: Float32Array, expected: ArrayLike<number>, what: st
 
 for (const each of cases) {
   const { name, options } = each;
-  gpuTest(`webgpu: ${name} and its gradient equal the float64 reference`, async (device) => {
+  gpuTest(`${name} and its gradient equal the float64 reference`, async (device) => {
     const { queries, keys, queryHeads, keyHeads, width, causal, window, scale } = options;
     const inputs = inputsOf(each);
     const reach = options.reach ?? 0;

@@ -310,7 +310,7 @@ bothKernels("long rows and columns are summed to f32's precision", async (device
   }
 });
 
-gpuTest("webgpu: integers wrap, shift and convert as the interpreter says", async (device) => {
+gpuTest("integers wrap, shift and convert as the interpreter says", async (device) => {
   const b = new Builder([64]);
   const i = b.argument("i32");
   const u = b.argument("u32");
@@ -370,7 +370,7 @@ gpuTest("webgpu: integers wrap, shift and convert as the interpreter says", asyn
   await compare(device, b, "map", args);
 });
 
-gpuTest("webgpu: functions of one operand are within 5 units in the last place", async (device) => {
+gpuTest("functions of one operand are within 5 units in the last place", async (device) => {
   const ranges: readonly [UnaryFunction, (x: number) => number, number, number][] = [
     ["exp", Math.exp, -87, 88],
     ["expm1", Math.expm1, -20, 20],
@@ -415,7 +415,7 @@ gpuTest("webgpu: functions of one operand are within 5 units in the last place",
   });
 });
 
-gpuTest("webgpu: infinities and NaN come through functions and reductions", async (device) => {
+gpuTest("infinities and NaN come through functions and reductions", async (device) => {
   const special = Float32Array.of(NaN, Infinity, -Infinity, 0, -1, 200, -200, 1, 0.5, 3e38);
   const n = special.length;
   const unary: UnaryFunction[] = ["exp", "expm1", "log", "log1p", "tanh", "sigmoid", "erf", "sign"];
@@ -514,7 +514,7 @@ gpuTest(
   },
 );
 
-gpuTest("webgpu: a map of more than 65535 workgroups reaches every element", async (device) => {
+gpuTest("a map of more than 65535 workgroups reaches every element", async (device) => {
   const count = 65536 * 64 + 77;
   const b = new Builder([count]);
   const out = b.argument("u8", "write");

@@ -1,0 +1,452 @@
+/**
+ * The training loop: one for all algorithms. It knows gradients, accumulation, clipping, schedules, evaluation and
+ * checkpoints; it does not know what is learned.
+ *
+ * @module
+ */
+
+import { setImmediate } from "node:timers/promises";
+import { currentDevice, foldKey, randomKey, realize, scope, UserError } from "../core/mod.ts";
+import { batchesOf, epochOrder } from "../data/sampler.ts";
+import { type AdamWState, adamWStep, initAdamW } from "../nn/mod.ts";
+import { evaluateTask } from "./evaluate.ts";
+import { metricScheduleNames, startMetricSchedule, stepMetricSchedule } from "./metric_schedule.ts";
+import { runLength, type TrainOptions } from "./options.ts";
+import { Pace } from "./pace.ts";
+import type { LogRecord, RunPosition } from "./progress.ts";
+import { initialRunState, type RunState } from "./run_state.ts";
+import { lrSchedule, resolveInterval, resolveWarmupSteps } from "./schedule.ts";
+import { type TrainSteps, trainSteps } from "./steps.ts";
+import type { MicroBatch, PackedMetrics, Task } from "./task.ts";
+import { averages, emptyWindow, withMicroBatch, withStep } from "./windows.ts";
+
+/** Everything a checkpoint is made of. */
+export interface Snapshot<P> {
+  readonly trainable: P;
+  readonly frozen: P;
+  readonly optimizer: AdamWState<P>;
+  readonly state: RunState;
+  readonly epoch: number;
+  readonly totalSteps: number;
+}
+
+/** Where checkpoints go. */
+export interface CheckpointStore<P> {
+  /** The directory of a step's checkpoint. */
+  readonly pathOf: (step: number) => string;
+  /** Writes a checkpoint and removes those beyond the limit. */
+  readonly save: (snapshot: Snapshot<P>) => Promise<void>;
+  /** Reads the trainable parameters of a checkpoint. */
+  readonly load: (path: string) => Promise<P>;
+}
+
+/** What to train. */
+export interface TrainRun<P> {
+  readonly task: Task<P>;
+  readonly evaluation?: Task<P> | undefined;
+  /** Parameters that learn. Their memory is taken over. */
+  readonly trainable: P;
+  /** Parameters that do not; null where the other tree has a leaf. */
+  readonly frozen: P;
+  readonly options: TrainOptions;
+  readonly checkpoints?: CheckpointStore<P> | undefined;
+  /** Moments and state of a run to go on with. */
+  readonly resume?: { readonly optimizer: AdamWState<P>; readonly state: RunState } | undefined;
+  /** Ends the run after the current step, with a checkpoint. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What a run leaves behind. */
+export interface TrainResult<P> {
+  readonly trainable: P;
+  readonly optimizer: AdamWState<P>;
+  readonly state: RunState;
+  readonly epoch: number;
+  readonly totalSteps: number;
+  readonly interrupted: boolean;
+}
+
+/** Metrics on their way from the device. */
+interface PendingStep {
+  readonly step: number;
+  readonly rows: readonly number[];
+  readonly microBatches: readonly Promise<Record<string, number>>[];
+  readonly update: Promise<Record<string, number>>;
+}
+
+/** Trains; yields a record for each thing worth reporting and returns the trained parameters. */
+export async function* train<P>(run: TrainRun<P>): AsyncGenerator<LogRecord, TrainResult<P>> {
+  return yield* new Training(run).loop();
+}
+
+class Training<P> {
+  readonly #length;
+  readonly #steps: TrainSteps<P>;
+  readonly #rate: (step: number) => number;
+  readonly #key;
+  #trainable: P;
+  #optimizer: AdamWState<P>;
+  #state: RunState;
+  #epoch = 0;
+  readonly #pending: PendingStep[] = [];
+  readonly #pace = new Pace();
+  #saved = -1;
+
+  constructor(readonly run: TrainRun<P>) {
+    const { task, options, resume } = run;
+    if (task.examples === 0) {
+      throw new UserError("There is nothing to train on: the dataset has no usable rows.");
+    }
+    this.#length = runLength(task.examples, options);
+    this.#steps = trainSteps(task, options);
+    this.#key = randomKey(options.seed);
+    this.#trainable = run.trainable;
+    this.#optimizer = resume?.optimizer ?? initAdamW(run.trainable);
+    this.#state = resume?.state ??
+      initialRunState(currentDevice().description, startMetricScheduleOf(options));
+    this.#rate = this.#rateOf(options);
+    this.#epoch = this.#epochAt(this.#state.step);
+  }
+
+  /** The learning rate of each step: by the step's number, or as the evaluations have left it. */
+  #rateOf({ schedule, learningRate }: TrainOptions): (step: number) => number {
+    if (this.#state.metricSchedule) return () => this.#state.metricSchedule!.learningRate;
+    const { totalSteps } = this.#length;
+    const factor = lrSchedule(schedule.name, {
+      warmupSteps: resolveWarmupSteps(schedule.warmup, totalSteps),
+      totalSteps,
+      learningRate,
+      kwargs: schedule.kwargs,
+    });
+    return (step) => learningRate * factor(step);
+  }
+
+  async *loop(): AsyncGenerator<LogRecord, TrainResult<P>> {
+    const { run, options } = this;
+    const { totalSteps } = this.#length;
+    await realize([this.#trainable, this.#optimizer, run.frozen]);
+    if (options.evaluation.onStart && this.#state.step === 0) yield* this.#evaluate();
+    while (this.#state.step < totalSteps && !run.signal?.aborted) {
+      await this.#step();
+      const due = this.#due();
+      // A turn of the event loop, so that signals and timers are served between steps.
+      await setImmediate();
+      if (due.log) yield* this.#log();
+      else yield { kind: "progress", ...this.#position(), ...this.#pace.current(this.#position()) };
+      const isBest = due.evaluate ? yield* this.#evaluate() : false;
+      if (due.save || (options.saving.strategy === "best" && isBest)) yield* this.#save();
+    }
+    await this.#settle(0);
+    const interrupted = this.#state.step < totalSteps;
+    if (interrupted && this.#saved !== this.#state.step) yield* this.#save();
+    if (!interrupted) await this.#restoreBest();
+    yield this.#end(interrupted);
+    return {
+      trainable: this.#trainable,
+      optimizer: this.#optimizer,
+      state: this.#state,
+      epoch: this.#epoch,
+      totalSteps,
+      interrupted,
+    };
+  }
+
+  get options(): TrainOptions {
+    return this.run.options;
+  }
+
+  /** One optimiser step: a window of micro-batches. */
+  async #step(): Promise<void> {
+    const { options, run } = this;
+    const { step } = this.#state;
+    const window = this.#windowOf(step);
+    const items = Math.max(1, window.reduce((sum, batch) => sum + batch.items, 0));
+    const scalars = adamWStep(this.#rate(step), step + 1, options.optimizer);
+    const metrics: PackedMetrics[] = [];
+    const [trainable, optimizer] = await scope(() => {
+      const keyOf = (k: number) => foldKey(this.#key, step * options.gradientAccumulationSteps + k);
+      const only = window.length === 1 ? window[0]! : null;
+      if (only) {
+        const result = this.#steps.whole(
+          this.#trainable,
+          this.#optimizer,
+          run.frozen,
+          only.inputs,
+          keyOf(0),
+          { normalizer: items, ...scalars },
+        );
+        metrics.push(result.metrics);
+        this.#enqueue(window, metrics, result.metrics);
+        return [result.trainable, result.optimizer] as const;
+      }
+      let sum: P | null = null;
+      for (const [k, batch] of window.entries()) {
+        const result: { readonly sum: P; readonly metrics: PackedMetrics } = this.#steps.accumulate(
+          sum,
+          this.#trainable,
+          run.frozen,
+          batch.inputs,
+          keyOf(k),
+          { normalizer: items },
+        );
+        sum = result.sum;
+        metrics.push(result.metrics);
+      }
+      const result = this.#steps.update(this.#trainable, this.#optimizer, sum!, scalars);
+      this.#enqueue(window, metrics, result.metrics);
+      return [result.trainable, result.optimizer] as const;
+    });
+    this.#trainable = trainable;
+    this.#optimizer = optimizer;
+    const tokens = window.reduce((sum, batch) => sum + batch.tokens, 0);
+    this.#pace.add(tokens);
+    this.#state = { ...this.#state, step: step + 1, tokens: this.#state.tokens + tokens };
+    this.#epoch = this.#epochAt(step + 1);
+    // The step before this one is read while this one runs.
+    await this.#settle(1);
+  }
+
+  #windowOf(step: number): MicroBatch[] {
+    const { stepsPerEpoch } = this.#length;
+    const { gradientAccumulationSteps } = this.options;
+    const first = (step % stepsPerEpoch) * gradientAccumulationSteps;
+    return this.#batchesOfEpoch(Math.floor(step / stepsPerEpoch))
+      .slice(first, first + gradientAccumulationSteps)
+      .map((examples) => this.run.task.batch(examples));
+  }
+
+  #epochBatches: { readonly epoch: number; readonly batches: readonly ArrayLike<number>[] } | null =
+    null;
+
+  #batchesOfEpoch(epoch: number): readonly ArrayLike<number>[] {
+    if (this.#epochBatches?.epoch !== epoch) {
+      const { task, options } = this.run;
+      const { seed, dataSeed, sampling, batchSize, gradientAccumulationSteps } = options;
+      const order = epochOrder(task.examples, {
+        seed,
+        dataSeed,
+        epoch,
+        strategy: sampling,
+        lengths: task.lengths,
+        batchSize: batchSize * gradientAccumulationSteps,
+      });
+      this.#epochBatches = { epoch, batches: batchesOf(order, batchSize) };
+    }
+    return this.#epochBatches.batches;
+  }
+
+  /** Epochs done after so many steps; a last window of an epoch may be short. */
+  #epochAt(step: number): number {
+    const { stepsPerEpoch, batchesPerEpoch } = this.#length;
+    const done = Math.min(
+      (step % stepsPerEpoch) * this.options.gradientAccumulationSteps,
+      batchesPerEpoch,
+    );
+    return Math.floor(step / stepsPerEpoch) + done / batchesPerEpoch;
+  }
+
+  #enqueue(
+    window: readonly MicroBatch[],
+    metrics: readonly PackedMetrics[],
+    update: PackedMetrics,
+  ): void {
+    this.#pending.push({
+      step: this.#state.step + 1,
+      rows: window.flatMap((batch) => batch.rows),
+      microBatches: metrics.map(unpack),
+      update: unpack(update),
+    });
+  }
+
+  /** Reads back the metrics of all but the last `keep` steps. */
+  async #settle(keep: number): Promise<void> {
+    while (this.#pending.length > keep) {
+      const { step, rows, microBatches, update } = this.#pending.shift()!;
+      let { window } = this.#state;
+      for (const values of await Promise.all(microBatches)) {
+        if (!Number.isFinite(values["loss"])) throw notFinite(step, "loss", values["loss"]!, rows);
+        window = withMicroBatch(window, values);
+      }
+      const norm = (await update)["grad_norm"]!;
+      if (!Number.isFinite(norm)) throw notFinite(step, "gradient norm", norm, rows);
+      this.#state = { ...this.#state, window: withStep(window, norm) };
+    }
+  }
+
+  #due(): { readonly log: boolean; readonly evaluate: boolean; readonly save: boolean } {
+    const { logging, evaluation, saving } = this.options;
+    const { step } = this.#state;
+    const { totalSteps, stepsPerEpoch } = this.#length;
+    const endOfEpoch = step % stepsPerEpoch === 0 || step === totalSteps;
+    const every = (steps: number) => step % resolveInterval(steps, totalSteps) === 0;
+    const on = ({ strategy, steps }: { strategy: string; steps: number }) =>
+      strategy === "steps" ? every(steps) : strategy === "epoch" && endOfEpoch;
+    const begun = (evaluation.strategy === "epoch" ? this.#epoch : step) >= evaluation.delay;
+    return {
+      log: on(logging) || (logging.firstStep && step === 1),
+      evaluate: on(evaluation) && begun,
+      save: on(saving) || (saving.strategy === "steps" && step === totalSteps),
+    };
+  }
+
+  #position(): RunPosition {
+    return {
+      step: this.#state.step,
+      totalSteps: this.#length.totalSteps,
+      epoch: this.#epoch,
+      elapsedSeconds: this.#pace.elapsed(),
+    };
+  }
+
+  /** Adds a row to the history, in the order of TRL's keys. */
+  #remember(values: Readonly<Record<string, number>>): void {
+    const row = { ...values, epoch: this.#epoch, step: this.#state.step };
+    this.#state = { ...this.#state, logHistory: [...this.#state.logHistory, row] };
+  }
+
+  async *#log(): AsyncGenerator<LogRecord> {
+    await this.#settle(0);
+    const { window, step, tokens } = this.#state;
+    const { entropy, ...others } = averages(window);
+    const values = {
+      loss: window.loss / window.steps,
+      ...(window.gradNorm === null ? {} : { grad_norm: window.gradNorm }),
+      learning_rate: this.#rate(step - 1),
+      ...(entropy === undefined ? {} : { entropy }),
+      num_tokens: tokens,
+      ...others,
+    };
+    this.#remember(values);
+    this.#state = {
+      ...this.#state,
+      window: emptyWindow,
+      totalLoss: this.#state.totalLoss + window.loss,
+    };
+    yield { kind: "train", ...this.#position(), values, ...this.#pace.lap(this.#position()) };
+  }
+
+  /** Evaluates; gives whether the result is the best so far. */
+  async *#evaluate(): AsyncGenerator<LogRecord, boolean> {
+    const { evaluation, options, frozen } = this.run;
+    if (!evaluation) return false;
+    await this.#settle(0);
+    const values = await evaluateTask(
+      evaluation,
+      options.evalBatchSize,
+      (batch, normalizer) =>
+        this.#steps.evaluate(this.#trainable, frozen, batch.inputs, { normalizer }),
+    );
+    const {
+      eval_loss,
+      eval_runtime,
+      eval_samples_per_second,
+      eval_steps_per_second,
+      eval_entropy,
+      ...others
+    } = values;
+    const row = {
+      ...pick({
+        eval_loss,
+        eval_runtime,
+        eval_samples_per_second,
+        eval_steps_per_second,
+        eval_entropy,
+      }),
+      eval_num_tokens: this.#state.tokens,
+      ...others,
+    };
+    this.#remember(row);
+    const isBest = this.#judge(row);
+    this.#pace.pause();
+    yield { kind: "eval", ...this.#position(), values: row };
+    return isBest;
+  }
+
+  #judge(row: Readonly<Record<string, number>>): boolean {
+    const { best: rule } = this.options;
+    const { metricSchedule, best, step } = this.#state;
+    const metric = rule ? row[rule.metric] : row["eval_loss"];
+    if (rule && metric === undefined) {
+      throw new UserError(
+        `metric_for_best_model is ${rule.metric}, which the evaluation does not give. It gives ` +
+          `${Object.keys(row).join(", ")}.`,
+      );
+    }
+    if (metricSchedule) {
+      this.#state = { ...this.#state, metricSchedule: stepMetricSchedule(metricSchedule, metric!) };
+    }
+    if (!rule) return false;
+    const better = best === null ||
+      (rule.greaterIsBetter ? metric! > best.metric : metric! < best.metric);
+    if (better) this.#state = { ...this.#state, best: { metric: metric!, step, checkpoint: null } };
+    return better;
+  }
+
+  async *#save(): AsyncGenerator<LogRecord> {
+    const { checkpoints, frozen } = this.run;
+    if (!checkpoints) return;
+    await this.#settle(0);
+    const { step, best } = this.#state;
+    const path = checkpoints.pathOf(step);
+    if (best?.step === step) this.#state = { ...this.#state, best: { ...best, checkpoint: path } };
+    await checkpoints.save({
+      trainable: this.#trainable,
+      frozen,
+      optimizer: this.#optimizer,
+      state: this.#state,
+      epoch: this.#epoch,
+      totalSteps: this.#length.totalSteps,
+    });
+    this.#saved = step;
+    this.#pace.pause();
+    yield { kind: "save", ...this.#position(), path };
+  }
+
+  async #restoreBest(): Promise<void> {
+    const checkpoint = this.#state.best?.checkpoint;
+    if (!this.options.loadBestAtEnd || !checkpoint || !this.run.checkpoints) return;
+    this.#trainable = await this.run.checkpoints.load(checkpoint);
+  }
+
+  #end(interrupted: boolean): LogRecord {
+    const { totalLoss, window, step } = this.#state;
+    const seconds = this.#pace.elapsed();
+    const values = {
+      train_runtime: seconds,
+      train_samples_per_second: this.#pace.perSecond(
+        step * this.options.batchSize * this.options.gradientAccumulationSteps,
+      ),
+      train_steps_per_second: this.#pace.perSecond(step),
+      train_loss: (totalLoss + window.loss) / Math.max(1, step),
+    };
+    if (!interrupted) this.#remember(values);
+    return { kind: "end", ...this.#position(), values, interrupted };
+  }
+}
+
+function startMetricScheduleOf(
+  { schedule, learningRate }: TrainOptions,
+): RunState["metricSchedule"] {
+  const name = metricScheduleNames.find((n) => n === schedule.name);
+  return name ? startMetricSchedule(name, learningRate, schedule.kwargs) : null;
+}
+
+async function unpack({ names, values }: PackedMetrics): Promise<Record<string, number>> {
+  const data = await values.data();
+  return Object.fromEntries(names.map((name, i) => [name, data[i]!]));
+}
+
+function pick(values: Readonly<Record<string, number | undefined>>): Record<string, number> {
+  return Object.fromEntries(
+    Object.entries(values).filter((entry): entry is [string, number] => entry[1] !== undefined),
+  );
+}
+
+function notFinite(step: number, what: string, value: number, rows: readonly number[]): UserError {
+  const shown = rows.slice(0, 16).join(", ") + (rows.length > 16 ? ", …" : "");
+  return new UserError(
+    `The ${what} of step ${step} is ${value}; training stopped, and the last checkpoint is untouched. The step's ` +
+      `batch held the dataset rows ${shown} (counted from 0). Try a lower --learning_rate, some --warmup_steps or ` +
+      "a lower --max_grad_norm, and look at these rows.",
+  );
+}

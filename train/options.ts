@@ -1,0 +1,58 @@
+/** Settings of a run. @module */
+
+import type { SamplingStrategy } from "../data/sampler.ts";
+import type { AdamWOptions } from "../nn/mod.ts";
+
+/** When something happens: never, every so many steps (below 1: that share of all steps), or every epoch. */
+export interface Rhythm {
+  readonly strategy: "no" | "steps" | "epoch";
+  readonly steps: number;
+}
+
+/** Settings of {@link train}; the names are TRL's in camelCase. */
+export interface TrainOptions {
+  /** Passes over the data; may have a fraction. */
+  readonly numTrainEpochs: number;
+  /** Optimiser steps; overrides the epochs if positive. */
+  readonly maxSteps: number;
+  readonly batchSize: number;
+  readonly evalBatchSize: number;
+  readonly gradientAccumulationSteps: number;
+  readonly learningRate: number;
+  readonly schedule: {
+    readonly name: string;
+    readonly kwargs: Readonly<Record<string, unknown>>;
+    /** Steps, or below 1 a share of all steps. */
+    readonly warmup: number;
+  };
+  readonly optimizer: AdamWOptions;
+  readonly maxGradNorm: number;
+  readonly seed: number;
+  readonly dataSeed: number | undefined;
+  readonly sampling: SamplingStrategy;
+  readonly logging: Rhythm & { readonly firstStep: boolean };
+  readonly evaluation: Rhythm & { readonly delay: number; readonly onStart: boolean };
+  readonly saving: Omit<Rhythm, "strategy"> & { readonly strategy: Rhythm["strategy"] | "best" };
+  /** Which evaluation is best; null if nobody asks. */
+  readonly best: { readonly metric: string; readonly greaterIsBetter: boolean } | null;
+  /** Whether to end with the parameters of the best evaluation. */
+  readonly loadBestAtEnd: boolean;
+}
+
+/** Derived lengths of a run. */
+export interface RunLength {
+  /** Micro-batches and optimiser steps of an epoch. */
+  readonly batchesPerEpoch: number;
+  readonly stepsPerEpoch: number;
+  readonly totalSteps: number;
+}
+
+/** How long a run over so many examples is. */
+export function runLength(examples: number, options: TrainOptions): RunLength {
+  const batchesPerEpoch = Math.ceil(examples / options.batchSize);
+  const stepsPerEpoch = Math.max(1, Math.ceil(batchesPerEpoch / options.gradientAccumulationSteps));
+  const totalSteps = options.maxSteps > 0
+    ? options.maxSteps
+    : Math.ceil(options.numTrainEpochs * stepsPerEpoch);
+  return { batchesPerEpoch, stepsPerEpoch, totalSteps };
+}

@@ -1,0 +1,54 @@
+/** What a run is in the middle of: everything beside parameters and moments that a resumed run needs. @module */
+
+import { UserError } from "../core/mod.ts";
+import type { MetricSchedule } from "./metric_schedule.ts";
+import type { LogRow } from "./trainer_state.ts";
+import { emptyWindow, type MetricWindow } from "./windows.ts";
+
+/** Plain data; a checkpoint holds it as JSON. */
+export interface RunState {
+  /** Optimiser steps done. */
+  readonly step: number;
+  readonly window: MetricWindow;
+  /** Sum of the losses of all steps that were logged. */
+  readonly totalLoss: number;
+  /** Tokens seen in training. */
+  readonly tokens: number;
+  readonly logHistory: readonly LogRow[];
+  readonly best: {
+    readonly metric: number;
+    readonly step: number;
+    readonly checkpoint: string | null;
+  } | null;
+  /** State of a schedule that follows the evaluation. */
+  readonly metricSchedule: MetricSchedule | null;
+  /** What computed, in words: bits are only the same on the same. */
+  readonly device: string;
+}
+
+/** A run that has not begun. */
+export function initialRunState(device: string, metricSchedule: MetricSchedule | null): RunState {
+  return {
+    step: 0,
+    window: emptyWindow,
+    totalLoss: 0,
+    tokens: 0,
+    logHistory: [],
+    best: null,
+    metricSchedule,
+    device,
+  };
+}
+
+/** Reads what `JSON.stringify` wrote of a {@link RunState}. */
+export function parseRunState(text: string, path: string): RunState {
+  try {
+    const state = JSON.parse(text) as RunState;
+    if (Number.isInteger(state.step) && typeof state.window === "object") return state;
+  } catch {
+    // Falls through to the message.
+  }
+  throw new UserError(
+    `${path} is not the state of a run; it may have been cut off. Resume from another checkpoint.`,
+  );
+}

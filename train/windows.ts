@@ -1,0 +1,46 @@
+/**
+ * Averages between two logged rows, as TRL forms them: the loss per optimiser step, other metrics per
+ * micro-batch. Plain data, so that a checkpoint holds a half-filled window.
+ *
+ * @module
+ */
+
+/** What has been measured since the last logged row. */
+export interface MetricWindow {
+  /** Sum of the losses of steps, and the number of steps. */
+  readonly loss: number;
+  readonly steps: number;
+  /** Sum and count of each metric. */
+  readonly metrics: Readonly<Record<string, readonly [sum: number, count: number]>>;
+  /** The last step's norm. */
+  readonly gradNorm: number | null;
+}
+
+/** An empty window. */
+export const emptyWindow: MetricWindow = { loss: 0, steps: 0, metrics: {}, gradNorm: null };
+
+/** The window with one more micro-batch's metrics; `loss` among them adds to the step's loss. */
+export function withMicroBatch(
+  window: MetricWindow,
+  values: Readonly<Record<string, number>>,
+): MetricWindow {
+  const metrics = { ...window.metrics };
+  for (const [name, value] of Object.entries(values)) {
+    if (name === "loss" || name === "grad_norm") continue;
+    const [sum, count] = metrics[name] ?? [0, 0];
+    metrics[name] = [sum + value, count + 1];
+  }
+  return { ...window, loss: window.loss + (values["loss"] ?? 0), metrics };
+}
+
+/** The window at the end of an optimiser step. */
+export function withStep(window: MetricWindow, gradNorm: number): MetricWindow {
+  return { ...window, steps: window.steps + 1, gradNorm };
+}
+
+/** Averages of a window's metrics other than the loss. */
+export function averages({ metrics }: MetricWindow): Record<string, number> {
+  return Object.fromEntries(
+    Object.entries(metrics).map(([name, [sum, count]]) => [name, sum / count]),
+  );
+}
