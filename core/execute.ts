@@ -22,7 +22,7 @@ export function upload(node: Node, device: Device, lasting = false): void {
   if (padded !== bytes) padded.set(bytes);
   const allocation = device.allocate(padded.length);
   device.write(allocation, padded);
-  becomeLeaf(node, new Storage(device, allocation, lasting));
+  becomeLeaf(node, new Storage(device, allocation, lasting ? null : node));
 }
 
 /** The node is from now on what the memory holds; what it was computed from can go. */
@@ -88,7 +88,7 @@ export function computeNodes(nodes: readonly Node[], device: Device): void {
     const external = planned.roots[i]!;
     const binding = planned.externals[external]!;
     let storage = binding.kind === "given" ? binding.node.storage! : storages.get(external);
-    if (!storage) storages.set(external, storage = new Storage(device, bound[external]!));
+    if (!storage) storages.set(external, storage = new Storage(device, bound[external]!, node));
     becomeLeaf(node, storage);
   });
 }

@@ -90,6 +90,11 @@ export interface Node {
 
 let nextId = 0;
 
+/** The id that the next node will have. */
+export function nextNodeId(): number {
+  return nextId;
+}
+
 /** A node. No checks: use the functions of `primitives.ts`. */
 export function makeNode(
   operation: Operation,

@@ -221,17 +221,17 @@ function run({ planned, program, device, result }: Trace, args: Arguments, name:
   device.run(program, bound, Float32Array.from(args.scalars));
 
   const storages = new Map<number, Storage>();
-  const storageOf = (external: number): Storage => {
+  const storageOf = (external: number, node: Node): Storage => {
     let storage = storages.get(external);
     if (storage) return storage;
     const binding = planned.externals[external]!;
-    if (binding.kind === "result") storage = new Storage(device, bound[external]!);
+    if (binding.kind === "result") storage = new Storage(device, bound[external]!, node);
     else {
       const { operation } = binding.node;
       const donor = operation.name === "placeholder" ? operation.index : -1;
       const owner = donor >= 0 ? args.tensors[donor]!.node.storage! : binding.node.storage!;
       storage = args.donated.has(donor)
-        ? new Storage(device, owner.release(`donated to ${name}`)!)
+        ? new Storage(device, owner.release(`donated to ${name}`)!, node)
         : owner;
     }
     storages.set(external, storage);
@@ -240,7 +240,7 @@ function run({ planned, program, device, result }: Trace, args: Arguments, name:
   const output = mapTree(result, (leaf) => {
     if (!(leaf instanceof RootPosition)) return leaf;
     const node = makeNode({ name: "leaf" }, [], leaf.node.shape, leaf.node.dtype);
-    node.storage = storageOf(planned.roots[leaf.index]!);
+    node.storage = storageOf(planned.roots[leaf.index]!, node);
     return new Tensor(node);
   });
   for (const index of args.donated) {

@@ -98,7 +98,7 @@ export function reduce(fn: ReduceFunction, x: Node, start: number, end: number):
   const shape = x.shape.map((n, i) => i >= start && i < end ? 1 : n);
   if (sameShape(shape, x.shape)) return x;
   if (sizeOf(x.shape) === 0) {
-    if (fn !== "sum") {
+    if (fn !== "sum" && sizeOf(shape) > 0) {
       throw new RangeError(`Cannot take the ${fn} of ${showShape(x.shape)}: it is empty`);
     }
     return full(0, shape, x.dtype);

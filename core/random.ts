@@ -16,7 +16,7 @@ export type Key = Tensor;
 const rotations = [13, 15, 26, 6, 17, 29, 16, 24];
 
 /** Encrypts the counters (c0, c1) under the key. */
-function threefry(key: Key, c0: Tensor, c1: Tensor): [Tensor, Tensor] {
+export function threefry(key: Key, c0: Tensor, c1: Tensor): [Tensor, Tensor] {
   const k0 = key.slice(0, 1);
   const k1 = key.slice(1, 2);
   const schedule = [k0, k1, k0.xor(k1).xor(0x1bd11bda)];

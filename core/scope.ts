@@ -16,7 +16,7 @@ export async function realize<T>(tree: T): Promise<T> {
 }
 
 /**
- * Runs `f` and then frees the memory of every tensor computed meanwhile, but for those in its result (a
+ * Runs `f` and then frees the memory of every tensor made meanwhile, but for those in its result (a
  * tree). Scopes nest; what survives belongs to the scope around. Do not run two at once.
  */
 export async function scope<T>(f: () => T | Promise<T>): Promise<T> {

@@ -1,16 +1,22 @@
 /** Device memory that tensors share, and when it is given back. @module */
 
 import type { Allocation, Device } from "./device/device.ts";
+import { nextNodeId, type Node } from "./graph.ts";
 
 /** A realised tensor's memory. Freed when its scope ends, by `dispose`, or by finalisation. */
 export class Storage {
   #allocation: Allocation | null;
   #gone = "freed at the end of its scope";
 
-  /** Takes ownership of the allocation. A `lasting` storage belongs to no scope. */
-  constructor(readonly device: Device, allocation: Allocation, lasting = false) {
+  /**
+   * Takes ownership of the allocation.
+   *
+   * @param node The node whose elements it holds: the storage belongs to the scope in which that node was
+   *   made, which may be an outer one. Null belongs to no scope.
+   */
+  constructor(readonly device: Device, allocation: Allocation, node: Node | null) {
     this.#allocation = allocation;
-    if (!lasting) scopes.at(-1)?.add(this);
+    if (node) scopes.findLast((scope) => scope.firstId <= node.id)?.storages.add(this);
     finalisation.register(this, { device, allocation }, this);
   }
 
@@ -50,21 +56,28 @@ const finalisation = new FinalizationRegistry<{ device: Device; allocation: Allo
   ({ device, allocation }) => device.free(allocation),
 );
 
-const scopes: Set<Storage>[] = [];
+/** A stretch of time whose memory is given back together. */
+export interface Scope {
+  /** The id of the first node made in it. */
+  readonly firstId: number;
+  readonly storages: Set<Storage>;
+}
 
-/** Starts collecting the storages made from now on. */
-export function openScope(): Set<Storage> {
-  const scope = new Set<Storage>();
+const scopes: Scope[] = [];
+
+/** Starts collecting the storages of nodes made from now on. */
+export function openScope(): Scope {
+  const scope: Scope = { firstId: nextNodeId(), storages: new Set() };
   scopes.push(scope);
   return scope;
 }
 
 /** Ends a scope: frees what it collected but `kept`, which moves to the scope around it. */
-export function closeScope(scope: Set<Storage>, kept: ReadonlySet<Storage>): void {
+export function closeScope(scope: Scope, kept: ReadonlySet<Storage>): void {
   const index = scopes.indexOf(scope);
   if (index >= 0) scopes.splice(index, 1);
-  for (const storage of scope) {
-    if (kept.has(storage)) scopes.at(-1)?.add(storage);
+  for (const storage of scope.storages) {
+    if (kept.has(storage)) scopes.at(-1)?.storages.add(storage);
     else storage.dispose();
   }
 }

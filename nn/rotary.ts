@@ -108,6 +108,13 @@ export function rotaryConfig(config: Record<string, unknown>, headDim: number): 
     unknown
   >;
   const theta = Number(parameters["rope_theta"] ?? config["rope_theta"] ?? 10000);
+  if (!(Number.isFinite(theta) && theta > 0)) {
+    throw new UserError(
+      `The config has rope_theta = ${
+        JSON.stringify(parameters["rope_theta"] ?? config["rope_theta"])
+      }, but a positive number is needed there: the base of the rotary wavelengths.`,
+    );
+  }
   const type = String(parameters["rope_type"] ?? parameters["type"] ?? "default");
   const number = (name: string) => {
     const value = parameters[name] ??

@@ -47,7 +47,8 @@ export async function loadParameters<P>(
   return mapTree(shapes, (_, path) => tensors.get(path)!) as P;
 }
 
-async function readTensor(stored: StoredTensor): Promise<Tensor> {
+/** A stored tensor as f32. */
+export async function readTensor(stored: StoredTensor): Promise<Tensor> {
   const values = toFloat32Array({
     dtype: stored.dtype,
     bytes: await stored.bytes(),

@@ -58,10 +58,9 @@ const source = section("Model", {
     notice: "code that comes with a checkpoint is never run; the families built in are used",
   }),
   tokenizer_name: string({
+    shown: "DIR",
     aliases: ["tokenizer_name_or_path"],
-    help: "Directory of another tokenizer.",
-    refused:
-      "the tokenizer is read from the checkpoint's directory; copy the tokenizer files there",
+    help: "Directory of the tokenizer; unset: the model's, or the config's with init_from_config.",
   }),
 });
 

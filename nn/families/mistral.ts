@@ -3,7 +3,7 @@ import type { DecoderConfig } from "../decoder.ts";
 
 /** Mistral (Jiang et al. 2023): Llama with a sliding window. */
 export function mistral(config: HuggingFaceConfig): DecoderConfig {
-  return llamaLike(config, {
+  return llamaLike({ num_key_value_heads: 8, ...config }, {
     queryKeyValueBias: false,
     outputBias: false,
     mlpBias: false,

@@ -8,9 +8,15 @@
 import { UserError } from "../../errors.ts";
 import type { Plan } from "../../kernel.ts";
 import type { Allocation, Device, DeviceCounters, Program } from "../device.ts";
+import {
+  type AdapterClass,
+  describeAdapter,
+  findAdapter,
+  isSoftware,
+  messageOf,
+} from "./adapter.ts";
 import { type Block, BufferPool } from "./memory.ts";
 import {
-  bindingError,
   checkRefs,
   describeLaunch,
   foldWorkgroups,
@@ -18,14 +24,17 @@ import {
   type Step,
   type WebGpuProgram,
 } from "./program.ts";
+import { partBytes, reachedBytes, splitShader } from "./split.ts";
 import type { Shader, Traits } from "./shader.ts";
 
 /** Which adapter to open. */
 export interface WebGpuOptions {
   /** `software` adapters (llvmpipe, SwiftShader) run on the processor. `any` by default. */
-  readonly adapter?: "hardware" | "software" | "any";
+  readonly adapter?: AdapterClass;
   /** Which shapes of kernels to use; those of the adapter's class by default. For tests. */
   readonly kernels?: "hardware" | "software";
+  /** Bytes a binding may have, at least 512; the adapter's limit by default. For tests. */
+  readonly maxBindingBytes?: number;
 }
 
 const optionalFeatures: readonly GPUFeatureName[] = ["shader-f16", "timestamp-query", "subgroups"];
@@ -66,43 +75,8 @@ export async function openWebGpu(options: WebGpuOptions = {}): Promise<Device | 
   const software = options.kernels === undefined
     ? isSoftware(adapter.info)
     : options.kernels === "software";
-  return new WebGpuDevice(device, adapter.info, software);
-}
-
-async function findAdapter(wanted: "hardware" | "software" | "any"): Promise<
-  GPUAdapter | undefined
-> {
-  const requests: GPURequestAdapterOptions[] = [
-    { powerPreference: "high-performance" },
-    {},
-    { forceFallbackAdapter: true },
-  ];
-  for (const request of requests) {
-    let adapter: GPUAdapter | null = null;
-    try {
-      adapter = await navigator.gpu.requestAdapter(request);
-    } catch {
-      continue; // Without any driver the request may throw; that is no adapter either.
-    }
-    if (adapter === null) continue;
-    if (wanted === "any" || isSoftware(adapter.info) === (wanted === "software")) return adapter;
-  }
-  return undefined;
-}
-
-function isSoftware(info: GPUAdapterInfo): boolean {
-  return info.isFallbackAdapter ||
-    /llvmpipe|lavapipe|swiftshader|software|basic render/i.test(
-      `${info.description} ${info.device}`,
-    );
-}
-
-function describeAdapter(info: GPUAdapterInfo): string {
-  return info.description || [info.vendor, info.architecture, info.device].join(" ").trim();
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  const maxBinding = options.maxBindingBytes ?? device.limits.maxStorageBufferBindingSize;
+  return new WebGpuDevice(device, adapter.info, software, maxBinding);
 }
 
 interface Staging {
@@ -133,12 +107,12 @@ class WebGpuDevice implements Device {
   #runs = 0;
   #current = "";
 
-  constructor(device: GPUDevice, info: GPUAdapterInfo, software: boolean) {
+  constructor(device: GPUDevice, info: GPUAdapterInfo, software: boolean, maxBinding: number) {
     const { limits } = device;
     this.#device = device;
     this.description = describeAdapter(info);
     this.maxKernelArguments = limits.maxStorageBuffersPerShaderStage;
-    this.#maxBinding = Math.floor(limits.maxStorageBufferBindingSize / 4) * 4;
+    this.#maxBinding = Math.floor(maxBinding / 4) * 4;
     this.#traits = {
       software,
       maxInvocations: Math.min(
@@ -212,15 +186,21 @@ class WebGpuDevice implements Device {
     let usesScalars = 0;
     const steps: Step[] = [];
     const numbers: { readonly offset: number; readonly values: ArrayLike<number> }[] = [];
+    const part = partBytes(this.#maxBinding);
     for (const launch of plan.launches) {
+      const reached = reachedBytes(launch);
       for (const dispatch of lower(launch, this.#traits)) {
-        const { shader } = dispatch;
+        const parts = dispatch.args.map((arg) =>
+          reached[arg]! <= this.#maxBinding ? 1 : Math.ceil(reached[arg]! / part)
+        );
+        const shader = splitShader(dispatch.shader, parts, part);
         const label = describeLaunch(shader, launch);
-        checkRefs(launch, plan, this.#maxBinding, label);
+        checkRefs(launch, plan, label);
         if (shader.buffers > this.maxKernelArguments) {
           throw new UserError(
-            `The kernel ${label} takes ${shader.buffers} buffers, but this GPU binds at most ` +
-              `${this.maxKernelArguments} at once.`,
+            `The kernel ${label} takes ${shader.buffers} buffers, a large one counted once per ${part} ` +
+              `bytes, but this GPU binds at most ${this.maxKernelArguments} at once. Use a smaller ` +
+              `batch, sequence or model, or --device cpu.`,
           );
         }
         if (dispatch.workgroups === 0) continue;
@@ -230,7 +210,13 @@ class WebGpuDevice implements Device {
           shader,
           pipeline: this.#pipeline(shader, layout),
           layout,
-          refs: dispatch.args.map((arg) => launch.args[arg]!),
+          refs: dispatch.args.flatMap((arg, i) =>
+            Array.from({ length: parts[i]! }, (_, index) => ({
+              ref: launch.args[arg]!,
+              start: index * part,
+              bytes: parts[i] === 1 ? this.#maxBinding : part,
+            }))
+          ),
           numbersOffset: end,
           numbersBytes: shader.numbers * 16,
           x: grid.x,
@@ -426,7 +412,7 @@ class WebGpuDevice implements Device {
   }
 
   #bindGroup(program: WebGpuProgram, step: Step, externals: readonly Block[]): GPUBindGroup {
-    const blocks = step.refs.map((ref) =>
+    const blocks = step.refs.map(({ ref }) =>
       "external" in ref ? externals[ref.external]! : this.#arena!
     );
     const key = blocks.map((block) => block.id).join();
@@ -436,17 +422,17 @@ class WebGpuDevice implements Device {
       step.groups.set(key, group);
       return group;
     }
-    const entries: GPUBindGroupEntry[] = step.refs.map((ref, binding) => {
-      const { buffer, bytes, capacity } = blocks[binding]!;
-      if ("external" in ref) {
-        if (bytes > this.#maxBinding) {
-          throw bindingError(step.label, binding, bytes, this.#maxBinding);
-        }
-        const size = Math.min(capacity, this.#maxBinding);
-        return { binding, resource: { buffer, offset: 0, size } };
+    const entries: GPUBindGroupEntry[] = step.refs.map(({ ref, start, bytes }, binding) => {
+      const { buffer, capacity } = blocks[binding]!;
+      const first = ("external" in ref ? 0 : ref.arena) + start;
+      const end = "external" in ref
+        ? capacity
+        : ref.arena + Math.max(4, Math.ceil(ref.bytes / 4) * 4);
+      const size = Math.min(bytes, end - first);
+      if (size <= 0) {
+        throw new Error(`Argument ${binding} of ${step.label} is shorter than the kernel reaches.`);
       }
-      const size = Math.max(4, Math.ceil(ref.bytes / 4) * 4);
-      return { binding, resource: { buffer, offset: ref.arena, size } };
+      return { binding, resource: { buffer, offset: first, size } };
     });
     entries.push({
       binding: entries.length,

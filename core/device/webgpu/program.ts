@@ -2,7 +2,6 @@
 
 import { UserError } from "../../errors.ts";
 import type { BufferRef, Launch, Plan } from "../../kernel.ts";
-import { bytesPerElement } from "../../dtype.ts";
 import type { Program } from "../device.ts";
 import { lowerFused } from "./fused.ts";
 import { lowerMatmul } from "./matmul.ts";
@@ -12,13 +11,20 @@ import { lowerScatter } from "./scatter.ts";
 import type { Block } from "./memory.ts";
 import type { Dispatch, Shader, Traits } from "./shader.ts";
 
+/** A binding: `bytes` bytes (or what there is) from `start` on, within a buffer of the launch. */
+export interface BoundRange {
+  readonly ref: BufferRef;
+  readonly start: number;
+  readonly bytes: number;
+}
+
 /** A dispatch ready to be encoded. */
 export interface Step {
   readonly shader: Shader;
   readonly pipeline: GPUComputePipeline;
   readonly layout: GPUBindGroupLayout;
   /** One per storage binding. */
-  readonly refs: readonly BufferRef[];
+  readonly refs: readonly BoundRange[];
   /** Where its numbers lie in the program's buffer of numbers, and how many bytes they take. */
   readonly numbersOffset: number;
   readonly numbersBytes: number;
@@ -79,8 +85,8 @@ export function describeLaunch(shader: Shader, launch: Launch): string {
   return `${shader.name} [${sizes.join(", ")}]`;
 }
 
-/** Refuses arena ranges that a binding cannot reach. */
-export function checkRefs(launch: Launch, plan: Plan, limit: number, label: string): void {
+/** Refuses references to what the plan does not have. */
+export function checkRefs(launch: Launch, plan: Plan, label: string): void {
   launch.args.forEach((ref, i) => {
     if ("external" in ref) {
       if (ref.external >= plan.externals) throw new Error(`${label}: no external ${ref.external}.`);
@@ -92,24 +98,5 @@ export function checkRefs(launch: Launch, plan: Plan, limit: number, label: stri
           `${plan.arenaBytes} bytes; offsets must be multiples of 256 inside it.`,
       );
     }
-    if (ref.bytes > limit) throw bindingError(label, i, ref.bytes, limit, launch);
   });
-}
-
-/** The refusal of a buffer larger than a binding may be. */
-export function bindingError(
-  label: string,
-  index: number,
-  bytes: number,
-  limit: number,
-  launch?: Launch,
-): UserError {
-  const kernel = launch?.kernel;
-  const dtype = kernel?.op === "fused" ? kernel.args[index]?.dtype : undefined;
-  const elements = dtype === undefined ? "" : ` (${bytes / bytesPerElement[dtype]} ${dtype})`;
-  return new UserError(
-    `Argument ${index} of ${label} has ${bytes} bytes${elements}, but this GPU binds at most ` +
-      `${limit} bytes at once (maxStorageBufferBindingSize). Use a smaller batch or sequence, ` +
-      `another GPU, or --device cpu.`,
-  );
 }

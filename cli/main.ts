@@ -1,0 +1,93 @@
+/**
+ * The command line: `deno run -A cli/main.ts <command> …`.
+ *
+ * @module
+ */
+
+import { UserError } from "../core/errors.ts";
+import { envCommand } from "./commands/env.ts";
+import { sftCommand } from "./commands/sft.ts";
+import { renderHelp, wantsHelp } from "./help.ts";
+import { nearest } from "./nearest.ts";
+import type { Options } from "./options/option.ts";
+
+interface Command {
+  readonly name: string;
+  readonly summary: string;
+  readonly options: Options;
+  readonly run: (argv: readonly string[]) => Promise<number>;
+}
+
+const commands: readonly Command[] = [sftCommand, envCommand];
+
+/** Runs a command; gives the process's exit code. */
+export async function main(argv: readonly string[]): Promise<number> {
+  const [name, ...rest] = argv;
+  if (name === undefined || name === "help" || name === "--help" || name === "-h") {
+    say(overview());
+    return name === undefined ? 1 : 0;
+  }
+  const command = commands.find((c) => c.name === name);
+  if (!command) {
+    const near = nearest(name, commands.map((c) => c.name));
+    complain(
+      `There is no command "${name}"${near ? `; did you mean "${near}"?` : "."} Commands: ` +
+        `${commands.map((c) => c.name).join(", ")}.`,
+    );
+    return 1;
+  }
+  const help = wantsHelp(rest);
+  if (help) {
+    say(renderHelp(command.options, {
+      command: `plumb ${command.name}`,
+      summary: command.summary,
+      all: help === "all",
+      width: columns(),
+    }));
+    return 0;
+  }
+  try {
+    return await command.run(rest);
+  } catch (error) {
+    complain(explain(error, rest.includes("--debug")));
+    return 1;
+  }
+}
+
+function explain(error: unknown, debug: boolean): string {
+  if (!(error instanceof Error)) return String(error);
+  if (debug) return error.stack ?? error.message;
+  if (error instanceof UserError) return error.message;
+  return `${error.message} (This looks like a defect of plumb; --debug shows where it happened.)`;
+}
+
+function overview(): string {
+  const width = Math.max(...commands.map((c) => c.name.length));
+  return [
+    "plumb fine-tunes and aligns language models.",
+    "",
+    "Usage: deno run -A cli/main.ts <command> [options]",
+    "",
+    ...commands.map((c) => `  ${c.name.padEnd(width)}  ${c.summary}`),
+    "",
+    "<command> --help lists a command's options.",
+  ].join("\n");
+}
+
+function columns(): number {
+  try {
+    return Deno.consoleSize().columns;
+  } catch {
+    return 80;
+  }
+}
+
+function say(text: string): void {
+  Deno.stdout.writeSync(new TextEncoder().encode(`${text}\n`));
+}
+
+function complain(text: string): void {
+  Deno.stderr.writeSync(new TextEncoder().encode(`Error: ${text}\n`));
+}
+
+if (import.meta.main) Deno.exit(await main(Deno.args));

@@ -1,0 +1,195 @@
+/** Checkpoints: directories in the Hugging Face layout, and what a resumed run needs beside the model. @module */
+
+import { mapTree, type Tensor, UserError } from "../core/mod.ts";
+import { cleanTemporaries, writeDirectoryAtomically } from "../data/atomic.ts";
+import { openCheckpointFiles, writeCheckpointFiles } from "../data/checkpoint_files.ts";
+import { openSafetensors, writeSafetensors } from "../data/safetensors.ts";
+import type { AdamWState } from "../nn/mod.ts";
+import type { CheckpointStore, Snapshot } from "./loop.ts";
+import { loadParameters, readTensor, tensorsToStore } from "./model_files.ts";
+import type { TrainOptions } from "./options.ts";
+import { parseRunState, type RunState } from "./run_state.ts";
+import { resolveInterval } from "./schedule.ts";
+import { formatTrainerState, newTrainerState, trainerControl } from "./trainer_state.ts";
+
+/** Names of the files that only plumb reads. */
+const optimizerFile = "optimizer.safetensors";
+const stateFile = "plumb_state.json";
+
+/** Writes everything of a model but its training state into a directory. */
+export type WriteModel = (directory: string, params: unknown) => Promise<void>;
+
+/** Settings of {@link checkpointStore}. */
+export interface CheckpointOptions {
+  readonly outputDir: string;
+  /** The most checkpoints that are kept, the best among them; no limit by default. */
+  readonly limit?: number | undefined;
+  /** Leave out what resuming needs. */
+  readonly modelOnly?: boolean;
+  readonly writeModel: WriteModel;
+  readonly options: TrainOptions;
+}
+
+/** Checkpoints `checkpoint-N` in an output directory, each written aside and renamed. */
+export function checkpointStore<P>(
+  settings: CheckpointOptions,
+  shapes: unknown,
+): CheckpointStore<P> {
+  const { outputDir, limit, modelOnly, writeModel, options } = settings;
+  const pathOf = (step: number) => `${outputDir}/checkpoint-${step}`;
+  return {
+    pathOf,
+    save: async (snapshot) => {
+      const path = pathOf(snapshot.state.step);
+      await writeDirectoryAtomically(path, async (directory) => {
+        await writeModel(directory, joinTrees(snapshot.trainable, snapshot.frozen));
+        await Deno.writeTextFile(
+          `${directory}/trainer_state.json`,
+          trainerStateOf(snapshot, options),
+        );
+        if (modelOnly) return;
+        await writeSafetensors(`${directory}/${optimizerFile}`, [
+          ...tensorsToStore(snapshot.optimizer.first, "first."),
+          ...tensorsToStore(snapshot.optimizer.second, "second."),
+        ]);
+        await Deno.writeTextFile(`${directory}/${stateFile}`, JSON.stringify(snapshot.state));
+      });
+      if (limit !== undefined && limit > 0) await rotate(outputDir, limit, snapshot.state);
+    },
+    load: async (path) => {
+      const files = await openCheckpointFiles(path);
+      try {
+        return await loadParameters<P>(shapes, files);
+      } finally {
+        files.close();
+      }
+    },
+  };
+}
+
+function joinTrees(trainable: unknown, frozen: unknown): unknown {
+  const merge = (a: unknown, b: unknown): unknown => {
+    if (a === null || a === undefined) return b;
+    if (b === null || b === undefined) return a;
+    if (Array.isArray(a)) return a.map((value, i) => merge(value, (b as unknown[])[i]));
+    const [x, y] = [a as Record<string, unknown>, b as Record<string, unknown>];
+    return Object.fromEntries(
+      Object.keys({ ...x, ...y }).map((key) => [key, merge(x[key], y[key])]),
+    );
+  };
+  return merge(trainable, frozen);
+}
+
+/** The text of a run's `trainer_state.json`. */
+export function trainerStateOf<P>(
+  { state, epoch, totalSteps }: Pick<Snapshot<P>, "state" | "epoch" | "totalSteps">,
+  options: TrainOptions,
+): string {
+  const { logging, evaluation, saving } = options;
+  const interval = (steps: number) => resolveInterval(steps, totalSteps);
+  return formatTrainerState(newTrainerState({
+    best_global_step: state.best?.step ?? null,
+    best_metric: state.best?.metric ?? null,
+    best_model_checkpoint: state.best?.checkpoint ?? null,
+    epoch,
+    eval_steps: interval(evaluation.steps),
+    global_step: state.step,
+    log_history: state.logHistory,
+    logging_steps: interval(logging.steps),
+    max_steps: totalSteps,
+    num_train_epochs: Math.ceil(options.maxSteps > 0 ? Math.max(1, epoch) : options.numTrainEpochs),
+    save_steps: interval(saving.steps),
+    stateful_callbacks: trainerControl(state.step >= totalSteps),
+    train_batch_size: options.batchSize,
+  }));
+}
+
+/** Removes the oldest checkpoints beyond the limit, never the best or the newest. */
+async function rotate(outputDir: string, limit: number, state: RunState): Promise<void> {
+  const steps = await checkpointSteps(outputDir);
+  const spare = steps.filter((step) =>
+    step !== state.step && `${outputDir}/checkpoint-${step}` !== state.best?.checkpoint
+  );
+  const excess = Math.max(0, steps.length - limit);
+  for (const step of spare.slice(0, excess)) {
+    await Deno.remove(`${outputDir}/checkpoint-${step}`, { recursive: true });
+  }
+}
+
+/** Steps of the checkpoints in a directory, in order. */
+export async function checkpointSteps(outputDir: string): Promise<number[]> {
+  const steps: number[] = [];
+  try {
+    for await (const entry of Deno.readDir(outputDir)) {
+      const match = /^checkpoint-(\d+)$/.exec(entry.name);
+      if (entry.isDirectory && match) steps.push(Number(match[1]));
+    }
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  return steps.sort((a, b) => a - b);
+}
+
+/**
+ * The directory to resume from: the one given, or the newest checkpoint of the output directory. Also finishes or
+ * undoes what a killed run left half-written.
+ *
+ * @throws UserError if there is none.
+ */
+export async function findCheckpoint(outputDir: string, given: string | true): Promise<string> {
+  await cleanTemporaries(outputDir).catch((error) => {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  });
+  if (given !== true) return given.replace(/\/+$/, "");
+  const newest = (await checkpointSteps(outputDir)).at(-1);
+  if (newest === undefined) {
+    throw new UserError(
+      `There is no checkpoint in ${outputDir} to resume from: it has no directory checkpoint-N. Leave out ` +
+        "--resume_from_checkpoint to begin anew, or name a checkpoint.",
+    );
+  }
+  return `${outputDir}/checkpoint-${newest}`;
+}
+
+/** Moments and state of the run a checkpoint was taken from. */
+export async function loadRun<P>(
+  path: string,
+  trainable: P,
+): Promise<{ optimizer: AdamWState<P>; state: RunState }> {
+  const text = await Deno.readTextFile(`${path}/${stateFile}`).catch(() => {
+    throw new UserError(
+      `${path} has no ${stateFile}, so a run cannot be resumed from it: it was saved with --save_only_model, or by ` +
+        "another program. Its weights can be trained further with --model_name_or_path.",
+    );
+  });
+  const state = parseRunState(text, `${path}/${stateFile}`);
+  const file = await openSafetensors(`${path}/${optimizerFile}`);
+  try {
+    const moments = async (prefix: string) => {
+      const tensors = new Map<string, Tensor>();
+      for (const [name, stored] of file.tensors) {
+        if (name.startsWith(prefix)) {
+          tensors.set(name.slice(prefix.length), await readTensor(stored));
+        }
+      }
+      return mapTree(trainable, (_, leafPath) => {
+        const tensor = tensors.get(leafPath);
+        if (!tensor) {
+          throw new UserError(`${path}/${optimizerFile} lacks the moment of ${leafPath}.`);
+        }
+        return tensor;
+      }) as P;
+    };
+    return {
+      optimizer: { first: await moments("first."), second: await moments("second.") },
+      state,
+    };
+  } finally {
+    file.close();
+  }
+}
+
+/** Writes parameters as `model.safetensors`, in shards if large. */
+export async function writeParameters(directory: string, params: unknown): Promise<void> {
+  await writeCheckpointFiles(directory, tensorsToStore(params));
+}

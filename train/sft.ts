@@ -1,0 +1,119 @@
+/** Supervised fine-tuning as a task of the training loop. @module */
+
+import {
+  foldKey,
+  logitStats,
+  type Operand,
+  randomUniform,
+  type Tensor,
+  tensor,
+} from "../core/mod.ts";
+import { type Example } from "../data/packing.ts";
+import { buildStream, type Sequence } from "../data/token_stream.ts";
+import type { CausalModel, DecoderParams, TokenStream } from "../nn/mod.ts";
+import type { TokenObjective } from "../rl/mod.ts";
+import type { MicroBatch, ObjectiveContext, Task } from "./task.ts";
+
+/** Settings of {@link sftTask}. */
+export interface SftTaskOptions {
+  readonly model: CausalModel;
+  readonly examples: readonly Example[];
+  readonly objective: TokenObjective;
+  /** Recompute layers in the backward pass. */
+  readonly gradientCheckpointing?: boolean;
+  /** Scale α of NEFTune's noise on the embeddings; none by default. */
+  readonly neftuneNoiseAlpha?: number | undefined;
+}
+
+/** Tensors of a micro-batch. */
+export interface SftInputs {
+  readonly stream: TokenStream;
+  /** i32 [N]: tokens whose hidden state predicts a label, the labels, and the sequences they belong to. */
+  readonly sources: Tensor;
+  readonly targets: Tensor;
+  readonly labelSegments: Tensor;
+  /** Length of the longest example: NEFTune's L. */
+  readonly longest: Operand;
+}
+
+/** Next-token prediction on prepared examples. */
+export function sftTask(options: SftTaskOptions): Task<DecoderParams> {
+  const { model, examples } = options;
+  const lengths = examples.map(({ inputIds }) => inputIds.length);
+  const positions = lengths.reduce((longest, n) => Math.max(longest, n), 1);
+  const rotary = model.tables(positions);
+
+  const objective = (
+    params: DecoderParams,
+    inputs: SftInputs,
+    { normalizer, key }: ObjectiveContext,
+  ) => {
+    const alpha = options.neftuneNoiseAlpha;
+    const noise = alpha !== undefined && key !== null
+      ? (x: Tensor) => neftune(x, alpha, inputs.longest, foldKey(key, 1))
+      : undefined;
+    const hidden = model.hidden(params, inputs.stream, {
+      rotary,
+      gradientCheckpointing: (options.gradientCheckpointing ?? false) && key !== null,
+      ...(noise ? { onEmbeddings: noise } : {}),
+    });
+    const stats = logitStats(hidden.gather(inputs.sources), model.head(params), inputs.targets);
+    return options.objective({
+      logProbs: stats.logProb,
+      mask: inputs.targets.ge(0).cast("f32"),
+      segments: inputs.labelSegments,
+      entropies: stats.entropy,
+      predictions: stats.argMax,
+      targets: inputs.targets,
+    }, { normalizer });
+  };
+  return {
+    examples: examples.length,
+    lengths,
+    batch: (indices) => sftBatch(Array.from(indices, (i) => examples[i]!)),
+    objective,
+  };
+}
+
+/**
+ * Noise on embeddings (Jain et al., "NEFTune: Noisy Embeddings Improve Instruction Finetuning", 2023): uniform in
+ * ±α/√(L·d), where L is the length of the batch and d the width.
+ */
+function neftune(embeddings: Tensor, alpha: number, length: Operand, key: Tensor): Tensor {
+  const width = embeddings.shape[1]!;
+  const unit = randomUniform(key, embeddings.shape).mul(2).sub(1);
+  const size = tensor(width).mul(length).rsqrt().mul(alpha);
+  return embeddings.add(unit.mul(size));
+}
+
+function sftBatch(examples: readonly Example[]): MicroBatch {
+  const stream = buildStream(examples.flatMap(documentsOf));
+  const longest = examples.reduce((most, { inputIds }) => Math.max(most, inputIds.length), 0);
+  const inputs: SftInputs = {
+    stream: {
+      ids: tensor(stream.ids),
+      segments: tensor(stream.segments, { shape: [5, stream.length] }),
+    },
+    sources: tensor(stream.sources),
+    targets: tensor(stream.targets),
+    labelSegments: tensor(stream.labelSegments),
+    longest,
+  };
+  return {
+    inputs,
+    items: stream.labels,
+    tokens: stream.tokens,
+    examples: examples.length,
+    rows: examples.flatMap(({ rows }) => rows),
+  };
+}
+
+/** The documents of a packed row, each a sequence of its own. */
+function documentsOf({ inputIds, labels, segments }: Example): Sequence[] {
+  if (!segments) return [{ ids: inputIds, labels }];
+  let begin = 0;
+  return segments.map((length) => {
+    const [start, end] = [begin, begin += length];
+    return { ids: inputIds.subarray(start, end), labels: labels.subarray(start, end) };
+  });
+}
