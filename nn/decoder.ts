@@ -5,7 +5,7 @@
  * @module
  */
 
-import { attention, checkpoint, silu, type Tensor } from "../core/mod.ts";
+import { attention, checkpoint, scatterRows, silu, type Tensor } from "../core/mod.ts";
 import { linear, type LinearParams } from "./linear.ts";
 import { type NormParams, rmsNorm } from "./norm.ts";
 import { applyRotary, type RotaryConfig, type RotaryTables } from "./rotary.ts";
@@ -83,6 +83,21 @@ export interface ForwardOptions {
   readonly onEmbeddings?: (embeddings: Tensor) => Tensor;
 }
 
+/** Keys and values of tokens seen before, one row each. */
+export interface KeyValueCache {
+  /** f32 [rows, K, D] per layer. */
+  readonly keys: readonly Tensor[];
+  readonly values: readonly Tensor[];
+}
+
+/** Where a stream's tokens go in a cache, and what is in it. */
+export interface CachePlaces {
+  /** i32 [T]: the row each token of the stream is written to; outside the cache for none. */
+  readonly rows: Tensor;
+  /** i32 [5, rows]: the cache's segments, as in a stream. */
+  readonly segments: Tensor;
+}
+
 /** Hidden states of the last layer, normalised: f32 [T, D]. */
 export function decoderHidden(
   params: DecoderParams,
@@ -91,21 +106,50 @@ export function decoderHidden(
   options: ForwardOptions,
 ): Tensor {
   const { segments } = stream;
-  const positions = segments.slice(2, 3).reshape(segments.shape[1]!);
-  const embedded = params.model.embed_tokens.weight.gather(stream.ids).cast("f32");
-  let x = options.onEmbeddings ? options.onEmbeddings(embedded) : embedded;
+  let x = embed(params, stream, options);
   params.model.layers.forEach((layer, index) => {
+    const place = placeOf(stream, segments, config.window(index));
     const compute = (inputs: { x: Tensor; layer: LayerParams }) =>
-      decoderLayer(
-        inputs.layer,
-        inputs.x,
-        { segments, positions, window: config.window(index) },
-        config,
-        options.rotary,
-      );
+      decoderLayer(inputs.layer, inputs.x, place, config, options.rotary, (fresh) => fresh);
     x = (options.gradientCheckpointing ? checkpoint(compute) : compute)({ x, layer });
   });
   return rmsNorm(params.model.norm, x, config.normEpsilon);
+}
+
+/**
+ * The same for a stream that continues what is in a cache: its tokens' keys and values are written there first,
+ * and attention is over all of it.
+ */
+export function decoderHiddenCached(
+  params: DecoderParams,
+  stream: TokenStream,
+  config: DecoderConfig,
+  options: ForwardOptions,
+  cache: KeyValueCache,
+  places: CachePlaces,
+): [hidden: Tensor, cache: KeyValueCache] {
+  const keys: Tensor[] = [];
+  const values: Tensor[] = [];
+  let x = embed(params, stream, options);
+  params.model.layers.forEach((layer, index) => {
+    const place = placeOf(stream, places.segments, config.window(index));
+    x = decoderLayer(layer, x, place, config, options.rotary, (fresh) => {
+      keys.push(scatterRows(cache.keys[index]!, places.rows, fresh.k));
+      values.push(scatterRows(cache.values[index]!, places.rows, fresh.v));
+      return { k: keys.at(-1)!, v: values.at(-1)! };
+    });
+  });
+  return [rmsNorm(params.model.norm, x, config.normEpsilon), { keys, values }];
+}
+
+function embed(params: DecoderParams, { ids }: TokenStream, options: ForwardOptions): Tensor {
+  const embedded = params.model.embed_tokens.weight.gather(ids).cast("f32");
+  return options.onEmbeddings ? options.onEmbeddings(embedded) : embedded;
+}
+
+function placeOf({ segments }: TokenStream, keySegments: Tensor, window: number | null): Place {
+  const positions = segments.slice(2, 3).reshape(segments.shape[1]!);
+  return { segments, keySegments, positions, window };
 }
 
 /** The matrix [V, D] that turns hidden states into logits. */
@@ -115,9 +159,15 @@ export function decoderHead(params: DecoderParams): Tensor {
 
 interface Place {
   readonly segments: Tensor;
+  readonly keySegments: Tensor;
   readonly positions: Tensor;
   readonly window: number | null;
 }
+
+/** Keys and values [rows, K, D] that queries attend to, from those of the stream's own tokens. */
+type Remember = (
+  fresh: { readonly k: Tensor; readonly v: Tensor },
+) => { readonly k: Tensor; readonly v: Tensor };
 
 function decoderLayer(
   layer: LayerParams,
@@ -125,16 +175,10 @@ function decoderLayer(
   place: Place,
   config: DecoderConfig,
   rotary: RotaryTables,
+  remember: Remember,
 ): Tensor {
-  const attended = x.add(
-    selfAttention(
-      layer,
-      rmsNorm(layer.input_layernorm, x, config.normEpsilon),
-      place,
-      config,
-      rotary,
-    ),
-  );
+  const input = rmsNorm(layer.input_layernorm, x, config.normEpsilon);
+  const attended = x.add(selfAttention(layer, input, place, config, rotary, remember));
   const normed = rmsNorm(layer.post_attention_layernorm, attended, config.normEpsilon);
   const { gate_proj, up_proj, down_proj } = layer.mlp;
   return attended.add(
@@ -145,18 +189,22 @@ function decoderLayer(
 function selfAttention(
   { self_attn: p }: LayerParams,
   x: Tensor,
-  { segments, positions, window }: Place,
+  { segments, keySegments, positions, window }: Place,
   { headDim, normEpsilon }: DecoderConfig,
   rotary: RotaryTables,
+  remember: Remember,
 ): Tensor {
   const heads = (projected: Tensor) => projected.reshape(x.shape[0]!, -1, headDim);
   const normed = (projected: Tensor, norm?: NormParams) =>
     norm ? rmsNorm(norm, heads(projected), normEpsilon) : heads(projected);
   const q = applyRotary(normed(linear(p.q_proj, x), p.q_norm), positions, rotary);
-  const k = applyRotary(normed(linear(p.k_proj, x), p.k_norm), positions, rotary);
-  const v = heads(linear(p.v_proj, x));
+  const { k, v } = remember({
+    k: applyRotary(normed(linear(p.k_proj, x), p.k_norm), positions, rotary),
+    v: heads(linear(p.v_proj, x)),
+  });
   const out = attention(q, k, v, {
     querySegments: segments,
+    keySegments,
     ...(window === null ? {} : { window }),
   });
   return linear(p.o_proj, out.reshape(x.shape[0]!, -1));

@@ -20,6 +20,7 @@
 
 export * from "./config.ts";
 export * from "./decoder.ts";
+export * from "./generate.ts";
 export * from "./linear.ts";
 export * from "./model.ts";
 export * from "./norm.ts";

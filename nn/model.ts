@@ -13,11 +13,14 @@ import {
 } from "../core/mod.ts";
 import type { HuggingFaceConfig } from "./config.ts";
 import {
+  type CachePlaces,
   type DecoderConfig,
   decoderHead,
   decoderHidden,
+  decoderHiddenCached,
   type DecoderParams,
   type ForwardOptions,
+  type KeyValueCache,
   type TokenStream,
 } from "./decoder.ts";
 import { llama } from "./families/llama.ts";
@@ -39,6 +42,14 @@ export interface CausalModel {
   readonly config: DecoderConfig;
   /** Hidden states f32 [T, D] of a token stream. */
   readonly hidden: (params: DecoderParams, stream: TokenStream, options: ForwardOptions) => Tensor;
+  /** The same for a stream that continues a cache; also gives the cache with its keys and values. */
+  readonly hiddenCached: (
+    params: DecoderParams,
+    stream: TokenStream,
+    options: ForwardOptions,
+    cache: KeyValueCache,
+    places: CachePlaces,
+  ) => [hidden: Tensor, cache: KeyValueCache];
   /** The head [V, D]: logits are hidden · headᵀ. */
   readonly head: (params: DecoderParams) => Tensor;
   /** Rotary tables for so many positions. */
@@ -65,6 +76,8 @@ export function causalModel(config: HuggingFaceConfig): CausalModel {
   return {
     config: decoder,
     hidden: (params, stream, options) => decoderHidden(params, stream, decoder, options),
+    hiddenCached: (params, stream, options, cache, places) =>
+      decoderHiddenCached(params, stream, decoder, options, cache, places),
     head: decoderHead,
     tables: (positions) => rotaryTables(decoder.rotary, positions),
   };

@@ -31,10 +31,14 @@ export interface Group {
   /** Elements that are reduced together (1 in a map). */
   readonly length: number;
   /** Elements behind the reduced axis: 1, but in columns. */
-  readonly inner: number;
+  readonly behind: number;
   /** Larger than the epoch of every group this one reads from. */
   readonly epoch: number;
   readonly members: ReadonlyMap<Node, Level>;
+  /** Members that are a reduction or depend on one. */
+  readonly reduced: ReadonlySet<Node>;
+  /** Members that are never stored: whoever needs one computes it. */
+  readonly inner: ReadonlySet<Node>;
   /** Sizes of the trailing parts of the space at which axes begin: a chain of divisors. */
   readonly boundaries: readonly number[];
   readonly loads: readonly Load[];
@@ -49,63 +53,66 @@ export interface Limits {
 
 const maxMembers = 200;
 
-/** A group with one member: a map, or a reduction of its operand's elements. */
-export function newGroup(node: Node, epoch: number, limits: Limits): Group | null {
+/** A group for a node to join first, perhaps after what it is computed from: a map, or a reduction. */
+export function emptyGroup(node: Node, epoch: number, { operands }: Limits): Group {
   const { operation } = node;
-  const empty = { epoch, members: new Map(), loads: [] };
-  if (operation.name !== "reduce" || limits.operands.copied(node)) {
+  const empty = {
+    epoch,
+    members: new Map(),
+    reduced: new Set<Node>(),
+    inner: new Set<Node>(),
+    loads: [],
+  };
+  if (operation.name !== "reduce" || operands.copied(node)) {
     const size = sizeOf(node.shape);
-    return join(
-      { ...empty, kind: "map", size, length: 1, inner: 1, boundaries: chainOf(size) },
-      node,
-      limits,
-    );
+    return { ...empty, kind: "map", size, length: 1, behind: 1, boundaries: chainOf(size) };
   }
-  const { size, length, inner } = reduction(node);
-  const kind = inner === 1 ? "row" : "column";
-  const boundaries = [...new Set([size, length * inner, inner, 1])].sort((a, b) => b - a);
-  return join({ ...empty, kind, size, length, inner, boundaries }, node, limits);
+  const { size, length, behind } = reduction(node);
+  const boundaries = [...new Set([size, length * behind, behind, 1])].sort((a, b) => b - a);
+  return { ...empty, kind: behind === 1 ? "row" : "column", size, length, behind, boundaries };
 }
 
 function chainOf(size: number): number[] {
   return size === 1 ? [1] : [size, 1];
 }
 
-function reduction(node: Node): { size: number; length: number; inner: number } {
+function reduction(node: Node): { size: number; length: number; behind: number } {
   const { operation, inputs } = node;
   const shape = inputs[0]!.shape;
   if (operation.name !== "reduce") throw new Error("Not a reduction");
   return {
     size: sizeOf(shape),
     length: sizeOf(shape.slice(operation.start, operation.end)),
-    inner: sizeOf(shape.slice(operation.end)),
+    behind: sizeOf(shape.slice(operation.end)),
   };
 }
 
-/** The group with one more member, or null if the rules forbid it. */
-export function join(group: Group, node: Node, limits: Limits): Group | null {
+/**
+ * The group with one more member, or null if the rules forbid it.
+ *
+ * @param inner Whether the member is never stored.
+ */
+export function join(group: Group, node: Node, limits: Limits, inner = false): Group | null {
   if (group.members.size >= maxMembers) return null;
   const { operands } = limits;
   const reduces = node.operation.name === "reduce" && !operands.copied(node);
   let next = group;
   if (reduces) {
-    const { size, length, inner } = reduction(node);
+    const { size, length, behind } = reduction(node);
     if (size !== group.size) return null;
     if (group.kind === "map") {
       // A column kernel keeps nothing but sums, so it never grows out of a map that others use.
-      if (inner !== 1) return null;
+      if (behind !== 1) return null;
       const boundaries = insert(group.boundaries, length);
       if (!boundaries) return null;
-      next = { ...group, kind: "row", length, inner, boundaries };
-    } else if (length !== group.length || inner !== group.inner) return null;
+      next = { ...group, kind: "row", length, behind, boundaries };
+    } else if (length !== group.length || behind !== group.behind) return null;
   }
   const level = reduces ? "reduced" : levelOf(next, sizeOf(node.shape));
   if (level === null) return null;
+  const follows = reduces || operands.of(node).some(({ base }) => next.reduced.has(base));
   // What a column kernel stores depends on its sums.
-  if (
-    next.kind === "column" && !reduces && level === "reduced" &&
-    !operands.of(node).some(({ base }) => next.members.has(base))
-  ) return null;
+  if (next.kind === "column" && !inner && !follows) return null;
   const loads = [...next.loads];
   let boundaries: readonly number[] | null = next.boundaries;
   for (const [i, operand] of operands.of(node).entries()) {
@@ -138,7 +145,9 @@ export function join(group: Group, node: Node, limits: Limits): Group | null {
   );
   if (!boundaries) return null;
   const members = new Map(next.members).set(node, level);
-  const grown: Group = { ...next, members, loads, boundaries };
+  const hidden = inner ? new Set(next.inner).add(node) : next.inner;
+  const reduced = follows ? new Set(next.reduced).add(node) : next.reduced;
+  const grown: Group = { ...next, members, reduced, inner: hidden, loads, boundaries };
   if (loads.some((l) => cutsMask(grown, l))) return null;
   if (grown.kind !== "map" && !loads.every((l) => runsThrough(grown, l))) return null;
   if (argumentsOf(grown, operands) > limits.maxArguments) return null;
@@ -153,7 +162,7 @@ function argumentsOf(group: Group, operands: Operands): number {
   }
   let count = new Set(group.loads.filter((l) => isBuffer(l.base)).map((l) => l.base)).size;
   for (const node of group.members.keys()) {
-    if (operands.uses(node) > (inside.get(node) ?? 0)) count++;
+    if (!group.inner.has(node) && operands.uses(node) > (inside.get(node) ?? 0)) count++;
   }
   return count;
 }
@@ -190,7 +199,7 @@ function passes(group: Group, { view }: Operand, from: Level, to: Level): boolea
 
 /** Where an axis with `suffix` elements behind it, in the space of `level`, begins in the group's space. */
 export function scaleSuffix(group: Group, suffix: number, level: Level): number {
-  return level === "reduced" && suffix >= group.inner ? suffix * group.length : suffix;
+  return level === "reduced" && suffix >= group.behind ? suffix * group.length : suffix;
 }
 
 /** Boundaries with those of a view's axes added; null if they do not divide one another. */
@@ -205,7 +214,7 @@ function refine(
   for (let d = view.shape.length - 1; d >= 0 && result; d--) {
     if (view.shape[d] !== 1) {
       const end = suffix * view.shape[d]!;
-      if (level === "reduced" && suffix < group.inner && end > group.inner) return null;
+      if (level === "reduced" && suffix < group.behind && end > group.behind) return null;
       result = insert(result, scaleSuffix(group, suffix, level));
     }
     suffix *= view.shape[d]!;
@@ -238,10 +247,10 @@ function cutsMask(group: Group, { view, level }: Load): boolean {
 
 /** Whether the load has one stride in each part of the space that a kernel walks as one axis. */
 function runsThrough(group: Group, load: Load): boolean {
-  const reduced: [number, number] = [group.inner, group.inner * group.length];
+  const reduced: [number, number] = [group.behind, group.behind * group.length];
   const regions = group.kind === "row"
     ? [reduced]
-    : [[1, group.inner] as [number, number], reduced];
+    : [[1, group.behind] as [number, number], reduced];
   return regions.every(([low, high]) => {
     let previous: number | null = null;
     for (const { stride, size, suffix, masked } of axesIn(group, load)) {
@@ -285,7 +294,7 @@ export function axesIn(
     }
     const start = d < 0 ? Infinity : scaleSuffix(group, suffix, level);
     // Along the reduced axis, values that remain when it is gone have no stride.
-    const gone = level === "reduced" && low >= group.inner && low < group.inner * group.length;
+    const gone = level === "reduced" && low >= group.behind && low < group.behind * group.length;
     const covered = !gone && d >= 0 && start <= low;
     axes.push({
       stride: covered ? view.strides[d]! * (low / start) : 0,

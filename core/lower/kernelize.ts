@@ -94,7 +94,7 @@ function compute(
 /** The group's axes with neighbours merged where all loads allow; outermost first. */
 function collapse(group: Group): Axis[] {
   const views = group.loads.map((load) => axesIn(group, load));
-  const walls = new Set(group.kind === "map" ? [] : [group.inner, group.inner * group.length]);
+  const walls = new Set(group.kind === "map" ? [] : [group.behind, group.behind * group.length]);
   const count = group.boundaries.length - 1;
   const axes: Axis[] = [];
   for (let i = 0; i < count; i++) {
@@ -175,10 +175,10 @@ class KernelWriter {
   store(node: Node, level: Level, x: number): void {
     const { group } = this;
     const terms = this.axes.flatMap((axis, dim) => {
-      const gone = level === "reduced" && axis.suffix >= group.inner &&
-        axis.suffix < group.inner * group.length;
+      const gone = level === "reduced" && axis.suffix >= group.behind &&
+        axis.suffix < group.behind * group.length;
       if (gone || axis.size === 1) return [];
-      const stride = level === "reduced" && axis.suffix >= group.inner
+      const stride = level === "reduced" && axis.suffix >= group.behind
         ? axis.suffix / group.length
         : axis.suffix;
       return [{ dim, stride: this.#int(stride) }];

@@ -188,8 +188,11 @@ class Planner {
       return unit.node === root && this.#clobbered(unit.node) === donor &&
         this.operands.of(unit.node).filter(({ base }) => base === donor).length === 1;
     }
-    return unit.group.kind === "map" && unit.group.members.get(root) === "element" &&
-      unit.group.loads.every((load) => load.base !== donor || isLinear(load, donor));
+    const { kind, members, loads } = unit.group;
+    // Values of a map, and of columns once they are summed, are each computed at one place only.
+    const level = kind === "map" ? "element" : kind === "column" ? "reduced" : null;
+    return members.get(root) === level &&
+      loads.every((load) => load.base !== donor || (load.level === level && isLinear(load, donor)));
   }
 
   /** The input whose memory a kernel made by hand writes its result into, if it has one. */
@@ -208,7 +211,9 @@ class Planner {
     const { group } = unit;
     if (group.size === 0) return;
     const stored = new Set(
-      [...group.members.keys()].filter((node) => this.#neededOutside(node, unit)),
+      [...group.members.keys()].filter((node) =>
+        !group.inner.has(node) && this.#neededOutside(node, unit)
+      ),
     );
     const call = kernelize(
       group,

@@ -13,8 +13,12 @@ export function schedule(units: readonly Unit[], operands: Operands): Unit[] {
   const unitOf = new Map<Node, number>();
   const membersOf = (unit: Unit) =>
     unit.kind === "fused" ? [...unit.group.members.keys()] : [unit.node];
+  const isInside = (node: Node, unit: Unit) =>
+    unit.kind === "fused" && unit.group.members.has(node);
   units.forEach((unit, i) => {
-    for (const node of membersOf(unit)) unitOf.set(node, i);
+    for (const node of membersOf(unit)) {
+      if (unit.kind === "single" || !unit.group.inner.has(node)) unitOf.set(node, i);
+    }
   });
   const rank = units.map((unit) => Math.max(...membersOf(unit).map((node) => position.get(node)!)));
   const users: number[][] = units.map(() => []);
@@ -22,7 +26,7 @@ export function schedule(units: readonly Unit[], operands: Operands): Unit[] {
     const sources = new Set<number>();
     for (const node of membersOf(unit)) {
       for (const { base } of operands.of(node)) {
-        const source = unitOf.get(sourceOf(base));
+        const source = isInside(base, unit) ? undefined : unitOf.get(sourceOf(base));
         if (source !== undefined && source !== i) sources.add(source);
       }
     }

@@ -104,7 +104,8 @@ function constantOf(node: Node): number | null {
   return node.operation.name === "full" && node.storage === null ? node.operation.value : null;
 }
 
-function rewrite(node: Node, inputs: readonly Node[]): Node {
+/** @param keep Takes in a node made on the way. */
+function rewrite(node: Node, inputs: readonly Node[], keep: (node: Node) => Node): Node {
   const { operation, shape, dtype } = node;
   const first = inputs[0];
   switch (operation.name) {
@@ -155,14 +156,27 @@ function rewrite(node: Node, inputs: readonly Node[]): Node {
     case "flip": {
       const value = constantOf(first!);
       if (value !== null) return p.full(value, shape, dtype);
-      break;
+      return moved(node, first!, keep);
     }
     case "pad":
       if (constantOf(first!) === 0) return p.full(0, shape, dtype);
-      break;
+      return moved(node, first!, keep);
   }
   const same = node.storage !== null || inputs.every((input, i) => input === node.inputs[i]);
   return same ? node : makeNode(operation, inputs, shape, dtype, node.parts);
+}
+
+/**
+ * A view of −x is minus the view of x, which whoever uses it can compute from memory: the halves that rotary
+ * embeddings exchange need no copy.
+ */
+function moved(view: Node, x: Node, keep: (node: Node) => Node): Node {
+  const { operation, shape, dtype } = view;
+  if (x.operation.name !== "unary" || x.operation.fn !== "neg" || x.storage !== null) {
+    return x === view.inputs[0] ? view : makeNode(operation, [x], shape, dtype);
+  }
+  const inside = keep(makeNode(operation, [x.inputs[0]!], shape, dtype));
+  return makeNode(x.operation, [inside], shape, dtype);
 }
 
 function foldBinary(fn: BinaryFunction, [x, y]: readonly Node[], node: Node): Node | null {

@@ -15,6 +15,7 @@ import {
   isSoftware,
   messageOf,
 } from "./adapter.ts";
+import { ErrorLog } from "./error_log.ts";
 import { type Block, BufferPool } from "./memory.ts";
 import {
   checkRefs,
@@ -95,21 +96,19 @@ class WebGpuDevice implements Device {
   readonly #pipelines = new Map<string, GPUComputePipeline>();
   readonly #staging: Staging[] = [];
   readonly #maxBinding: number;
-  readonly #errors: string[] = [];
-  /** Error scopes whose outcome is not known yet. */
-  readonly #pending = new Set<Promise<void>>();
-  #lost: string | undefined;
+  readonly #errors: ErrorLog;
   #destroyed = false;
+  readonly #compiled = new Map<Program, WebGpuProgram>();
   #arena: Block | undefined;
   #programs = 0;
   #objects = 0;
   #launches = 0;
   #runs = 0;
-  #current = "";
 
   constructor(device: GPUDevice, info: GPUAdapterInfo, software: boolean, maxBinding: number) {
     const { limits } = device;
     this.#device = device;
+    this.#errors = new ErrorLog(device);
     this.description = describeAdapter(info);
     this.maxKernelArguments = limits.maxStorageBuffersPerShaderStage;
     this.#maxBinding = Math.floor(maxBinding / 4) * 4;
@@ -124,15 +123,7 @@ class WebGpuDevice implements Device {
     this.#pool = new BufferPool({
       device,
       created: () => this.#objects++,
-      guard: (what, f) => this.#guard(what, f),
-    });
-    device.addEventListener("uncapturederror", (event) => {
-      event.preventDefault();
-      const { error } = event as GPUUncapturedErrorEvent;
-      this.#report(this.#current, error);
-    });
-    device.lost.then((reason) => {
-      if (!this.#destroyed) this.#lost = `The GPU was lost (${reason.reason}): ${reason.message}`;
+      guard: (what, f) => this.#errors.guard(what, f),
     });
   }
 
@@ -167,14 +158,14 @@ class WebGpuDevice implements Device {
       await staging.buffer.mapAsync(GPUMapMode.READ, 0, copied);
     } catch (error) {
       staging.buffer.destroy();
-      await this.#throwErrors();
+      await this.#errors.throwFirst();
       throw new Error(`Reading ${bytes} bytes from the GPU failed: ${messageOf(error)}`);
     }
     const result = new Uint8Array(bytes);
     result.set(new Uint8Array(staging.buffer.getMappedRange(0, copied)).subarray(0, bytes));
     staging.buffer.unmap();
     this.#staging.push(staging);
-    await this.#throwErrors();
+    await this.#errors.throwFirst();
     return result;
   }
 
@@ -260,8 +251,6 @@ class WebGpuDevice implements Device {
     return program;
   }
 
-  readonly #compiled = new Map<Program, WebGpuProgram>();
-
   run(program: Program, externals: readonly Allocation[], scalars: Float32Array): void {
     const compiled = this.#compiled.get(program);
     if (compiled === undefined) {
@@ -281,7 +270,7 @@ class WebGpuDevice implements Device {
     const groups = this.#bindGroups(compiled, externals);
     const { steps } = compiled;
     const label = `program ${compiled.id} (first kernel: ${steps[0]!.label})`;
-    this.#current = label;
+    this.#errors.current = label;
     const encoder = this.#device.createCommandEncoder({ label });
     const pass = encoder.beginComputePass({ label });
     let pipeline: GPUComputePipeline | undefined;
@@ -297,7 +286,7 @@ class WebGpuDevice implements Device {
 
   async synchronize(): Promise<void> {
     await this.#device.queue.onSubmittedWorkDone();
-    await this.#throwErrors();
+    await this.#errors.throwFirst();
   }
 
   counters(): DeviceCounters {
@@ -314,43 +303,8 @@ class WebGpuDevice implements Device {
     if (this.#destroyed) return;
     this.#destroyed = true;
     this.#compiled.clear();
+    this.#errors.close();
     this.#device.destroy();
-  }
-
-  /** Runs `f` and reports what it did wrong as an error of `what`. */
-  #guard<T>(what: string, f: () => T): T {
-    this.#device.pushErrorScope("validation");
-    this.#device.pushErrorScope("out-of-memory");
-    this.#device.pushErrorScope("internal");
-    try {
-      return f();
-    } finally {
-      for (let i = 0; i < 3; i++) {
-        const outcome: Promise<void> = this.#device.popErrorScope().then(
-          (error) => {
-            if (error !== null) this.#report(what, error);
-          },
-          () => {}, // A lost device answers no scope; its loss is reported by itself.
-        ).finally(() => this.#pending.delete(outcome));
-        this.#pending.add(outcome);
-      }
-    }
-  }
-
-  #report(what: string, error: GPUError): void {
-    const kind = error instanceof GPUOutOfMemoryError ? "The GPU is out of memory" : "GPU error";
-    if (this.#errors.length < 16) this.#errors.push(`${kind} in ${what}: ${error.message}`);
-  }
-
-  async #throwErrors(): Promise<void> {
-    while (this.#pending.size > 0) await Promise.all(this.#pending);
-    if (this.#errors.length > 0) {
-      const [first] = this.#errors.splice(0);
-      const Kind = first!.startsWith("The GPU is out of memory") ? UserError : Error;
-      throw new Kind(first);
-    }
-    if (this.#lost !== undefined) throw new Error(this.#lost);
-    if (this.#destroyed) throw new Error("The GPU device was destroyed.");
   }
 
   #layout(shader: Shader): GPUBindGroupLayout {
@@ -373,7 +327,7 @@ class WebGpuDevice implements Device {
   #pipeline(shader: Shader, layout: GPUBindGroupLayout): GPUComputePipeline {
     let pipeline = this.#pipelines.get(shader.code);
     if (pipeline === undefined) {
-      pipeline = this.#guard(`compiling ${shader.name}`, () => {
+      pipeline = this.#errors.guard(`compiling ${shader.name}`, () => {
         const module = this.#device.createShaderModule({ label: shader.name, code: shader.code });
         return this.#device.createComputePipeline({
           label: shader.name,
@@ -448,7 +402,7 @@ class WebGpuDevice implements Device {
         resource: { buffer: program.scalars!.buffer, offset: 0, size: step.shader.scalars * 16 },
       });
     }
-    group = this.#guard(
+    group = this.#errors.guard(
       `binding the buffers of ${step.label}`,
       () => this.#device.createBindGroup({ label: step.label, layout: step.layout, entries }),
     );
@@ -464,7 +418,7 @@ class WebGpuDevice implements Device {
     const capacity = Math.max(65536, 2 ** Math.ceil(Math.log2(bytes)));
     // One that is too small makes room for one that serves both.
     this.#staging.shift()?.buffer.destroy();
-    const buffer = this.#guard(
+    const buffer = this.#errors.guard(
       `allocating ${capacity} bytes for reading`,
       () =>
         this.#device.createBuffer({

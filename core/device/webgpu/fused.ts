@@ -20,7 +20,6 @@ import { instructionText } from "./instruction.ts";
 import {
   cachedShader,
   type Dispatch,
-  elementsPerWord,
   groupIndex,
   packNumbers,
   rawNumberText,

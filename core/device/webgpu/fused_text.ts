@@ -57,11 +57,16 @@ export function wordElements(kernel: FusedKernel): number {
 
 /** Text shared by both kinds of fused shader. */
 export class FusedText {
+  /** What instructions share. */
   readonly emission: Emission;
+  /** The body of the entry point so far. */
   readonly lines: string[] = [];
+  /** Stores that fill whole words. */
   readonly packedStores: ReadonlySet<Instruction>;
+  /** The kernel being written. */
   readonly kernel: FusedKernel;
 
+  /** An empty text; `packed` is whether the stores along the last dim fill whole words. */
   constructor(kernel: FusedKernel, packed: boolean) {
     this.kernel = kernel;
     this.packedStores = new Set<Instruction>(packed ? packedStores(kernel) : []);
@@ -73,8 +78,10 @@ export class FusedText {
     this.emission = { args: kernel.args, body: kernel.body, atomic, used: new Set() };
   }
 
+  /** Notes that a math function is called. */
   readonly use = (name: string): void => void this.emission.used.add(name);
 
+  /** Adds a line. */
   add(line: string): void {
     this.lines.push(line);
   }
@@ -128,6 +135,7 @@ export class FusedText {
     }
   }
 
+  /** The whole shader: bindings, math, globals and an entry point of `size` invocations. */
   shader(name: string, size: number, globals: readonly string[]): Shader {
     const { args, body } = this.kernel;
     const { atomic, used } = this.emission;

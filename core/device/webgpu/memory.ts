@@ -33,14 +33,17 @@ export class BufferPool {
   #peakBytes = 0;
   #freeBytes = 0;
 
+  /** An empty pool. */
   constructor(owner: PoolOwner) {
     this.#owner = owner;
   }
 
+  /** Bytes of all buffers, free ones included. */
   get bytes(): number {
     return this.#bytes;
   }
 
+  /** The most bytes there ever were. */
   get peakBytes(): number {
     return this.#peakBytes;
   }

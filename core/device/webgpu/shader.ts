@@ -131,7 +131,7 @@ export function bindingText(
 }
 
 /** Parameters of every entry point, and the number of this workgroup among all. */
-export const entryParameters =
+export const entryParameters: string =
   `@builtin(workgroup_id) wg: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, ` +
   `@builtin(local_invocation_index) lane: u32`;
 

@@ -1,0 +1,30 @@
+/**
+ * The training loop, its settings, checkpoints and reporters; models as directories.
+ *
+ * @example
+ * ```ts
+ * import { lrSchedule } from "@plumb/plumb/train";
+ *
+ * const factor = lrSchedule("linear", { warmupSteps: 0, totalSteps: 10, learningRate: 1e-3 });
+ * console.log(factor(5)); // 0.5
+ * ```
+ *
+ * @module
+ */
+
+export * from "./checkpoint.ts";
+export * from "./evaluate.ts";
+export * from "./loop.ts";
+export * from "./metric_schedule.ts";
+export * from "./model_directory.ts";
+export * from "./model_files.ts";
+export * from "./options.ts";
+export * from "./progress.ts";
+export * from "./reporters.ts";
+export * from "./run_state.ts";
+export * from "./schedule.ts";
+export * from "./sft.ts";
+export * from "./steps.ts";
+export * from "./task.ts";
+export * from "./trainer_state.ts";
+export * from "./windows.ts";
