@@ -1,5 +1,6 @@
 /** From flags to the loop's settings: what all training commands share. @module */
 
+import { followsMetric } from "../train/metric_schedule.ts";
 import type { TrainOptions } from "../train/options.ts";
 import { allReporters, consoleReporter, jsonlReporter, type Reporter } from "../train/reporters.ts";
 import { bestMetric, evalInterval, type TrainingValues } from "./options/training_checks.ts";
@@ -7,7 +8,7 @@ import { bestMetric, evalInterval, type TrainingValues } from "./options/trainin
 /** The settings of the loop. */
 export function trainOptionsOf(values: TrainingValues): TrainOptions {
   const judged = values.load_best_model_at_end || values.save_strategy === "best" ||
-    values.metric_for_best_model !== undefined;
+    values.metric_for_best_model !== undefined || followsMetric(values.lr_scheduler_type);
   return {
     numTrainEpochs: values.num_train_epochs,
     maxSteps: values.max_steps,
@@ -30,6 +31,7 @@ export function trainOptionsOf(values: TrainingValues): TrainOptions {
     maxGradNorm: values.max_grad_norm,
     seed: values.seed,
     dataSeed: values.data_seed,
+    ignoreDataSkip: values.ignore_data_skip,
     sampling: values.train_sampling_strategy,
     logging: {
       strategy: values.logging_strategy,
@@ -43,9 +45,7 @@ export function trainOptionsOf(values: TrainingValues): TrainOptions {
       onStart: values.eval_on_start,
     },
     saving: { strategy: values.save_strategy, steps: values.save_steps },
-    best: judged
-      ? { metric: bestMetric(values).name, greaterIsBetter: bestMetric(values).greaterIsBetter }
-      : null,
+    best: judged ? bestMetric(values) : null,
     loadBestAtEnd: values.load_best_model_at_end,
   };
 }

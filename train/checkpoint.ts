@@ -3,6 +3,7 @@
 import { mapTree, type Tensor, UserError } from "../core/mod.ts";
 import { cleanTemporaries, writeDirectoryAtomically } from "../data/atomic.ts";
 import { openCheckpointFiles, writeCheckpointFiles } from "../data/checkpoint_files.ts";
+import { basePath, statIfPresent } from "../data/local_paths.ts";
 import { openSafetensors, writeSafetensors } from "../data/safetensors.ts";
 import type { AdamWState } from "../nn/mod.ts";
 import type { CheckpointStore, Snapshot } from "./loop.ts";
@@ -82,22 +83,23 @@ function joinTrees(trainable: unknown, frozen: unknown): unknown {
 
 /** The text of a run's `trainer_state.json`. */
 export function trainerStateOf<P>(
-  { state, epoch, totalSteps }: Pick<Snapshot<P>, "state" | "epoch" | "totalSteps">,
+  { state, progress }: Pick<Snapshot<P>, "state" | "progress">,
   options: TrainOptions,
 ): string {
   const { logging, evaluation, saving } = options;
+  const { epoch, epochs, totalSteps } = progress;
   const interval = (steps: number) => resolveInterval(steps, totalSteps);
   return formatTrainerState(newTrainerState({
     best_global_step: state.best?.step ?? null,
     best_metric: state.best?.metric ?? null,
     best_model_checkpoint: state.best?.checkpoint ?? null,
     epoch,
-    eval_steps: interval(evaluation.steps),
+    ...(evaluation.strategy === "steps" ? { eval_steps: interval(evaluation.steps) } : {}),
     global_step: state.step,
     log_history: state.logHistory,
     logging_steps: interval(logging.steps),
     max_steps: totalSteps,
-    num_train_epochs: Math.ceil(options.maxSteps > 0 ? Math.max(1, epoch) : options.numTrainEpochs),
+    num_train_epochs: epochs,
     save_steps: interval(saving.steps),
     stateful_callbacks: trainerControl(state.step >= totalSteps),
     train_batch_size: options.batchSize,
@@ -108,7 +110,7 @@ export function trainerStateOf<P>(
 async function rotate(outputDir: string, limit: number, state: RunState): Promise<void> {
   const steps = await checkpointSteps(outputDir);
   const spare = steps.filter((step) =>
-    step !== state.step && `${outputDir}/checkpoint-${step}` !== state.best?.checkpoint
+    step !== state.step && `checkpoint-${step}` !== basePath(state.best?.checkpoint ?? "")
   );
   const excess = Math.max(0, steps.length - limit);
   for (const step of spare.slice(0, excess)) {
@@ -162,7 +164,10 @@ export async function loadRun<P>(
         "another program. Its weights can be trained further with --model_name_or_path.",
     );
   });
-  const state = parseRunState(text, `${path}/${stateFile}`);
+  const saved = parseRunState(text, `${path}/${stateFile}`);
+  const { best } = saved;
+  const lost = best?.checkpoint && await statIfPresent(best.checkpoint) === undefined;
+  const state = lost ? { ...saved, best: { ...best, checkpoint: null } } : saved;
   const file = await openSafetensors(`${path}/${optimizerFile}`);
   try {
     const moments = async (prefix: string) => {

@@ -1,21 +1,23 @@
 /** Evaluation: the loss and metrics of a task, without learning. @module */
 
 import { scope } from "../core/mod.ts";
-import { batchesOf } from "../data/sampler.ts";
+import { batchesOf, evaluationOrder } from "../data/sampler.ts";
+import type { TrainOptions } from "./options.ts";
 import type { MicroBatch, PackedMetrics, Task } from "./task.ts";
 
 /**
- * Metrics over all examples, in their order, named as TRL names them: `eval_loss` is the mean over examples of
+ * Metrics over all examples, named as TRL names them: `eval_loss` is the mean over examples of
  * their batch's mean; other metrics are plain means over batches.
  */
 export async function evaluateTask<P>(
   task: Task<P>,
-  batchSize: number,
+  { evalBatchSize: batchSize, seed, dataSeed, sampling: strategy }: TrainOptions,
   evaluate: (batch: MicroBatch, normalizer: number) => PackedMetrics,
 ): Promise<Record<string, number>> {
   const begin = performance.now();
-  const all = Int32Array.from({ length: task.examples }, (_, i) => i);
-  const batches = batchesOf(all, batchSize).map((examples) => task.batch(examples));
+  const { examples, lengths } = task;
+  const order = evaluationOrder(examples, { seed, dataSeed, strategy, lengths, batchSize });
+  const batches = batchesOf(order, batchSize).map((examples) => task.batch(examples));
   const sums = new Map<string, number>();
   for (const batch of batches) {
     const [names, values] = await scope(async () => {
@@ -23,7 +25,7 @@ export async function evaluateTask<P>(
       return [packed.names, await packed.values.data()] as const;
     });
     names.forEach((name, i) => {
-      const weight = name === "loss" ? batch.examples / task.examples : 1 / batches.length;
+      const weight = name === "loss" ? batch.examples / examples : 1 / batches.length;
       sums.set(name, (sums.get(name) ?? 0) + weight * values[i]!);
     });
   }
@@ -31,7 +33,7 @@ export async function evaluateTask<P>(
   return {
     ...Object.fromEntries([...sums].map(([name, value]) => [`eval_${name}`, value])),
     eval_runtime: seconds,
-    eval_samples_per_second: task.examples / seconds,
+    eval_samples_per_second: examples / seconds,
     eval_steps_per_second: batches.length / seconds,
   };
 }

@@ -10,10 +10,10 @@ import { currentDevice, foldKey, randomKey, realize, scope, UserError } from "..
 import { batchesOf, epochOrder } from "../data/sampler.ts";
 import { type AdamWState, adamWStep, initAdamW } from "../nn/mod.ts";
 import { evaluateTask } from "./evaluate.ts";
-import { metricScheduleNames, startMetricSchedule, stepMetricSchedule } from "./metric_schedule.ts";
+import { followsMetric, startMetricSchedule, stepMetricSchedule } from "./metric_schedule.ts";
 import { runLength, type TrainOptions } from "./options.ts";
 import { Pace } from "./pace.ts";
-import type { LogRecord, RunPosition } from "./progress.ts";
+import type { LogRecord, Metrics, RunPosition } from "./progress.ts";
 import { initialRunState, type RunState } from "./run_state.ts";
 import { lrSchedule, resolveInterval, resolveWarmupSteps } from "./schedule.ts";
 import { type TrainSteps, trainSteps } from "./steps.ts";
@@ -26,7 +26,14 @@ export interface Snapshot<P> {
   readonly frozen: P;
   readonly optimizer: AdamWState<P>;
   readonly state: RunState;
+  readonly progress: RunProgress;
+}
+
+/** How far a run is, and how long it is. */
+export interface RunProgress {
+  /** Passes over the data so far, with their fraction, and of the whole run. */
   readonly epoch: number;
+  readonly epochs: number;
   readonly totalSteps: number;
 }
 
@@ -59,10 +66,8 @@ export interface TrainRun<P> {
 /** What a run leaves behind. */
 export interface TrainResult<P> {
   readonly trainable: P;
-  readonly optimizer: AdamWState<P>;
   readonly state: RunState;
-  readonly epoch: number;
-  readonly totalSteps: number;
+  readonly progress: RunProgress;
   readonly interrupted: boolean;
 }
 
@@ -90,6 +95,9 @@ class Training<P> {
   #epoch = 0;
   readonly #pending: PendingStep[] = [];
   readonly #pace = new Pace();
+  /** Steps that an earlier process did. */
+  readonly #begun: number;
+  readonly #notices: string[] = [];
   #saved = -1;
 
   constructor(readonly run: TrainRun<P>) {
@@ -102,10 +110,40 @@ class Training<P> {
     this.#key = randomKey(options.seed);
     this.#trainable = run.trainable;
     this.#optimizer = resume?.optimizer ?? initAdamW(run.trainable);
-    this.#state = resume?.state ??
-      initialRunState(currentDevice().description, startMetricScheduleOf(options));
+    this.#state = this.#begin();
+    this.#begun = this.#state.step;
     this.#rate = this.#rateOf(options);
     this.#epoch = this.#epochAt(this.#state.step);
+  }
+
+  /** The state to begin with; what has changed since a checkpoint is told in notices. */
+  #begin(): RunState {
+    const { task, options, resume } = this.run;
+    const metricSchedule = startMetricScheduleOf(options);
+    const device = currentDevice().description;
+    const sampling = samplingOf(task.examples, options);
+    if (!resume) return initialRunState({ device, sampling, metricSchedule });
+    const before = resume.state;
+    if (before.device !== device) {
+      this.#notices.push(
+        `The checkpoint was computed by another device (${before.device}; now ${device}): the last bits of the ` +
+          "numbers may differ from those of an uninterrupted run.",
+      );
+    }
+    if (before.sampling !== sampling) {
+      this.#notices.push(
+        `Rows were drawn otherwise before the checkpoint (${before.sampling}; now ${sampling}): this run does not ` +
+          "see exactly the rows that were left.",
+      );
+    }
+    const inEpoch = (before.step - before.rewound) % this.#length.stepsPerEpoch;
+    return {
+      ...before,
+      device,
+      sampling,
+      rewound: before.rewound + (options.ignoreDataSkip ? inEpoch : 0),
+      metricSchedule: metricSchedule && (before.metricSchedule ?? metricSchedule),
+    };
   }
 
   /** The learning rate of each step: by the step's number, or as the evaluations have left it. */
@@ -125,6 +163,7 @@ class Training<P> {
     const { run, options } = this;
     const { totalSteps } = this.#length;
     await realize([this.#trainable, this.#optimizer, run.frozen]);
+    yield* this.#tell();
     if (options.evaluation.onStart && this.#state.step === 0) yield* this.#evaluate();
     while (this.#state.step < totalSteps && !run.signal?.aborted) {
       await this.#step();
@@ -133,22 +172,25 @@ class Training<P> {
       await setImmediate();
       if (due.log) yield* this.#log();
       else yield { kind: "progress", ...this.#position(), ...this.#pace.current(this.#position()) };
-      const isBest = due.evaluate ? yield* this.#evaluate() : false;
+      const isBest = due.evaluate ? this.#judge(yield* this.#evaluate()) : false;
       if (due.save || (options.saving.strategy === "best" && isBest)) yield* this.#save();
     }
     await this.#settle(0);
     const interrupted = this.#state.step < totalSteps;
     if (interrupted && this.#saved !== this.#state.step) yield* this.#save();
     if (!interrupted) await this.#restoreBest();
+    yield* this.#tell();
     yield this.#end(interrupted);
     return {
       trainable: this.#trainable,
-      optimizer: this.#optimizer,
       state: this.#state,
-      epoch: this.#epoch,
-      totalSteps,
+      progress: this.#progress(),
       interrupted,
     };
+  }
+
+  *#tell(): Generator<LogRecord> {
+    for (const text of this.#notices.splice(0)) yield { kind: "notice", ...this.#position(), text };
   }
 
   get options(): TrainOptions {
@@ -209,8 +251,9 @@ class Training<P> {
   #windowOf(step: number): MicroBatch[] {
     const { stepsPerEpoch } = this.#length;
     const { gradientAccumulationSteps } = this.options;
-    const first = (step % stepsPerEpoch) * gradientAccumulationSteps;
-    return this.#batchesOfEpoch(Math.floor(step / stepsPerEpoch))
+    const drawn = step - this.#state.rewound;
+    const first = (drawn % stepsPerEpoch) * gradientAccumulationSteps;
+    return this.#batchesOfEpoch(Math.floor(drawn / stepsPerEpoch))
       .slice(first, first + gradientAccumulationSteps)
       .map((examples) => this.run.task.batch(examples));
   }
@@ -235,14 +278,12 @@ class Training<P> {
     return this.#epochBatches.batches;
   }
 
-  /** Epochs done after so many steps; a last window of an epoch may be short. */
+  /** Epochs done after so many steps. */
   #epochAt(step: number): number {
     const { stepsPerEpoch, batchesPerEpoch } = this.#length;
-    const done = Math.min(
-      (step % stepsPerEpoch) * this.options.gradientAccumulationSteps,
-      batchesPerEpoch,
-    );
-    return Math.floor(step / stepsPerEpoch) + done / batchesPerEpoch;
+    const drawn = step - this.#state.rewound;
+    const done = (drawn % stepsPerEpoch) * this.options.gradientAccumulationSteps;
+    return Math.floor(drawn / stepsPerEpoch) + done / batchesPerEpoch;
   }
 
   #enqueue(
@@ -275,17 +316,18 @@ class Training<P> {
 
   #due(): { readonly log: boolean; readonly evaluate: boolean; readonly save: boolean } {
     const { logging, evaluation, saving } = this.options;
-    const { step } = this.#state;
+    const { step, rewound } = this.#state;
     const { totalSteps, stepsPerEpoch } = this.#length;
-    const endOfEpoch = step % stepsPerEpoch === 0 || step === totalSteps;
+    const last = step === totalSteps;
+    const endOfEpoch = (step - rewound) % stepsPerEpoch === 0 || last;
     const every = (steps: number) => step % resolveInterval(steps, totalSteps) === 0;
     const on = ({ strategy, steps }: { strategy: string; steps: number }) =>
       strategy === "steps" ? every(steps) : strategy === "epoch" && endOfEpoch;
     const begun = (evaluation.strategy === "epoch" ? this.#epoch : step) >= evaluation.delay;
     return {
       log: on(logging) || (logging.firstStep && step === 1),
-      evaluate: on(evaluation) && begun,
-      save: on(saving) || (saving.strategy === "steps" && step === totalSteps),
+      evaluate: (on(evaluation) || (evaluation.strategy === "steps" && last)) && begun,
+      save: on(saving) || (saving.strategy === "steps" && last),
     };
   }
 
@@ -296,6 +338,11 @@ class Training<P> {
       epoch: this.#epoch,
       elapsedSeconds: this.#pace.elapsed(),
     };
+  }
+
+  #progress(): RunProgress {
+    const { epochs, totalSteps } = this.#length;
+    return { epoch: this.#epoch, epochs, totalSteps };
   }
 
   /** Adds a row to the history, in the order of TRL's keys. */
@@ -325,14 +372,14 @@ class Training<P> {
     yield { kind: "train", ...this.#position(), values, ...this.#pace.lap(this.#position()) };
   }
 
-  /** Evaluates; gives whether the result is the best so far. */
-  async *#evaluate(): AsyncGenerator<LogRecord, boolean> {
+  /** Evaluates; gives the metrics. */
+  async *#evaluate(): AsyncGenerator<LogRecord, Metrics> {
     const { evaluation, options, frozen } = this.run;
-    if (!evaluation) return false;
+    if (!evaluation) throw new Error("An evaluation is due, but the run has no evaluation task.");
     await this.#settle(0);
     const values = await evaluateTask(
       evaluation,
-      options.evalBatchSize,
+      options,
       (batch, normalizer) =>
         this.#steps.evaluate(this.#trainable, frozen, batch.inputs, { normalizer }),
     );
@@ -356,29 +403,34 @@ class Training<P> {
       ...others,
     };
     this.#remember(row);
-    const isBest = this.#judge(row);
     this.#pace.pause();
     yield { kind: "eval", ...this.#position(), values: row };
-    return isBest;
+    return row;
   }
 
-  #judge(row: Readonly<Record<string, number>>): boolean {
+  /** Whether an evaluation is the best so far; a schedule that follows it takes note. */
+  #judge(row: Metrics): boolean {
     const { best: rule } = this.options;
     const { metricSchedule, best, step } = this.#state;
-    const metric = rule ? row[rule.metric] : row["eval_loss"];
-    if (rule && metric === undefined) {
+    if (!rule) return false;
+    const metric = row[rule.metric];
+    if (metric === undefined) {
       throw new UserError(
         `metric_for_best_model is ${rule.metric}, which the evaluation does not give. It gives ` +
           `${Object.keys(row).join(", ")}.`,
       );
     }
     if (metricSchedule) {
-      this.#state = { ...this.#state, metricSchedule: stepMetricSchedule(metricSchedule, metric!) };
+      this.#state = { ...this.#state, metricSchedule: stepMetricSchedule(metricSchedule, metric) };
     }
-    if (!rule) return false;
-    const better = best === null ||
-      (rule.greaterIsBetter ? metric! > best.metric : metric! < best.metric);
-    if (better) this.#state = { ...this.#state, best: { metric: metric!, step, checkpoint: null } };
+    const better = rule.greaterIsBetter
+      ? metric > (best?.metric ?? -Infinity)
+      : metric < (best?.metric ?? Infinity);
+    if (better) {
+      // Until this one is saved, the best that can be gone back to is the one before.
+      const checkpoint = best?.checkpoint ?? null;
+      this.#state = { ...this.#state, best: { metric, step, checkpoint } };
+    }
     return better;
   }
 
@@ -394,8 +446,7 @@ class Training<P> {
       frozen,
       optimizer: this.#optimizer,
       state: this.#state,
-      epoch: this.#epoch,
-      totalSteps: this.#length.totalSteps,
+      progress: this.#progress(),
     });
     this.#saved = step;
     this.#pace.pause();
@@ -403,20 +454,21 @@ class Training<P> {
   }
 
   async #restoreBest(): Promise<void> {
+    const { run, options } = this;
     const checkpoint = this.#state.best?.checkpoint;
-    if (!this.options.loadBestAtEnd || !checkpoint || !this.run.checkpoints) return;
-    this.#trainable = await this.run.checkpoints.load(checkpoint);
+    if (!options.loadBestAtEnd || !run.checkpoints) return;
+    if (checkpoint) this.#trainable = await run.checkpoints.load(checkpoint);
+    else this.#notices.push("No checkpoint of a best evaluation is there: the last step's weights stay.");
   }
 
   #end(interrupted: boolean): LogRecord {
     const { totalLoss, window, step } = this.#state;
-    const seconds = this.#pace.elapsed();
+    const { batchSize, gradientAccumulationSteps } = this.options;
+    const steps = step - this.#begun;
     const values = {
-      train_runtime: seconds,
-      train_samples_per_second: this.#pace.perSecond(
-        step * this.options.batchSize * this.options.gradientAccumulationSteps,
-      ),
-      train_steps_per_second: this.#pace.perSecond(step),
+      train_runtime: this.#pace.elapsed(),
+      train_samples_per_second: this.#pace.perSecond(steps * batchSize * gradientAccumulationSteps),
+      train_steps_per_second: this.#pace.perSecond(steps),
       train_loss: (totalLoss + window.loss) / Math.max(1, step),
     };
     if (!interrupted) this.#remember(values);
@@ -427,8 +479,14 @@ class Training<P> {
 function startMetricScheduleOf(
   { schedule, learningRate }: TrainOptions,
 ): RunState["metricSchedule"] {
-  const name = metricScheduleNames.find((n) => n === schedule.name);
-  return name ? startMetricSchedule(name, learningRate, schedule.kwargs) : null;
+  const { name, kwargs } = schedule;
+  return followsMetric(name) ? startMetricSchedule(name, learningRate, kwargs) : null;
+}
+
+function samplingOf(examples: number, options: TrainOptions): string {
+  const { sampling, dataSeed, seed, batchSize, gradientAccumulationSteps } = options;
+  return `${examples} examples, order ${sampling} of seed ${dataSeed ?? seed}, ${batchSize} a batch, ` +
+    `${gradientAccumulationSteps} batches a step`;
 }
 
 async function unpack({ names, values }: PackedMetrics): Promise<Record<string, number>> {
@@ -443,10 +501,11 @@ function pick(values: Readonly<Record<string, number | undefined>>): Record<stri
 }
 
 function notFinite(step: number, what: string, value: number, rows: readonly number[]): UserError {
-  const shown = rows.slice(0, 16).join(", ") + (rows.length > 16 ? ", …" : "");
+  const numbers = [...new Set(rows)].map((row) => row + 1).sort((a, b) => a - b);
+  const shown = numbers.slice(0, 16).join(", ") + (numbers.length > 16 ? ", …" : "");
   return new UserError(
     `The ${what} of step ${step} is ${value}; training stopped, and the last checkpoint is untouched. The step's ` +
-      `batch held the dataset rows ${shown} (counted from 0). Try a lower --learning_rate, some --warmup_steps or ` +
-      "a lower --max_grad_norm, and look at these rows.",
+      `batch held the data set's rows ${shown} (the first is 1). Try a lower --learning_rate, some --warmup_steps ` +
+      "or a lower --max_grad_norm, and look at these rows.",
   );
 }

@@ -18,6 +18,11 @@ export const metricScheduleNames: readonly MetricScheduleName[] = [
   "greedy",
 ];
 
+/** Whether a schedule of this name follows a metric. */
+export function followsMetric(name: string): name is MetricScheduleName {
+  return metricScheduleNames.some((known) => known === name);
+}
+
 /** The settings of a schedule that follows a metric, with their defaults filled in. */
 export interface MetricRules {
   /** Which schedule it is. */

@@ -29,6 +29,8 @@ export interface TrainOptions {
   readonly maxGradNorm: number;
   readonly seed: number;
   readonly dataSeed: number | undefined;
+  /** Whether a resumed run begins its epoch anew instead of going on where it stopped. */
+  readonly ignoreDataSkip: boolean;
   readonly sampling: SamplingStrategy;
   readonly logging: Rhythm & { readonly firstStep: boolean };
   readonly evaluation: Rhythm & { readonly delay: number; readonly onStart: boolean };
@@ -45,6 +47,8 @@ export interface RunLength {
   readonly batchesPerEpoch: number;
   readonly stepsPerEpoch: number;
   readonly totalSteps: number;
+  /** Epochs of the whole run, the last perhaps not full. */
+  readonly epochs: number;
 }
 
 /** How long a run over so many examples is. */
@@ -54,5 +58,6 @@ export function runLength(examples: number, options: TrainOptions): RunLength {
   const totalSteps = options.maxSteps > 0
     ? options.maxSteps
     : Math.ceil(options.numTrainEpochs * stepsPerEpoch);
-  return { batchesPerEpoch, stepsPerEpoch, totalSteps };
+  const epochs = Math.ceil(totalSteps / stepsPerEpoch);
+  return { batchesPerEpoch, stepsPerEpoch, totalSteps, epochs };
 }

@@ -20,14 +20,20 @@ export interface RunState {
     readonly step: number;
     readonly checkpoint: string | null;
   } | null;
+  /** Steps by which the rows lag behind, because a resumed run began its epoch anew. */
+  readonly rewound: number;
   /** State of a schedule that follows the evaluation. */
   readonly metricSchedule: MetricSchedule | null;
   /** What computed, in words: bits are only the same on the same. */
   readonly device: string;
+  /** How rows are drawn, in words: a step number means the same rows only under the same. */
+  readonly sampling: string;
 }
 
 /** A run that has not begun. */
-export function initialRunState(device: string, metricSchedule: MetricSchedule | null): RunState {
+export function initialRunState(
+  { device, sampling, metricSchedule }: Pick<RunState, "device" | "sampling" | "metricSchedule">,
+): RunState {
   return {
     step: 0,
     window: emptyWindow,
@@ -35,8 +41,10 @@ export function initialRunState(device: string, metricSchedule: MetricSchedule |
     tokens: 0,
     logHistory: [],
     best: null,
+    rewound: 0,
     metricSchedule,
     device,
+    sampling,
   };
 }
 

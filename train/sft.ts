@@ -7,6 +7,7 @@ import {
   randomUniform,
   type Tensor,
   tensor,
+  UserError,
 } from "../core/mod.ts";
 import { type Example } from "../data/packing.ts";
 import { buildStream, type Sequence } from "../data/token_stream.ts";
@@ -23,6 +24,8 @@ export interface SftTaskOptions {
   readonly gradientCheckpointing?: boolean;
   /** Scale α of NEFTune's noise on the embeddings; none by default. */
   readonly neftuneNoiseAlpha?: number | undefined;
+  /** What TRL would pad to; here it only enters NEFTune's L. */
+  readonly padToMultipleOf?: number | undefined;
 }
 
 /** Tensors of a micro-batch. */
@@ -32,13 +35,14 @@ export interface SftInputs {
   readonly sources: Tensor;
   readonly targets: Tensor;
   readonly labelSegments: Tensor;
-  /** Length of the longest example: NEFTune's L. */
-  readonly longest: Operand;
+  /** NEFTune's L. */
+  readonly noiseLength: Operand;
 }
 
 /** Next-token prediction on prepared examples. */
 export function sftTask(options: SftTaskOptions): Task<DecoderParams> {
   const { model, examples } = options;
+  checkExamples(examples, model.config.vocabularySize);
   const lengths = examples.map(({ inputIds }) => inputIds.length);
   const positions = lengths.reduce((longest, n) => Math.max(longest, n), 1);
   const rotary = model.tables(positions);
@@ -50,7 +54,7 @@ export function sftTask(options: SftTaskOptions): Task<DecoderParams> {
   ) => {
     const alpha = options.neftuneNoiseAlpha;
     const noise = alpha !== undefined && key !== null
-      ? (x: Tensor) => neftune(x, alpha, inputs.longest, foldKey(key, 1))
+      ? (x: Tensor) => neftune(x, alpha, inputs.noiseLength, foldKey(key, 1))
       : undefined;
     const hidden = model.hidden(params, inputs.stream, {
       rotary,
@@ -70,7 +74,8 @@ export function sftTask(options: SftTaskOptions): Task<DecoderParams> {
   return {
     examples: examples.length,
     lengths,
-    batch: (indices) => sftBatch(Array.from(indices, (i) => examples[i]!)),
+    batch: (indices) =>
+      sftBatch(Array.from(indices, (i) => examples[i]!), options.padToMultipleOf ?? 1),
     objective,
   };
 }
@@ -86,9 +91,18 @@ function neftune(embeddings: Tensor, alpha: number, length: Operand, key: Tensor
   return embeddings.add(unit.mul(size));
 }
 
-function sftBatch(examples: readonly Example[]): MicroBatch {
+/** The width of the rectangle TRL would feed the model: packed rows end to end, others padded to the longest. */
+function paddedLength(examples: readonly Example[], multiple: number): number {
+  const length = examples.reduce(
+    (sum, { inputIds, segments }) =>
+      segments ? sum + inputIds.length : Math.max(sum, inputIds.length),
+    0,
+  );
+  return Math.ceil(length / multiple) * multiple;
+}
+
+function sftBatch(examples: readonly Example[], multiple: number): MicroBatch {
   const stream = buildStream(examples.flatMap(documentsOf));
-  const longest = examples.reduce((most, { inputIds }) => Math.max(most, inputIds.length), 0);
   const inputs: SftInputs = {
     stream: {
       ids: tensor(stream.ids),
@@ -97,7 +111,7 @@ function sftBatch(examples: readonly Example[]): MicroBatch {
     sources: tensor(stream.sources),
     targets: tensor(stream.targets),
     labelSegments: tensor(stream.labelSegments),
-    longest,
+    noiseLength: paddedLength(examples, multiple),
   };
   return {
     inputs,
@@ -106,6 +120,30 @@ function sftBatch(examples: readonly Example[]): MicroBatch {
     examples: examples.length,
     rows: examples.flatMap(({ rows }) => rows),
   };
+}
+
+function checkExamples(examples: readonly Example[], vocabularySize: number): void {
+  let learned = false;
+  for (const { inputIds, labels, segments, rows } of examples) {
+    const isToken = (id: number) => id >= 0 && id < vocabularySize;
+    const wrong = inputIds.find((id) => !isToken(id)) ??
+      labels.find((id) => id !== -100 && !isToken(id));
+    if (wrong !== undefined) {
+      throw new UserError(
+        `${rows.length > 1 ? "One of the rows" : "Row"} ${rows.map((row) => row + 1).join(", ")} of the data set ` +
+          `has the token id ${wrong}, but the model knows only the ids 0 to ${vocabularySize - 1}. The row was ` +
+          "tokenized for another model.",
+      );
+    }
+    learned ||= documentsOf({ inputIds, labels, rows, ...(segments && { segments }) })
+      .some((document) => Array.from(document.labels ?? []).some((id, i) => i > 0 && id !== -100));
+  }
+  if (examples.length > 0 && !learned) {
+    throw new UserError(
+      "No row of the data set has a token to learn: the first token of a document is not predicted, and the loss " +
+        "ignores all others. Check the rows, --max_length and the options that mask the loss.",
+    );
+  }
 }
 
 /** The documents of a packed row, each a sequence of its own. */

@@ -144,6 +144,7 @@ async function run(
       objective: sftObjectives[values.loss_type ?? "chunked_nll"],
       gradientCheckpointing: values.gradient_checkpointing,
       neftuneNoiseAlpha: values.neftune_noise_alpha,
+      padToMultipleOf: values.pad_to_multiple_of,
     });
   let params = opened.params;
   let resume;

@@ -60,7 +60,7 @@ const rows = section("Data", {
   }),
   pad_to_multiple_of: int({
     min: 1,
-    help: "Round lengths up to a multiple. The numbers do not depend on it.",
+    help: "Round lengths up to a multiple; only NEFTune's scale depends on it, as nothing is padded.",
   }),
 });
 

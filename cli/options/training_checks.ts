@@ -5,7 +5,7 @@
  */
 
 import { UserError } from "../../core/errors.ts";
-import { metricScheduleNames, startMetricSchedule } from "../../train/metric_schedule.ts";
+import { followsMetric, startMetricSchedule } from "../../train/metric_schedule.ts";
 import { lrSchedule } from "../../train/schedule.ts";
 import type { Values } from "./option.ts";
 import type { commandOptions } from "./script.ts";
@@ -22,10 +22,10 @@ export function evalInterval(values: Pick<TrainingValues, "eval_steps" | "loggin
 /** The metric that decides which evaluation is best, with its `eval_` prefix, and its direction. */
 export function bestMetric(
   values: Pick<TrainingValues, "metric_for_best_model" | "greater_is_better">,
-): { readonly name: string; readonly greaterIsBetter: boolean } {
+): { readonly metric: string; readonly greaterIsBetter: boolean } {
   const given = values.metric_for_best_model ?? "loss";
   return {
-    name: given.startsWith("eval_") ? given : `eval_${given}`,
+    metric: given.startsWith("eval_") ? given : `eval_${given}`,
     greaterIsBetter: values.greater_is_better ?? !given.endsWith("loss"),
   };
 }
@@ -91,15 +91,14 @@ function checkBest(values: TrainingValues): void {
 
 function checkSchedule(values: TrainingValues): void {
   const { lr_scheduler_type: name, eval_strategy } = values;
-  const byMetric = metricScheduleNames.find((known) => known === name);
-  if (byMetric !== undefined && eval_strategy === "no") {
-    throw new UserError(
-      `--lr_scheduler_type ${name} follows the evaluation's metric, but --eval_strategy is no. ` +
-        "Set --eval_strategy to steps or epoch.",
-    );
-  }
-  if (byMetric !== undefined) {
-    startMetricSchedule(byMetric, values.learning_rate, values.lr_scheduler_kwargs);
+  if (followsMetric(name)) {
+    if (eval_strategy === "no") {
+      throw new UserError(
+        `--lr_scheduler_type ${name} follows the evaluation's metric, but --eval_strategy is no. ` +
+          "Set --eval_strategy to steps or epoch.",
+      );
+    }
+    startMetricSchedule(name, values.learning_rate, values.lr_scheduler_kwargs);
     return;
   }
   // Building the schedule checks its settings before anything is loaded.

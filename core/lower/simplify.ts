@@ -38,12 +38,17 @@ export function simplify(roots: readonly Node[]): Simplified {
   const order = topologicalOrder(roots);
   const canonical = new Map<Node, Node>();
   const known = new Map<string, Node>();
+  const kept = new Set<Node>();
+  const keep = (node: Node): Node => {
+    const one = unique(node, known);
+    kept.add(one);
+    return one;
+  };
   for (const node of order) {
     const inputs = node.storage === null ? node.inputs.map((input) => canonical.get(input)!) : [];
-    canonical.set(node, unique(rewrite(node, inputs), known));
+    canonical.set(node, keep(rewrite(node, inputs, keep)));
   }
-  const kept = [...new Set(canonical.values())];
-  return separate(accumulate(kept, roots.map((root) => canonical.get(root)!)), roots);
+  return separate(accumulate([...kept], roots.map((root) => canonical.get(root)!)), roots);
 }
 
 /** Results that were different tensors get different memory, even if they are equal. */

@@ -237,13 +237,13 @@ Deno.test("what one option takes from another is resolved as in transformers", (
   assert.equal(evalInterval(sft("--eval_steps", "0.5")), 0.5);
   assert.equal(deviceName(sft("--use_cpu")), "cpu");
   assert.equal(deviceName(sft("--device", "webgpu")), "webgpu");
-  assert.deepEqual(bestMetric(sft()), { name: "eval_loss", greaterIsBetter: false });
+  assert.deepEqual(bestMetric(sft()), { metric: "eval_loss", greaterIsBetter: false });
   assert.deepEqual(bestMetric(sft("--metric_for_best_model", "mean_token_accuracy")), {
-    name: "eval_mean_token_accuracy",
+    metric: "eval_mean_token_accuracy",
     greaterIsBetter: true,
   });
   assert.deepEqual(
     bestMetric(sft("--metric_for_best_model", "eval_loss", "--greater_is_better", "yes")),
-    { name: "eval_loss", greaterIsBetter: true },
+    { metric: "eval_loss", greaterIsBetter: true },
   );
 });
