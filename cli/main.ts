@@ -10,6 +10,7 @@ import { sftCommand } from "./commands/sft.ts";
 import { renderHelp, wantsHelp } from "./help.ts";
 import { nearest } from "./nearest.ts";
 import type { Options } from "./options/option.ts";
+import { parse } from "./parse.ts";
 
 interface Command {
   readonly name: string;
@@ -49,8 +50,17 @@ export async function main(argv: readonly string[]): Promise<number> {
   try {
     return await command.run(rest);
   } catch (error) {
-    complain(explain(error, rest.includes("--debug")));
+    complain(explain(error, wantsDebug(rest, command.options)));
     return 1;
+  }
+}
+
+/** What `--debug` says, also where a settings file says it; the command line may be what is wrong. */
+function wantsDebug(argv: readonly string[], options: Options): boolean {
+  try {
+    return parse(argv, options).values["debug"] === true;
+  } catch {
+    return argv.includes("--debug");
   }
 }
 

@@ -3,5 +3,6 @@
  * The command line prints its message as one paragraph, without a stack trace.
  */
 export class UserError extends Error {
+  /** For telling errors apart. */
   override readonly name = "UserError";
 }

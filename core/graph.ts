@@ -12,11 +12,15 @@ import type { Storage } from "./storage.ts";
 
 /** Settings of an attention node; see `attention.ts`. */
 export interface AttentionAttributes {
+  /** Whether a token sees only positions up to its own. */
   readonly causal: boolean;
   /** Keys at this distance or more are not seen. 2³¹ − 1 is no limit. */
   readonly window: number;
+  /** Factor of the scores. */
   readonly scale: number;
+  /** Limit of the scores, if there is one. */
   readonly softcap: number | null;
+  /** Whether a bias by relative position is added. */
   readonly bias: boolean;
 }
 
@@ -79,12 +83,17 @@ export type Operation =
 export interface Node {
   /** Grows with creation, so inputs have smaller ids. */
   readonly id: number;
+  /** What it computes. */
   operation: Operation;
+  /** What it is computed from. */
   inputs: readonly Node[];
+  /** Sizes of the axes. */
   readonly shape: Shape;
+  /** Element type. */
   readonly dtype: DType;
   /** For nodes with several outputs: the shapes of all of them. */
   readonly parts: readonly Shape[] | null;
+  /** Its memory, once it is computed. */
   storage: Storage | null;
 }
 

@@ -63,7 +63,9 @@ export type Int = { readonly slot: number } | 1;
  * among the terms has stride 0.
  */
 export interface Access {
+  /** Added to the index; null is 0. */
   readonly offset: { readonly slot: number } | null;
+  /** Strides along dims. */
   readonly terms: readonly { readonly dim: number; readonly stride: Int }[];
   /** The load is 0 unless low ≤ coordinate[dim] < high for each of these. Never on stores. */
   readonly masks: readonly { readonly dim: number; readonly low: Int; readonly high: Int }[];
@@ -123,7 +125,9 @@ export type Instruction =
 
 /** How a kernel uses a buffer. One buffer that is read and written in place is one argument. */
 export interface KernelArgument {
+  /** Element type. */
   readonly dtype: DType;
+  /** How it is used. */
   readonly access: "read" | "write" | "readwrite";
 }
 
@@ -144,10 +148,15 @@ export interface KernelArgument {
  * after every load of it, in the kernel's last pass.
  */
 export interface FusedKernel {
+  /** Which kind of kernel. */
   readonly op: "fused";
+  /** How the index space is walked. */
   readonly kind: "map" | "row" | "column";
+  /** Number of dims of the index space. */
   readonly rank: number;
+  /** Buffers, in order. */
   readonly args: readonly KernelArgument[];
+  /** Instructions; operands are earlier ones. */
   readonly body: readonly Instruction[];
 }
 
@@ -161,11 +170,17 @@ export interface FusedKernel {
  * Elements of a stored row are adjacent. k = 0 gives zeros (or leaves C).
  */
 export interface MatmulKernel {
+  /** Which kind of kernel. */
   readonly op: "matmul";
+  /** How the left operand is stored. */
   readonly a: DType;
+  /** How the right operand is stored. */
   readonly b: DType;
+  /** Whether A is stored transposed. */
   readonly transposeA: boolean;
+  /** Whether B is stored transposed. */
   readonly transposeB: boolean;
+  /** Whether C is added to. */
   readonly accumulate: boolean;
 }
 
@@ -188,9 +203,13 @@ export interface MatmulKernel {
  * `ints`: T, S, H, K, D, window, R. `floats`: scale, softcap.
  */
 export interface AttentionKernel {
+  /** Which kind of kernel. */
   readonly op: "attention";
+  /** Whether a token sees only positions up to its own. */
   readonly causal: boolean;
+  /** Limit of the scores, if there is one. */
   readonly softcap: boolean;
+  /** Whether a bias by relative position is added. */
   readonly bias: boolean;
 }
 
@@ -201,9 +220,13 @@ export interface AttentionKernel {
  * nothing touched are zeros. The result does not depend on timing.
  */
 export interface AttentionGradKernel {
+  /** Which kind of kernel. */
   readonly op: "attentionGrad";
+  /** Whether a token sees only positions up to its own. */
   readonly causal: boolean;
+  /** Limit of the scores, if there is one. */
   readonly softcap: boolean;
+  /** Whether a bias by relative position is added. */
   readonly bias: boolean;
 }
 
@@ -213,8 +236,11 @@ export interface AttentionGradKernel {
  * rows f32 [N, C]. `ints`: V, C, N.
  */
 export interface ScatterKernel {
+  /** Which kind of kernel. */
   readonly op: "scatter";
+  /** Whether rows are added or put in place. */
   readonly add: boolean;
+  /** Element type. */
   readonly dtype: DType;
 }
 
@@ -234,8 +260,11 @@ export type BufferRef =
 
 /** A kernel with its numbers and buffers. */
 export interface Launch {
+  /** The kernel. */
   readonly kernel: Kernel;
+  /** Its sizes, strides and offsets. */
   readonly ints: readonly number[];
+  /** Its other numbers. */
   readonly floats: readonly number[];
   /** One per kernel argument. */
   readonly args: readonly BufferRef[];
@@ -243,8 +272,11 @@ export interface Launch {
 
 /** What a device compiles into a program: launches in order, over externals and one arena. */
 export interface Plan {
+  /** Kernels launched so far. */
   readonly launches: readonly Launch[];
+  /** Number of buffers bound at each run. */
   readonly externals: number;
+  /** Bytes of temporaries. */
   readonly arenaBytes: number;
 }
 

@@ -60,6 +60,7 @@ const finalisation = new FinalizationRegistry<{ device: Device; allocation: Allo
 export interface Scope {
   /** The id of the first node made in it. */
   readonly firstId: number;
+  /** Memory to give back. */
   readonly storages: Set<Storage>;
 }
 

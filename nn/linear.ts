@@ -8,6 +8,7 @@ export type Weight = Tensor;
 /** Parameters of {@link linear}, under their Hugging Face names. */
 export interface LinearParams {
   readonly weight: Weight;
+  /** Whether a bias by relative position is added. */
   readonly bias?: Tensor | null;
 }
 

@@ -1,6 +1,9 @@
 /**
  * What objectives take and give. They see log-probabilities, never a model; whatever computes these may use them.
  *
+ * Sequences are numbered within a batch: of B pairs, chosen completions are sequences 0 … B − 1 and rejected ones
+ * B … 2B − 1; further answers to the same prompts (TPO's) follow.
+ *
  * @module
  */
 
@@ -10,8 +13,18 @@ import type { Operand, Tensor } from "../core/mod.ts";
 export interface Objective {
   /** The loss, a single number. */
   readonly loss: Tensor;
-  /** Numbers to report, by TRL's names; not differentiated. */
+  /** Losses of the single pairs [B], rows [B] or tokens [N], before they are averaged; for study and tests. */
+  readonly losses?: Tensor;
+  /**
+   * Numbers to report, by TRL's names; not differentiated. NaN says that a metric does not apply to this batch
+   * (rewards of chosen answers where there are none): it is then neither averaged nor reported.
+   */
   readonly metrics: Readonly<Record<string, Tensor>>;
+  /**
+   * How many things a metric is the mean of, by its name, where TRL averages a logging window by these numbers.
+   * The other metrics are averaged over a window as they are.
+   */
+  readonly counts?: Readonly<Record<string, Tensor>>;
 }
 
 /** Log-probabilities of single tokens, N of them, of any number of sequences. */
@@ -22,8 +35,18 @@ export interface TokenLogProbs {
   readonly mask: Tensor;
   /** The sequence each token belongs to, i32 [N]; −1 for padding. */
   readonly segments: Tensor;
+  /** log p under the reference model, f32 [N], where an objective has one. */
+  readonly refLogProbs?: Tensor;
+  /** Number (from 0) of each token within its completion, i32 [N], for LD-DPO. */
+  readonly positions?: Tensor;
   /** Entropies of the distributions the tokens were drawn from, f32 [N], where a formula needs them. */
   readonly entropies?: Tensor;
+  /** Means of the logits over the vocabulary, f32 [N], for `logits/chosen` and `logits/rejected`. */
+  readonly meanLogits?: Tensor;
+  /** Σ p² over the vocabulary, f32 [N], for WPO. */
+  readonly sumSquares?: Tensor;
+  /** Means of log p over the vocabulary, f32 [N], for label smoothing. Differentiable. */
+  readonly meanLogProbs?: Tensor;
   /** Most probable token ids and the actual ones, i32 [N], for accuracies. */
   readonly predictions?: Tensor;
   readonly targets?: Tensor;
@@ -39,16 +62,36 @@ export interface PairLogProbs {
   /** Numbers of completion tokens, f32 [B], for objectives that average. */
   readonly chosenLengths?: Tensor;
   readonly rejectedLengths?: Tensor;
+  /** What each pair's loss is multiplied by, f32 [B], as in WPO; no gradient flows through it. */
+  readonly pairWeights?: Tensor;
+  /** Mean negative log-likelihood of the tokens to imitate, a single number, where the sums do not give it. */
+  readonly nll?: Tensor;
+}
+
+/** Log-probabilities of completions that are desirable or not, f32 [B], summed over each completion's tokens. */
+export interface UnpairedLogProbs {
+  readonly logProbs: Tensor;
+  /** The same under the reference model. */
+  readonly refLogProbs: Tensor;
+  /** 1 for desirable completions, 0 for undesirable ones, f32 [B]. */
+  readonly labels: Tensor;
 }
 
 /** Options of objectives that are means. */
 export interface MeanOptions {
   /**
    * What the sum is divided by: its own count by default. The training loop passes the count of a whole
-   * accumulation window, so that the loss does not depend on how the window is cut.
+   * accumulation window, so that the loss does not depend on how the window is cut. Objectives over pairs and
+   * rows count these, and weigh a batch's further terms by its share of them.
    */
   readonly normalizer?: Operand;
 }
 
 /** An objective over tokens: the type of `nll`, and of a loss of your own. */
 export type TokenObjective = (tokens: TokenLogProbs, options?: MeanOptions) => Objective;
+
+/** An objective over pairs: the type of `dpo`, `orpo` and `cpo`, and of a loss of your own. */
+export type PairObjective = (logProbs: PairLogProbs, options?: MeanOptions) => Objective;
+
+/** An objective over single completions with a label: the type of `kto`, and of a loss of your own. */
+export type UnpairedObjective = (logProbs: UnpairedLogProbs, options?: MeanOptions) => Objective;

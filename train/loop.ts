@@ -458,7 +458,9 @@ class Training<P> {
     const checkpoint = this.#state.best?.checkpoint;
     if (!options.loadBestAtEnd || !run.checkpoints) return;
     if (checkpoint) this.#trainable = await run.checkpoints.load(checkpoint);
-    else this.#notices.push("No checkpoint of a best evaluation is there: the last step's weights stay.");
+    else {this.#notices.push(
+        "No checkpoint of a best evaluation is there: the last step's weights stay.",
+      );}
   }
 
   #end(interrupted: boolean): LogRecord {
@@ -485,7 +487,9 @@ function startMetricScheduleOf(
 
 function samplingOf(examples: number, options: TrainOptions): string {
   const { sampling, dataSeed, seed, batchSize, gradientAccumulationSteps } = options;
-  return `${examples} examples, order ${sampling} of seed ${dataSeed ?? seed}, ${batchSize} a batch, ` +
+  return `${examples} examples, order ${sampling} of seed ${
+    dataSeed ?? seed
+  }, ${batchSize} a batch, ` +
     `${gradientAccumulationSteps} batches a step`;
 }
 

@@ -2,9 +2,9 @@
 
 import { fromBytes, leavesOf, mapTree, type Path, type Tensor, UserError } from "../core/mod.ts";
 import type { CheckpointFiles } from "../data/checkpoint_files.ts";
-import { type StoredTensor, type TensorToStore } from "../data/safetensors.ts";
+import type { StoredTensor, TensorToStore } from "../data/safetensors.ts";
 import { toFloat32Array } from "../data/safetensors_dtypes.ts";
-import { ParameterShape, type ParameterShapes } from "../nn/mod.ts";
+import type { ParameterShape, ParameterShapes } from "../nn/mod.ts";
 
 /**
  * Reads the parameters a model needs from a checkpoint's files, tensor by tensor, as f32.

@@ -9,7 +9,7 @@ import {
   tensor,
   UserError,
 } from "../core/mod.ts";
-import { type Example } from "../data/packing.ts";
+import type { Example } from "../data/packing.ts";
 import { buildStream, type Sequence } from "../data/token_stream.ts";
 import type { CausalModel, DecoderParams, TokenStream } from "../nn/mod.ts";
 import type { TokenObjective } from "../rl/mod.ts";
@@ -130,8 +130,12 @@ function checkExamples(examples: readonly Example[], vocabularySize: number): vo
       labels.find((id) => id !== -100 && !isToken(id));
     if (wrong !== undefined) {
       throw new UserError(
-        `${rows.length > 1 ? "One of the rows" : "Row"} ${rows.map((row) => row + 1).join(", ")} of the data set ` +
-          `has the token id ${wrong}, but the model knows only the ids 0 to ${vocabularySize - 1}. The row was ` +
+        `${rows.length > 1 ? "One of the rows" : "Row"} ${
+          rows.map((row) => row + 1).join(", ")
+        } of the data set ` +
+          `has the token id ${wrong}, but the model knows only the ids 0 to ${
+            vocabularySize - 1
+          }. The row was ` +
           "tokenized for another model.",
       );
     }

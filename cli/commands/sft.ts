@@ -1,7 +1,8 @@
 /** `plumb sft`: supervised fine-tuning. @module */
 
-import { openDevice, partition, UserError } from "../../core/mod.ts";
+import { type Device, openDevice, partition, UserError } from "../../core/mod.ts";
 import { cleanTemporaries, writeFilesAtomically } from "../../data/atomic.ts";
+import { describeFileError } from "../../data/local_paths.ts";
 import type { Example } from "../../data/packing.ts";
 import { type PreparedSft, prepareSft, resolveCompletionOnlyLoss } from "../../data/prepare_sft.ts";
 import { readDataset, type Row } from "../../data/readers.ts";
@@ -45,14 +46,14 @@ export const sftCommand = {
 };
 
 async function sft(values: SftValues, notices: readonly string[]): Promise<number> {
-  await Deno.mkdir(values.output_dir, { recursive: true });
-  await cleanTemporaries(values.output_dir);
+  await openOutputDirectory(values.output_dir);
   const reporter = openReporters(values);
   const say = (text: string) =>
     reporter.report({ kind: "notice", step: 0, totalSteps: 0, epoch: 0, elapsedSeconds: 0, text });
+  let device: Device | undefined;
   try {
     notices.forEach(say);
-    const device = await openDevice(
+    device = await openDevice(
       deviceName(values),
       values.threads === undefined ? {} : { threads: values.threads },
     );
@@ -73,10 +74,28 @@ async function sft(values: SftValues, notices: readonly string[]): Promise<numbe
     const data = await readData(values, opened.tokenizer, say);
     const result = await run(values, opened, data, reporter, say);
     await save(values, opened, result);
+    if (result.interrupted) say("Go on from here with --resume_from_checkpoint true.");
     return result.interrupted ? 130 : 0;
   } finally {
     reporter.close();
+    device?.destroy();
   }
+}
+
+/** Finds out before the work, not after it, whether results can be written. */
+async function openOutputDirectory(path: string): Promise<void> {
+  try {
+    await Deno.mkdir(path, { recursive: true });
+    await Deno.remove(await Deno.makeTempFile({ dir: path, prefix: ".plumb-" }));
+  } catch (error) {
+    if (error instanceof Deno.errors.AlreadyExists) {
+      throw new UserError(
+        `--output_dir ${path} is a file. Move it away, or name a directory for the results.`,
+      );
+    }
+    throw describeFileError(error, { action: "write", path });
+  }
+  await cleanTemporaries(path);
 }
 
 interface SftData {

@@ -60,7 +60,8 @@ const rows = section("Data", {
   }),
   pad_to_multiple_of: int({
     min: 1,
-    help: "Round lengths up to a multiple; only NEFTune's scale depends on it, as nothing is padded.",
+    help:
+      "Round lengths up to a multiple; only NEFTune's scale depends on it, as nothing is padded.",
   }),
 });
 

@@ -6,11 +6,13 @@ import type { Plan } from "../kernel.ts";
 export interface Allocation {
   /** Unique on its device. */
   readonly id: number;
+  /** Size in bytes. */
   readonly bytes: number;
 }
 
 /** A compiled plan. */
 export interface Program {
+  /** Number of buffers bound at each run. */
   readonly externals: number;
   /** Forgets what the device keeps for this program alone. */
   dispose(): void;
@@ -20,15 +22,19 @@ export interface Program {
 export interface DeviceCounters {
   /** Device objects created so far (buffers, bind groups, pipelines, modules). */
   readonly objects: number;
+  /** Kernels launched so far. */
   readonly launches: number;
+  /** Programs run so far. */
   readonly runs: number;
   /** Bytes of memory the device holds now, pooled ones included, and the most it ever held. */
   readonly bytes: number;
+  /** The most bytes held at once. */
   readonly peakBytes: number;
 }
 
 /** Memory and execution. Implementations: `cpu` (WebAssembly) and `webgpu`. */
 export interface Device {
+  /** How the index space is walked. */
   readonly kind: "cpu" | "webgpu";
   /** For people: the adapter's name, or the threads and the BLAS in use. */
   readonly description: string;
@@ -51,6 +57,7 @@ export interface Device {
   run(program: Program, externals: readonly Allocation[], scalars: Float32Array): void;
   /** Resolves when all enqueued work is done; rejects with the first device error. */
   synchronize(): Promise<void>;
+  /** What was made so far. */
   counters(): DeviceCounters;
   /** Releases everything, including threads. */
   destroy(): void;

@@ -15,7 +15,7 @@
 
 import type { Node } from "../graph.ts";
 import { sizeOf } from "../shape.ts";
-import { emptyGroup, type Group, isBuffer, join, type Limits } from "./groups.ts";
+import { emptyGroup, type Group, isBuffer, join, type Limits, reveal } from "./groups.ts";
 import { innerNodes } from "./inner.ts";
 
 /** What is launched together: a fused kernel, or a kernel made by hand (or a barrier, which is none). */
@@ -75,8 +75,8 @@ export function fuse(limits: Limits): Unit[] {
   const grow = (group: Group, tree: readonly Node[]): Group | null => {
     let grown: Group | null = group;
     for (const node of tree) {
-      if (grown.members.has(node)) continue;
-      grown = join(grown, node, limits, inner.has(node));
+      if (!grown.members.has(node)) grown = join(grown, node, limits, inner.has(node));
+      else if (grown.inner.has(node) && !inner.has(node)) grown = reveal(grown, node, limits);
       if (!grown) return null;
     }
     return grown;
@@ -95,6 +95,12 @@ export function fuse(limits: Limits): Unit[] {
     return group !== null;
   };
 
+  const isRead = (draft: Draft): boolean =>
+    draft.unit.kind === "single" ||
+    draft.unit.group.members.keys().some((node) =>
+      readers.get(node)?.some((reader) => reader !== draft) ?? false
+    );
+
   const assign = (node: Node) => {
     const tree = treeOf(node);
     const own = new Set(tree);
@@ -111,7 +117,13 @@ export function fuse(limits: Limits): Unit[] {
       const draft = draftOf.get(sourceOf(base));
       return draft && draft.epoch === epoch ? [draft] : [];
     }));
-    if (latest.size === 1 && tryJoin(tree, [...latest][0]!)) return;
+    for (const draft of latest) {
+      // Beside others of its epoch, only a group that nobody reads yet can move behind them.
+      if (latest.size > 1 && isRead(draft)) continue;
+      if (!tryJoin(tree, draft)) continue;
+      if (latest.size > 1) draft.epoch++;
+      return;
+    }
     for (const base of sources) {
       for (const draft of (readers.get(base) ?? []).slice(-8)) {
         if (draft.epoch > epoch && tryJoin(tree, draft)) return;

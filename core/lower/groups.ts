@@ -154,6 +154,15 @@ export function join(group: Group, node: Node, limits: Limits, inner = false): G
   return grown;
 }
 
+/** The group with one of its inner members stored after all, or null if the rules forbid it. */
+export function reveal(group: Group, node: Node, limits: Limits): Group | null {
+  if (group.kind === "column" && !group.reduced.has(node)) return null;
+  const inner = new Set(group.inner);
+  inner.delete(node);
+  const revealed = { ...group, inner };
+  return argumentsOf(revealed, limits.operands) > limits.maxArguments ? null : revealed;
+}
+
 /** An estimate from above of the buffers the group's kernel takes. */
 function argumentsOf(group: Group, operands: Operands): number {
   const inside = new Map<Node, number>();

@@ -19,14 +19,17 @@ import { simplify } from "./simplify.ts";
 
 /** What to compile. */
 export interface PlanRequest {
+  /** What is to be computed. */
   readonly roots: readonly Node[];
   /** Placeholders whose memory a root may take over: placeholder index → position of the root. */
   readonly donations?: ReadonlyMap<number, number>;
+  /** The most buffers a kernel takes. */
   readonly maxArguments: number;
 }
 
 /** A plan, and what its externals are. */
 export interface PlannedGraph {
+  /** What the device runs. */
   readonly plan: Plan;
   /** For each external, in order: a given node (leaf, host or placeholder), or the root it holds. */
   readonly externals: readonly ExternalBinding[];

@@ -1,0 +1,63 @@
+/** Odds ratio preference optimisation: imitation and preference in one loss, without a reference. @module */
+
+import { logSigmoid, type Tensor, where } from "../core/mod.ts";
+import { lengthsOf, perToken, shareOfWindow } from "./means.ts";
+import { pairMetrics } from "./metrics.ts";
+import type { MeanOptions, Objective, PairLogProbs } from "./types.ts";
+import { stopGradient } from "../core/mod.ts";
+import { UserError } from "../core/errors.ts";
+
+/** Options of {@link orpo}. */
+export interface OrpoOptions extends MeanOptions {
+  /** Weight of the odds-ratio term (λ of the paper); 0.1 by default. */
+  readonly beta?: number;
+}
+
+/**
+ * Odds ratio preference optimisation (Hong et al., "ORPO", 2024, equations 4 to 7):
+ * NLL − β·mean log σ(log odds(chosen) − log odds(rejected)), odds = P/(1 − P), P = e^(log-prob per token).
+ *
+ * @param logProbs Summed completion log-probs and lengths, f32 [B], and `nll`: the mean negative log-likelihood of
+ * all tokens of prompt and chosen completion but the first, over the batch's tokens.
+ */
+export function orpo(logProbs: PairLogProbs, options: OrpoOptions = {}): Objective {
+  const { beta = 0.1 } = options;
+  const { nll } = logProbs;
+  if (!nll) {
+    throw new UserError(
+      "ORPO imitates prompt and chosen answer, and their mean negative log-likelihood is missing. Give nll, a " +
+        "single number, with the log-probs.",
+    );
+  }
+  const [chosenLengths, rejectedLengths] = lengthsOf(logProbs);
+  const chosen = perToken(logProbs.chosen, chosenLengths);
+  const rejected = perToken(logProbs.rejected, rejectedLengths);
+  const logOdds = chosen.sub(rejected).sub(log1mExp(chosen).sub(log1mExp(rejected)));
+  const ratio = logSigmoid(logOdds);
+  const losses = ratio.mul(-beta);
+  return {
+    loss: shareOfWindow(nll.add(losses.mean()), losses.size, options),
+    losses,
+    metrics: {
+      ...pairMetrics(chosen.mul(beta), rejected.mul(beta), { chosen, rejected }),
+      nll_loss: stopGradient(nll),
+      log_odds_ratio: stopGradient(ratio).mean(),
+      log_odds_chosen: stopGradient(logOdds).mean(),
+    },
+  };
+}
+
+/**
+ * log(1 − eˣ) for x ≤ 0, exact at both ends. At 0, the log-prob of an empty completion, it is a large negative
+ * number without gradient instead of −∞.
+ */
+export function log1mExp(x: Tensor): Tensor {
+  const below = x.minimum(-1e-30);
+  // Each branch where it has all its digits; the other one gets a number that does no harm.
+  const near = below.gt(-Math.LN2);
+  return where(
+    near,
+    where(near, below, -1).expm1().neg().log(),
+    where(near, -1, below).exp().neg().log1p(),
+  );
+}

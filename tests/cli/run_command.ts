@@ -1,0 +1,115 @@
+/** Runs the command line, in this process or in one of its own, and reads what it left behind. @module */
+
+import { main } from "../../cli/main.ts";
+import { openSafetensors } from "../../data/safetensors.ts";
+import { toFloat32Array } from "../../data/safetensors_dtypes.ts";
+import { parseTrainerState, type TrainerState } from "../../train/trainer_state.ts";
+import { fixture } from "../data/fixture_files.ts";
+
+/** What a command said. */
+export interface Outcome {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Flags by name; true is a bare flag, undefined leaves it out. */
+export type Flags = Readonly<Record<string, string | number | boolean | undefined>>;
+
+/** The arguments of a command. */
+export function argumentsOf(command: string, flags: Flags): string[] {
+  const given = Object.entries(flags).filter(([, value]) => value !== undefined);
+  return [command, ...given.flatMap(([name, value]) => [`--${name}`, String(value)])];
+}
+
+/** A new directory that is gone at the end of the block: `using directory = temporary()`. */
+export function temporary(): { readonly path: string; [Symbol.dispose](): void } {
+  const path = Deno.makeTempDirSync({ prefix: "plumb-test-" });
+  return { path, [Symbol.dispose]: () => Deno.removeSync(path, { recursive: true }) };
+}
+
+/** Runs a command in this process. */
+export async function plumb(command: string, flags: Flags = {}): Promise<Outcome> {
+  const said = { stdout: "", stderr: "" };
+  const sinks = [["stdout", Deno.stdout], ["stderr", Deno.stderr]] as const;
+  const writers = sinks.map(([, sink]) => sink.writeSync);
+  for (const [name, sink] of sinks) {
+    const decoder = new TextDecoder();
+    sink.writeSync = (bytes) => {
+      said[name] += decoder.decode(bytes, { stream: true });
+      return bytes.length;
+    };
+  }
+  try {
+    return { code: await main(argumentsOf(command, flags)), ...said };
+  } finally {
+    sinks.forEach(([, sink], i) => sink.writeSync = writers[i]!);
+  }
+}
+
+/** Starts a command in a process of its own. */
+export function startPlumb(args: readonly string[]): Deno.ChildProcess {
+  const script = new URL("../../cli/main.ts", import.meta.url).pathname;
+  return new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--no-check", script, ...args],
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+}
+
+/** Runs a command in a process of its own. */
+export async function plumbProcess(args: readonly string[]): Promise<Outcome> {
+  const { code, stdout, stderr } = await startPlumb(args).output();
+  const decoder = new TextDecoder();
+  return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+}
+
+/** Flags of a small `sft` run on texts; a run writes a row per step and no checkpoint. */
+export function smallRun(outputDir: string, changes: Flags = {}): Flags {
+  return {
+    model_name_or_path: fixture("models/llama"),
+    dataset_name: fixture("trl/sft-shuffled/dataset.jsonl"),
+    output_dir: outputDir,
+    device: "cpu",
+    per_device_train_batch_size: 4,
+    learning_rate: 0.005,
+    logging_steps: 1,
+    save_strategy: "no",
+    gradient_checkpointing: false,
+    ...changes,
+  };
+}
+
+/** Runs `sft`, which has to succeed, and gives its state. */
+export async function trained(flags: Flags): Promise<TrainerState> {
+  const outcome = await plumb("sft", flags);
+  if (outcome.code !== 0) throw new Error(outcome.stderr);
+  return stateOf(String(flags["output_dir"]));
+}
+
+/** The `trainer_state.json` of a directory. */
+export function stateOf(directory: string): TrainerState {
+  const path = `${directory}/trainer_state.json`;
+  return parseTrainerState(Deno.readTextFileSync(path), path);
+}
+
+/** The rows of `log_history` that hold a metric. */
+export function rowsWith(state: TrainerState, metric: string): TrainerState["log_history"] {
+  return state.log_history.filter((row) => Object.hasOwn(row, metric));
+}
+
+/** The weights in a directory. */
+export async function weightsOf(directory: string): Promise<ReadonlyMap<string, Float32Array>> {
+  using file = await openSafetensors(`${directory}/model.safetensors`);
+  const weights = new Map<string, Float32Array>();
+  for (const [name, { dtype, bytes }] of file.tensors) {
+    weights.set(name, toFloat32Array({ dtype, bytes: await bytes() }));
+  }
+  return weights;
+}
+
+/** The names in a directory, sorted. */
+export function namesIn(directory: string): string[] {
+  return Array.from(Deno.readDirSync(directory), ({ name }) => name).sort();
+}
