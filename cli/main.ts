@@ -9,15 +9,8 @@ import { envCommand } from "./commands/env.ts";
 import { sftCommand } from "./commands/sft.ts";
 import { renderHelp, wantsHelp } from "./help.ts";
 import { nearest } from "./nearest.ts";
-import type { Options } from "./options/option.ts";
+import type { Command } from "./finetune.ts";
 import { parse } from "./parse.ts";
-
-interface Command {
-  readonly name: string;
-  readonly summary: string;
-  readonly options: Options;
-  readonly run: (argv: readonly string[]) => Promise<number>;
-}
 
 const commands: readonly Command[] = [sftCommand, envCommand];
 

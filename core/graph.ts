@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { BlockCode } from "./block_codes.ts";
 import type { DType } from "./dtype.ts";
 import type { BinaryFunction, ReduceFunction, UnaryFunction } from "./kernel.ts";
 import type { Shape } from "./shape.ts";
@@ -22,6 +23,14 @@ export interface AttentionAttributes {
   readonly softcap: number | null;
   /** Whether a bias by relative position is added. */
   readonly bias: boolean;
+}
+
+/** A right operand in a block code: what its codes, which are just bytes, do not say. */
+export interface CodedOperand {
+  /** The code. */
+  readonly code: BlockCode;
+  /** Shape of the matrix as it is stored. */
+  readonly shape: readonly [rows: number, columns: number];
 }
 
 /** A gradient rule of a `custom` node: cotangents of its outputs to cotangents of its inputs. */
@@ -64,8 +73,13 @@ export type Operation =
   | { readonly name: "gather" }
   /** Inputs: base, ids, rows. */
   | { readonly name: "scatter"; readonly add: boolean }
-  /** Inputs: a, b, and a matrix to add to, if there are three. */
-  | { readonly name: "matmul"; readonly transposeA: boolean; readonly transposeB: boolean }
+  /** Inputs: a; b, or its codes and scales if it is coded; and a matrix to add to, if there is one more. */
+  | {
+    readonly name: "matmul";
+    readonly transposeA: boolean;
+    readonly transposeB: boolean;
+    readonly coded: CodedOperand | null;
+  }
   | { readonly name: "attention"; readonly attributes: AttentionAttributes }
   | { readonly name: "attentionGrad"; readonly attributes: AttentionAttributes }
   /** One output of a node that has several. */
@@ -113,6 +127,11 @@ export function makeNode(
   parts: readonly Shape[] | null = null,
 ): Node {
   return { id: nextId++, operation, inputs, shape, dtype, parts, storage: null };
+}
+
+/** The position, among its inputs, of the matrix that a product adds to if it has one. */
+export function addendPosition(product: Operation & { readonly name: "matmul" }): number {
+  return product.coded === null ? 2 : 3;
 }
 
 /** Everything the roots need, inputs before users. Iterative: graphs are deep. */

@@ -6,6 +6,7 @@
  * @module
  */
 
+import type { BlockCode } from "./block_codes.ts";
 import type { ComputeType, DType } from "./dtype.ts";
 
 /** One-operand functions. `not` is on bool; `floor`… on f32; `neg` and `abs` also on i32. */
@@ -168,6 +169,11 @@ export interface FusedKernel {
  * cOffset, cBatchStride, cRowStride. Strides in elements; "row" is a row of the stored matrix: A is
  * stored [m, k], or [k, m] with `transposeA`; B is stored [k, n], or [n, k] with `transposeB`.
  * Elements of a stored row are adjacent. k = 0 gives zeros (or leaves C).
+ *
+ * B may be stored in a block code: argument b holds the codes, and a fourth argument, behind c, the
+ * scales (f32). Elements are then numbered through the whole matrix, bOffset + … + row·bRowStride + column:
+ * code and scale follow from that number, where a code that scales rows takes bRowStride for a row's
+ * length. Kernels decode what they read; no decoded matrix exists in memory.
  */
 export interface MatmulKernel {
   /** Which kind of kernel. */
@@ -175,7 +181,7 @@ export interface MatmulKernel {
   /** How the left operand is stored. */
   readonly a: DType;
   /** How the right operand is stored. */
-  readonly b: DType;
+  readonly b: DType | BlockCode;
   /** Whether A is stored transposed. */
   readonly transposeA: boolean;
   /** Whether B is stored transposed. */

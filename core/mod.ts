@@ -15,6 +15,7 @@
  */
 
 export * from "./attention.ts";
+export type { BlockCode } from "./block_codes.ts";
 export * from "./create.ts";
 export * from "./device/current.ts";
 export type * from "./device/device.ts";
@@ -28,6 +29,7 @@ export * from "./jit.ts";
 export type * from "./kernel.ts";
 export type * from "./lower/plan.ts";
 export * from "./logit_stats.ts";
+export * from "./quantized.ts";
 export * from "./random.ts";
 export * from "./scope.ts";
 export type { Shape } from "./shape.ts";

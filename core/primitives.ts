@@ -8,6 +8,7 @@
 import { type DType, isFloat } from "./dtype.ts";
 import {
   type AttentionAttributes,
+  type CodedOperand,
   type CustomRule,
   makeNode,
   type Node,
@@ -128,7 +129,20 @@ export function matmul(a: Node, b: Node, transposeA: boolean, transposeB: boolea
   const n = b.shape[transposeB ? rank - 2 : rank - 1]!;
   const shape = [...a.shape.slice(0, -2), m, n];
   const inputs = c === undefined ? [a, b] : [a, b, c];
-  return makeNode({ name: "matmul", transposeA, transposeB }, inputs, shape, "f32");
+  return makeNode({ name: "matmul", transposeA, transposeB, coded: null }, inputs, shape, "f32");
+}
+
+/** a·B, or a·Bᵀ with `transposeB`, for a [m, k] and a matrix B in a block code. f32. */
+export function codedMatmul(
+  a: Node,
+  codes: Node,
+  scales: Node,
+  coded: CodedOperand,
+  transposeB: boolean,
+): Node {
+  const shape = [a.shape[0]!, coded.shape[transposeB ? 0 : 1]];
+  const operation: Operation = { name: "matmul", transposeA: false, transposeB, coded };
+  return makeNode(operation, [a, codes, scales], shape, "f32");
 }
 
 /** Attention; the parts are out and lse. Inputs as the kernel's. */

@@ -7,7 +7,7 @@
  */
 
 import { full, zeros } from "./create.ts";
-import type { Node, Operation } from "./graph.ts";
+import { addendPosition, type Node, type Operation } from "./graph.ts";
 import type { BinaryFunction, UnaryFunction } from "./kernel.ts";
 import * as p from "./primitives.ts";
 import { Tensor, where } from "./tensor.ts";
@@ -70,9 +70,14 @@ function unexpand(g: Tensor, x: Tensor): Tensor {
 
 function matrixCotangents(
   g: Tensor,
-  [a, b]: readonly Tensor[],
-  { transposeA, transposeB }: { readonly transposeA: boolean; readonly transposeB: boolean },
-): Tensor[] {
+  [a, b, scales]: readonly Tensor[],
+  { transposeA, transposeB, coded }: Operation & { readonly name: "matmul" },
+): (Tensor | null)[] {
+  if (coded !== null) {
+    // Codes are constants, and so are their scales.
+    const da = p.codedMatmul(g.node, b!.node, scales!.node, coded, !transposeB);
+    return [new Tensor(da), null, null];
+  }
   const product = (x: Tensor, y: Tensor, tx: boolean, ty: boolean) =>
     new Tensor(p.matmul(x.node, y.node, tx, ty));
   return [
@@ -114,7 +119,10 @@ const rules: Rules = {
     const holes = p.scatter(g.node, ids!.node, zeros(rows!.shape).node, false);
     return [new Tensor(holes), null, toRows];
   },
-  matmul: (g, _y, x, operation) => [...matrixCotangents(g, x, operation), ...(x[2] ? [g] : [])],
+  matmul: (g, _y, x, operation) => [
+    ...matrixCotangents(g, x, operation),
+    ...(x[addendPosition(operation)] ? [g] : []),
+  ],
   barrier: (g, _y, x) => [g, ...x.slice(1).map(() => null)],
   variable: (g) => [g],
 };

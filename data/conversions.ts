@@ -10,17 +10,13 @@ import { UserError } from "../core/errors.ts";
 import { type Message, renderChat } from "./chat_template.ts";
 import type { DatasetRow } from "./formats.ts";
 import { isRecord } from "./json_files.ts";
+import { isMessageList, isPresent, kindOf } from "./row_values.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 /** A prompt or an answer: a text, or messages. */
 export type Content = string | readonly Message[];
 
 const CONTENT_COLUMNS = ["prompt", "chosen", "rejected", "completion", "messages"] as const;
-
-/** Whether a value is a list of messages with roles. */
-export function isMessageList(value: unknown): value is readonly Message[] {
-  return Array.isArray(value) && isRecord(value[0]) && "role" in value[0];
-}
 
 /**
  * Whether a row consists of messages rather than texts, judged by the first of its columns prompt,
@@ -89,7 +85,9 @@ export function applyChatTemplate(
   const columns = [...CONTENT_COLUMNS, "label"].filter((name) => isPresent(row[name])).sort();
   if (!TEMPLATE_COLUMNS.includes(columns.join())) {
     throw new UserError(
-      `A chat template cannot be applied to a row with the columns ${Object.keys(row).join(", ")}: ` +
+      `A chat template cannot be applied to a row with the columns ${
+        Object.keys(row).join(", ")
+      }: ` +
         `it takes messages; prompt; prompt and completion, perhaps with a label; or chosen and ` +
         `rejected, perhaps with a prompt.`,
     );
@@ -214,15 +212,6 @@ function isSameJson(a: unknown, b: unknown): boolean {
   return a === b;
 }
 
-/** How a value of a row is called in messages. */
-export function kindOf(value: unknown): string {
-  if (value === undefined || value === null) return "missing";
-  if (typeof value === "string") return "a text";
-  if (isMessageList(value)) return "a list of messages";
-  if (Array.isArray(value)) return "a list";
-  return isRecord(value) ? "an object" : JSON.stringify(value);
-}
-
 /**
  * A preference row with its prompt in a column of its own. Rows that are none are returned as they
  * are, and so are those whose `prompt` is of the kind of their `chosen`: a text beside conversations
@@ -310,9 +299,4 @@ export function maybeUnpairPreference(
   const first = rows[0] ?? {};
   const paired = isPresent(first["chosen"]) && isPresent(first["rejected"]);
   return paired ? unpairPreference(rows, options) : rows;
-}
-
-/** Whether a column holds anything: a data set's table has null where a row had no such column. */
-export function isPresent(value: unknown): boolean {
-  return value !== undefined && value !== null;
 }

@@ -5,15 +5,9 @@
  */
 
 import { UserError } from "../core/errors.ts";
-import {
-  type Content,
-  extractPrompt,
-  isMessageList,
-  isPresent,
-  kindOf,
-  unpairPreference,
-} from "./conversions.ts";
+import { type Content, extractPrompt, unpairPreference } from "./conversions.ts";
 import type { DatasetRow } from "./formats.ts";
+import { isMessageList, isPresent, kindOf } from "./row_values.ts";
 
 /** TRL's types of data sets. */
 export type DatasetType =
@@ -70,7 +64,8 @@ const conversions: Readonly<
     "prompt-only": without("completion", "label"),
   },
   "stepwise supervision": {
-    "language modeling": (rows) => asText("prompt", "completion")(rows.map(joinSteps).filter(isGood)),
+    "language modeling": (rows) =>
+      asText("prompt", "completion")(rows.map(joinSteps).filter(isGood)),
     "prompt-completion": (rows) => without("label")(rows.map(joinSteps).filter(isGood)),
     "prompt-only": without("completions", "labels"),
     "unpaired preference": (rows) => rows.map(joinSteps),
@@ -116,9 +111,13 @@ export function datasetTypeOf(row: DatasetRow): DatasetType {
   if (has("text") || has("messages")) return "language modeling";
   if (has("prompt")) return "prompt-only";
   const types = Object.entries(columnsOf)
-    .map(([type, columns]) => `${type} (${columns.join(type === "language modeling" ? " or " : ", ")})`);
+    .map(([type, columns]) =>
+      `${type} (${columns.join(type === "language modeling" ? " or " : ", ")})`
+    );
   throw new UserError(
-    `Rows with the columns ${Object.keys(row).join(", ") || "(none)"} are no type of data set that ` +
+    `Rows with the columns ${
+      Object.keys(row).join(", ") || "(none)"
+    } are no type of data set that ` +
       `can be converted. These can: ${types.join("; ")}.`,
   );
 }
@@ -163,7 +162,9 @@ function isGood(row: DatasetRow): boolean {
 function joinSteps({ completions, labels, ...row }: DatasetRow): DatasetRow {
   if (!Array.isArray(completions) || !Array.isArray(labels)) {
     throw new UserError(
-      `"completions" is ${kindOf(completions)} and "labels" ${kindOf(labels)}: expected lists, of ` +
+      `"completions" is ${kindOf(completions)} and "labels" ${
+        kindOf(labels)
+      }: expected lists, of ` +
         `steps and of what each is worth.`,
     );
   }

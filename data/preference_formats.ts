@@ -10,12 +10,10 @@ import {
   type Content,
   extractPrompt,
   extractTriplePrompt,
-  isMessageList,
-  isPresent,
-  kindOf,
   maybeConvertToChatml,
 } from "./conversions.ts";
 import { type ChatExtras, type DatasetRow, normalizeSftRow } from "./formats.ts";
+import { inRow, isMessageList, isPresent, kindOf } from "./row_values.ts";
 
 /** A command that trains on judged answers. */
 export type PreferenceCommand =
@@ -54,12 +52,14 @@ export interface PreferenceFormat {
 }
 
 const accepted: Readonly<Record<PreferenceKind | "triple", string>> = {
-  preference: `"chosen" and "rejected", perhaps with a "prompt" (texts, or lists of { role, content })`,
+  preference:
+    `"chosen" and "rejected", perhaps with a "prompt" (texts, or lists of { role, content })`,
   triple:
     `"chosen", "rejected" and "reference", perhaps with a "prompt" (texts, or lists of { role, content })`,
   unpaired:
     `"prompt", "completion" (texts, or lists of { role, content }) and "label" (true or false)`,
-  stepwise: `"prompt" (a text), "completions" (a list of steps) and "labels" (a list of true and false)`,
+  stepwise:
+    `"prompt" (a text), "completions" (a list of steps) and "labels" (a list of true and false)`,
   tokenized: "",
 };
 
@@ -109,7 +109,8 @@ export function detectPreferenceFormat(
   const columns = Object.keys(row).filter((column) => has(column));
   const kinds = kindsOf[command];
   const fits = kind !== undefined &&
-    (kinds.includes(kind) || (kind === "preference" && kinds.includes("triple") && has("reference")));
+    (kinds.includes(kind) ||
+      (kind === "preference" && kinds.includes("triple") && has("reference")));
   if (!fits) {
     const found = columns.join(", ") || "(none)";
     const missing = kind === "preference" && command === "tpo";
@@ -204,7 +205,9 @@ function sameKind(contents: Readonly<Record<string, unknown>>): boolean {
 
 function mixed(a: string, first: unknown, b: string, second: unknown): UserError {
   return new UserError(
-    `In the first row of the data set "${a}" is ${kindOf(first)} and "${b}" is ${kindOf(second)}: ` +
+    `In the first row of the data set "${a}" is ${kindOf(first)} and "${b}" is ${
+      kindOf(second)
+    }: ` +
       `expected texts in all columns, or lists of { role, content } in all of them.`,
   );
 }
@@ -253,7 +256,9 @@ export function readPreferenceRow(
   const margin = stored["margin"];
   if (format.margin && typeof margin !== "number") {
     throw new UserError(
-      `Row ${index + 1} of the data set has ${JSON.stringify(margin) ?? "nothing"} as its margin: ` +
+      `Row ${index + 1} of the data set has ${
+        JSON.stringify(margin) ?? "nothing"
+      } as its margin: ` +
         `expected a number, by how much the chosen answer is better.`,
     );
   }
@@ -297,7 +302,9 @@ export function readUnpairedRow(
   const label = stored["label"];
   if (typeof label !== "boolean") {
     throw new UserError(
-      `Row ${index + 1} of the data set has the label ${JSON.stringify(label) ?? "(none)"}: expected ` +
+      `Row ${index + 1} of the data set has the label ${
+        JSON.stringify(label) ?? "(none)"
+      }: expected ` +
         `true, for a good answer, or false, for a bad one.`,
     );
   }
@@ -328,21 +335,4 @@ function readChat(stored: DatasetRow, format: PreferenceFormat, index: number): 
     index,
   );
   return read.kind === "messages" ? read.chat : { tools: null, variables: {} };
-}
-
-/** Does what concerns a row; errors then name it. */
-export function inRow<T>(index: number, action: () => T): T {
-  try {
-    return action();
-  } catch (error) {
-    if (!(error instanceof UserError)) throw error;
-    throw new UserError(`Row ${index + 1} of the data set: ${error.message}`, { cause: error });
-  }
-}
-
-/** The rows, if there are any. @throws {UserError} if there are none */
-export function firstRow(rows: readonly DatasetRow[]): DatasetRow {
-  const first = rows[0];
-  if (first !== undefined) return first;
-  throw new UserError("The data set has no rows: there is nothing to train or evaluate on.");
 }

@@ -114,7 +114,10 @@ export function tokenizeMerged(tokenizer: Tokenizer, prompt: string, answer: str
 }
 
 /** A prompt with the beginning-of-sequence token, if the tokenizer has one and it is not there. */
-export function withBeginning(tokenizer: Tokenizer, promptIds: readonly number[]): readonly number[] {
+export function withBeginning(
+  tokenizer: Tokenizer,
+  promptIds: readonly number[],
+): readonly number[] {
   const { bosTokenId } = tokenizer;
   return bosTokenId === undefined || promptIds[0] === bosTokenId
     ? promptIds
@@ -155,17 +158,4 @@ export function truncatePrompted(
     promptIds: left < 0 ? promptIds.slice(0, promptIds.length + left) : promptIds,
     completionIds: completionIds.slice(0, Math.max(left, 0)),
   };
-}
-
-/** Checks a limit on tokens. @throws {UserError} if it is neither null nor a positive integer */
-export function checkMaxLength(maxLength: number | null, name = "max_length"): void {
-  if (maxLength === null || (Number.isInteger(maxLength) && maxLength > 0)) return;
-  throw new UserError(`${name} is ${maxLength}: expected a positive integer or none.`);
-}
-
-/** The warning about prompts whose tokens depend on what follows them. */
-export function mismatchWarning(mismatches: number, rows: number): string {
-  return `Mismatch between the tokenized prompt and the start of the tokenized prompt with its ` +
-    `answer in ${mismatches} of ${rows} rows: tokens at the border belong to both, or the chat ` +
-    `template writes the prompt differently. Answers start where the prompt alone would end.`;
 }

@@ -13,6 +13,8 @@ export interface Sequence {
   readonly labels?: ArrayLike<number>;
   /** Number (in the list) of the sequence this one continues; a family is contiguous, its parent first. */
   readonly parent?: number;
+  /** So many of its last tokens see, but are not seen: padding as other programs have it. */
+  readonly unseen?: number;
 }
 
 /** A stream as host arrays, padded to bucket lengths so that few programs are compiled. */
@@ -27,6 +29,8 @@ export interface StreamArrays {
   readonly ids: Int32Array;
   /** [5, T]: segment, parent, position, first, last of each token; segment −1 in padding. */
   readonly segments: Int32Array;
+  /** The same as keys, where it differs: tokens that are not seen have segment −1. */
+  readonly keySegments: Int32Array | null;
   /** [N]: the token whose hidden state predicts each label; −1 in padding. */
   readonly sources: Int32Array;
   /** [N]: the label's id; −1 in padding. */
@@ -50,6 +54,7 @@ export function buildStream(sequences: readonly Sequence[]): StreamArrays {
   const ids = new Int32Array(length);
   const segments = new Int32Array(5 * length).fill(-1, 0, 2 * length);
   const starts: number[] = [];
+  const unseen: number[] = [];
   const labels: [source: number, target: number, segment: number][] = [];
   let next = 0;
   sequences.forEach((sequence, segment) => {
@@ -67,6 +72,7 @@ export function buildStream(sequences: readonly Sequence[]): StreamArrays {
       segments[2 * length + t] = position + i;
       segments[3 * length + t] = parent < 0 ? begin : starts[parent]!;
       segments[4 * length + t] = begin + size;
+      if (i >= size - (sequence.unseen ?? 0)) unseen.push(t);
       const label = sequence.labels?.[i] ?? ignored;
       // The first token of a continuation is predicted by the last of its parent.
       const source = i > 0 ? t - 1 : parent < 0 ? -1 : parentEnd - 1;
@@ -84,8 +90,15 @@ export function buildStream(sequences: readonly Sequence[]): StreamArrays {
     labels: labels.length,
     ids,
     segments,
+    keySegments: unseen.length === 0 ? null : hidden(segments, unseen),
     sources: column(0),
     targets: column(1),
     labelSegments: column(2),
   };
+}
+
+function hidden(segments: Int32Array, tokens: readonly number[]): Int32Array {
+  const keys = segments.slice();
+  for (const t of tokens) keys[t] = -1;
+  return keys;
 }

@@ -5,10 +5,11 @@
  * @module
  */
 
-import { attention, checkpoint, scatterRows, silu, type Tensor } from "../core/mod.ts";
+import { attention, checkpoint, scatterRows, silu, Tensor } from "../core/mod.ts";
 import { linear, type LinearParams } from "./linear.ts";
 import { type NormParams, rmsNorm } from "./norm.ts";
 import { applyRotary, type RotaryConfig, type RotaryTables } from "./rotary.ts";
+import { denseWeight, embed, type Weight } from "./weight.ts";
 
 /** Everything about the architecture that is not a parameter. */
 export interface DecoderConfig {
@@ -39,12 +40,12 @@ export interface DecoderConfig {
 /** Parameters, under their Hugging Face names. */
 export interface DecoderParams {
   readonly model: {
-    readonly embed_tokens: { readonly weight: Tensor };
+    readonly embed_tokens: { readonly weight: Weight };
     readonly layers: readonly LayerParams[];
     readonly norm: NormParams;
   };
-  /** Absent when the head is tied. */
-  readonly lm_head?: { readonly weight: Tensor };
+  /** Absent when the head is the embedding matrix. */
+  readonly lm_head?: { readonly weight: Weight };
 }
 
 /** Parameters of one layer. */
@@ -72,6 +73,8 @@ export interface TokenStream {
   readonly ids: Tensor;
   /** i32 [5, T]: segment, parent, position, first, last; see `attention`. */
   readonly segments: Tensor;
+  /** The same for the tokens as keys, where it differs. */
+  readonly keySegments?: Tensor;
 }
 
 /** Settings of one forward pass. */
@@ -105,10 +108,9 @@ export function decoderHidden(
   config: DecoderConfig,
   options: ForwardOptions,
 ): Tensor {
-  const { segments } = stream;
-  let x = embed(params, stream, options);
+  let x = embedTokens(params, stream, options);
   params.model.layers.forEach((layer, index) => {
-    const place = placeOf(stream, segments, config.window(index));
+    const place = placeOf(stream, stream.keySegments ?? stream.segments, config.window(index));
     const compute = (inputs: { x: Tensor; layer: LayerParams }) =>
       decoderLayer(inputs.layer, inputs.x, place, config, options.rotary, (fresh) => fresh);
     x = (options.gradientCheckpointing ? checkpoint(compute) : compute)({ x, layer });
@@ -130,7 +132,7 @@ export function decoderHiddenCached(
 ): [hidden: Tensor, cache: KeyValueCache] {
   const keys: Tensor[] = [];
   const values: Tensor[] = [];
-  let x = embed(params, stream, options);
+  let x = embedTokens(params, stream, options);
   params.model.layers.forEach((layer, index) => {
     const place = placeOf(stream, places.segments, config.window(index));
     x = decoderLayer(layer, x, place, config, options.rotary, (fresh) => {
@@ -142,8 +144,12 @@ export function decoderHiddenCached(
   return [rmsNorm(params.model.norm, x, config.normEpsilon), { keys, values }];
 }
 
-function embed(params: DecoderParams, { ids }: TokenStream, options: ForwardOptions): Tensor {
-  const embedded = params.model.embed_tokens.weight.gather(ids).cast("f32");
+function embedTokens(
+  params: DecoderParams,
+  { ids }: TokenStream,
+  options: ForwardOptions,
+): Tensor {
+  const embedded = embed(params.model.embed_tokens.weight, ids);
   return options.onEmbeddings ? options.onEmbeddings(embedded) : embedded;
 }
 
@@ -154,7 +160,8 @@ function placeOf({ segments }: TokenStream, keySegments: Tensor, window: number 
 
 /** The matrix [V, D] that turns hidden states into logits. */
 export function decoderHead(params: DecoderParams): Tensor {
-  return (params.lm_head ?? params.model.embed_tokens).weight;
+  const { weight } = params.lm_head ?? params.model.embed_tokens;
+  return weight instanceof Tensor ? weight : denseWeight(weight);
 }
 
 interface Place {

@@ -1,19 +1,17 @@
 /** Affine maps. @module */
 
-import { matmul, type Tensor } from "../core/mod.ts";
-
-/** A weight matrix [out, in]. */
-export type Weight = Tensor;
+import type { Tensor } from "../core/mod.ts";
+import { denseVector, project, type VectorWeight, type Weight } from "./weight.ts";
 
 /** Parameters of {@link linear}, under their Hugging Face names. */
 export interface LinearParams {
+  /** A matrix [out, in]. */
   readonly weight: Weight;
-  /** Whether a bias by relative position is added. */
-  readonly bias?: Tensor | null;
+  readonly bias?: VectorWeight | null;
 }
 
 /** x·Wᵀ + b on the last axis: [..., in] → [..., out]. */
 export function linear({ weight, bias }: LinearParams, x: Tensor): Tensor {
-  const y = matmul(x, weight, { transposeB: true });
-  return bias ? y.add(bias) : y;
+  const y = project(weight, x);
+  return bias ? y.add(denseVector(bias)) : y;
 }

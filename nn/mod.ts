@@ -18,11 +18,12 @@
  * @module
  */
 
+export * from "./classifier.ts";
 export * from "./config.ts";
 export * from "./decoder.ts";
 export * from "./generate.ts";
 export * from "./linear.ts";
 export * from "./model.ts";
 export * from "./norm.ts";
-export * from "./optimizer.ts";
+export * from "./optimizers/mod.ts";
 export * from "./rotary.ts";

@@ -11,6 +11,7 @@ import {
   UserError,
   zeros,
 } from "../core/mod.ts";
+import type { ModelHead } from "./classifier.ts";
 import type { HuggingFaceConfig } from "./config.ts";
 import {
   type CachePlaces,
@@ -91,8 +92,11 @@ export class ParameterShape {
   constructor(readonly shape: Shape) {}
 }
 
-/** Shapes of all parameters, under their Hugging Face names. */
-export function parameterShapes(c: DecoderConfig): ParameterShapes {
+/** Shapes of all parameters, under their Hugging Face names; with a head over the vocabulary by default. */
+export function parameterShapes(
+  c: DecoderConfig,
+  head: ModelHead = { kind: "language" },
+): ParameterShapes {
   const linear = (out: number, inner: number, bias: boolean) => ({
     weight: new ParameterShape([out, inner]),
     ...(bias ? { bias: new ParameterShape([out]) } : {}),
@@ -115,26 +119,39 @@ export function parameterShapes(c: DecoderConfig): ParameterShapes {
       down_proj: linear(c.hiddenSize, c.intermediateSize, c.mlpBias),
     },
   });
+  const headShapes = () => {
+    if (head.kind !== "language") {
+      return { score: linear(head.labels, c.hiddenSize, head.kind === "token") };
+    }
+    return c.tied ? {} : { lm_head: linear(c.vocabularySize, c.hiddenSize, false) };
+  };
   return {
     model: {
       embed_tokens: { weight: new ParameterShape([c.vocabularySize, c.hiddenSize]) },
       layers: Array.from({ length: c.layers }, layer),
       norm: norm(c.hiddenSize),
     },
-    ...(c.tied
-      ? {}
-      : { lm_head: { weight: new ParameterShape([c.vocabularySize, c.hiddenSize]) } }),
+    ...headShapes(),
   };
 }
 
 /** Fresh parameters: matrices from a normal distribution, gains one, biases zero. */
-export function initParameters(config: DecoderConfig, key: Key): DecoderParams {
+export function initParameters(config: DecoderConfig, key: Key, head?: ModelHead): DecoderParams {
   let index = 0;
-  return mapTree(parameterShapes(config), (leaf, path) => {
-    const { shape } = leaf as ParameterShape;
+  return mapTree(parameterShapes(config, head), (leaf, path) => {
     index++;
-    if (path.endsWith("bias")) return zeros(shape);
-    if (shape.length === 1) return ones(shape);
-    return randomNormal(foldKey(key, index), shape).mul(config.initializerRange);
+    return freshParameter(path, (leaf as ParameterShape).shape, config, foldKey(key, index));
   }) as DecoderParams;
+}
+
+/** One fresh parameter. */
+export function freshParameter(
+  path: string,
+  shape: Shape,
+  config: DecoderConfig,
+  key: Key,
+): Tensor {
+  if (path.endsWith("bias")) return zeros(shape);
+  if (/norm\.weight$/.test(path)) return ones(shape);
+  return randomNormal(key, shape).mul(config.initializerRange);
 }

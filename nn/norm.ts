@@ -1,10 +1,11 @@
 /** Normalisation layers. @module */
 
 import type { Tensor } from "../core/mod.ts";
+import { denseVector, type VectorWeight } from "./weight.ts";
 
 /** A gain, under its Hugging Face name. */
 export interface NormParams {
-  readonly weight: Tensor;
+  readonly weight: VectorWeight;
 }
 
 /**
@@ -13,5 +14,5 @@ export interface NormParams {
  */
 export function rmsNorm({ weight }: NormParams, x: Tensor, epsilon: number): Tensor {
   const meanSquare = x.square().mean(-1, { keepDims: true });
-  return x.mul(meanSquare.add(epsilon).rsqrt()).mul(weight);
+  return x.mul(meanSquare.add(epsilon).rsqrt()).mul(denseVector(weight));
 }

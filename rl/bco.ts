@@ -1,10 +1,10 @@
 /** Binary classifier optimisation: a classifier of good and bad answers whose logit is the reward. @module */
 
 import { stopGradient, type Tensor, where, zeros } from "../core/mod.ts";
-import { signOf } from "./kto.ts";
+import { signOf, undesirable } from "./labels.ts";
 import { logistic } from "./margin_losses.ts";
 import { shareOfWindow } from "./means.ts";
-import { undesirable, unpairedMetrics } from "./metrics.ts";
+import { unpairedMetrics } from "./metrics.ts";
 import type { MeanOptions, Objective, UnpairedLogProbs } from "./types.ts";
 
 /** The mean of all numbers seen so far: two single numbers, f32. */
@@ -53,7 +53,8 @@ export interface BcoObjective extends Objective {
  * Binary classifier optimisation (Jung et al., 2024): −log σ(±(β log π/π_ref − δ)), + for desirable answers, − for
  * undesirable ones. δ is the mean of all rewards so far, this batch's included.
  *
- * TRL averages rewards and log-probs of a logging window over its rows: `counts` holds their numbers.
+ * TRL averages rewards, log-probs and logits of a logging window over its rows of each label: `counts` holds their
+ * numbers. Its `rewards/margins` is the difference of these averages.
  *
  * @param logProbs Summed completion log-probs of policy and reference and labels, f32 [B], and the running mean.
  */
@@ -67,17 +68,19 @@ export function bco(logProbs: BcoLogProbs, options: BcoOptions = {}): BcoObjecti
   const losses = densityRatios
     ? single.mul(where(labels.ne(0), 1, stopGradient(densityRatios)))
     : single;
-  const [chosen, rejected] = [labels.sum(), undesirable(labels).sum()];
   return {
     loss: shareOfWindow(losses.mean(), losses.size, options),
     losses,
     metrics: { delta, ...unpairedMetrics(rewards, logProbs.logProbs, labels) },
-    counts: {
-      "rewards/chosen": chosen,
-      "rewards/rejected": rejected,
-      "logps/chosen": chosen,
-      "logps/rejected": rejected,
-    },
+    counts: rowCounts(labels),
     running,
   };
+}
+
+function rowCounts(labels: Tensor): Readonly<Record<string, Tensor>> {
+  const [chosen, rejected] = [labels.sum(), undesirable(labels).sum()];
+  const names = ["rewards", "logps", "logits"];
+  return Object.fromEntries(
+    names.flatMap((name) => [[`${name}/chosen`, chosen], [`${name}/rejected`, rejected]]),
+  );
 }

@@ -1,22 +1,28 @@
 /** Contrastive preference optimisation and its kin: preference without a reference model. @module */
 
-import { stopGradient, type Tensor, zeros } from "../core/mod.ts";
+import { stopGradient, zeros } from "../core/mod.ts";
 import { powerScore } from "./f_divergence.ts";
-import { type MarginLossOptions, marginLosses } from "./margin_losses.ts";
-import { chosenNll, lengthsOf, perToken, shareOfWindow } from "./means.ts";
+import { marginLosses, type MarginLossVariant } from "./margin_losses.ts";
+import { averageLogProbs, chosenNll, shareOfWindow } from "./means.ts";
 import { pairMetrics } from "./metrics.ts";
 import type { MeanOptions, Objective, PairLogProbs } from "./types.ts";
 import { variantOf } from "./variants.ts";
 
+/** A variant of {@link cpo}. */
+export interface CpoVariant extends MarginLossVariant {
+  /** Overrides the option of this name. */
+  readonly cpoAlpha?: number;
+}
+
+/** A name of {@link cpoLosses}. */
+export type CpoLossType = "sigmoid" | "hinge" | "ipo" | "simpo" | "alphapo";
+
 /** The variants by TRL's `loss_type`. */
-export const cpoLosses = {
+export const cpoLosses: Readonly<Record<CpoLossType, CpoVariant>> = {
   ...marginLosses,
   /** AlphaPO: SimPO with transformed rewards, without the imitation term. */
   alphapo: { ...marginLosses.simpo, cpoAlpha: 0 },
 };
-
-/** A name of {@link cpoLosses}. */
-export type CpoLossType = keyof typeof cpoLosses;
 
 /** Options of {@link cpo}. */
 export interface CpoOptions extends MeanOptions {
@@ -42,9 +48,9 @@ export interface CpoOptions extends MeanOptions {
  */
 export function cpo(logProbs: PairLogProbs, options: CpoOptions = {}): Objective {
   const { lossType = "sigmoid", beta = 0.1, alpha = 0, simpoGamma = 0.5 } = options;
-  const variant = variantOf<CpoVariant>(cpoLosses, lossType, "loss_type");
-  const { cpoAlpha = 1 } = { ...options, ...variant };
-  const scores = variant.average ? averages(logProbs) : logProbs;
+  const variant = variantOf(cpoLosses, lossType, "loss_type");
+  const cpoAlpha = variant.cpoAlpha ?? options.cpoAlpha ?? 1;
+  const scores = variant.average ? averageLogProbs(logProbs) : logProbs;
   const chosen = powerScore(scores.chosen, -alpha);
   const rejected = powerScore(scores.rejected, -alpha);
   const losses = variant.loss(chosen.sub(rejected), {
@@ -66,19 +72,4 @@ export function cpo(logProbs: PairLogProbs, options: CpoOptions = {}): Objective
 /** SimPO without an imitation term (Meng et al., "SimPO", 2024). */
 export function simpo(logProbs: PairLogProbs, options: CpoOptions = {}): Objective {
   return cpo(logProbs, { ...options, lossType: "simpo", cpoAlpha: 0 });
-}
-
-interface CpoVariant {
-  readonly average: boolean;
-  readonly loss: (margin: Tensor, options: MarginLossOptions) => Tensor;
-  readonly cpoAlpha?: number;
-}
-
-/** Log-probs per token, f32 [B]. */
-export function averages(logProbs: PairLogProbs): { chosen: Tensor; rejected: Tensor } {
-  const [chosenLengths, rejectedLengths] = lengthsOf(logProbs);
-  return {
-    chosen: perToken(logProbs.chosen, chosenLengths),
-    rejected: perToken(logProbs.rejected, rejectedLengths),
-  };
 }

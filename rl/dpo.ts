@@ -101,7 +101,9 @@ export function checkDpo(
   for (const name of names) {
     variantOf(dpoLosses, name, "loss_type");
     if (fDivergence !== "reverse_kl" && Object.hasOwn(logRatioDpoLosses, name)) {
-      const allowed = Object.keys(dpoLosses).filter((key) => !Object.hasOwn(logRatioDpoLosses, key));
+      const allowed = Object.keys(dpoLosses).filter((key) =>
+        !Object.hasOwn(logRatioDpoLosses, key)
+      );
       throw new UserError(
         `f_divergence_type "${fDivergence}" does not go with loss_type "${name}", which is defined for ` +
           `"reverse_kl" only. Loss types for other divergences: ${allowed.join(", ")}.`,

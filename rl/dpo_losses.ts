@@ -43,8 +43,20 @@ function marginPerToken({ chosenScores, rejectedScores, logProbs }: DpoTerms): T
   return perToken(chosenScores, chosenLengths).sub(perToken(rejectedScores, rejectedLengths));
 }
 
+/** A name of {@link scoredDpoLosses}. */
+export type ScoredDpoLossType =
+  | "sigmoid"
+  | "sigmoid_cdpo"
+  | "sigmoid_norm"
+  | "hinge"
+  | "ipo"
+  | "exo_pair"
+  | "robust"
+  | "discopop"
+  | "sft";
+
 /** Variants that see pairs through scores or not at all: any f-divergence goes with them. */
-export const scoredDpoLosses = {
+export const scoredDpoLosses: Readonly<Record<ScoredDpoLossType, DpoLoss>> = {
   /** Rafailov et al., "Direct Preference Optimization", 2023. Without smoothing, as in TRL 1.x. */
   sigmoid: ({ margin }) => logistic(margin, 0),
 
@@ -81,10 +93,20 @@ export const scoredDpoLosses = {
 
   /** Mean negative log-likelihood of the chosen tokens, the same for each pair. */
   sft: ({ chosen, logProbs }) => chosenNll(logProbs).broadcastTo(...chosen.shape),
-} satisfies Record<string, DpoLoss>;
+};
+
+/** A name of {@link logRatioDpoLosses}. */
+export type LogRatioDpoLossType =
+  | "nca_pair"
+  | "bco_pair"
+  | "sppo_hard"
+  | "aot"
+  | "aot_unpaired"
+  | "apo_zero"
+  | "apo_down";
 
 /** Variants of the log-ratios themselves: they have no generalisation to other divergences than reverse KL. */
-export const logRatioDpoLosses = {
+export const logRatioDpoLosses: Readonly<Record<LogRatioDpoLossType, DpoLoss>> = {
   /** Chen et al., "Noise Contrastive Alignment", 2024. */
   nca_pair: ({ chosen, rejected }, { beta }) =>
     logistic(chosen.mul(beta), 0)
@@ -117,12 +139,13 @@ export const logRatioDpoLosses = {
   /** Equation 8 there: for answers below the model's. */
   apo_down: ({ chosen, rejected }, { beta }) =>
     chosen.mul(beta).sigmoid().add(chosen.sub(rejected).mul(-beta).sigmoid()),
-} satisfies Record<string, DpoLoss>;
-
-/** All variants by name. */
-export const dpoLosses: Readonly<
-  Record<keyof typeof scoredDpoLosses | keyof typeof logRatioDpoLosses, DpoLoss>
-> = { ...scoredDpoLosses, ...logRatioDpoLosses };
+};
 
 /** A name of {@link dpoLosses}. */
-export type DpoLossType = keyof typeof dpoLosses;
+export type DpoLossType = ScoredDpoLossType | LogRatioDpoLossType;
+
+/** All variants by name. */
+export const dpoLosses: Readonly<Record<DpoLossType, DpoLoss>> = {
+  ...scoredDpoLosses,
+  ...logRatioDpoLosses,
+};

@@ -21,8 +21,13 @@ export function powerScore(x: Tensor, k: number): Tensor {
   return Math.abs(k) < 1e-6 ? x : x.mul(k).minimum(largestExponent).expm1().div(k);
 }
 
-/** The scores by TRL's `f_divergence_type`. */
-export const divergenceScores = {
+/** A name of {@link divergenceScores}. */
+export type FDivergence = "reverse_kl" | "forward_kl" | "js_divergence" | "alpha_divergence";
+
+/** The scores f32 [B] of log-ratios [B] by TRL's `f_divergence_type`. */
+export const divergenceScores: Readonly<
+  Record<FDivergence, (logRatio: Tensor, options: DivergenceOptions) => Tensor>
+> = {
   reverse_kl: (x) => x,
   /** 1 − e⁻ˣ. */
   forward_kl: (x) => powerScore(x, -1),
@@ -30,7 +35,4 @@ export const divergenceScores = {
   js_divergence: (x) => logSigmoid(x).add(Math.LN2),
   /** (e^((α−1)x) − 1)/(α − 1). */
   alpha_divergence: (x, { alpha }) => powerScore(x, alpha - 1),
-} satisfies Record<string, (logRatio: Tensor, options: DivergenceOptions) => Tensor>;
-
-/** A name of {@link divergenceScores}. */
-export type FDivergence = keyof typeof divergenceScores;
+};

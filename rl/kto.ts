@@ -2,6 +2,7 @@
 
 import { stopGradient, type Tensor, where, zeros } from "../core/mod.ts";
 import { UserError } from "../core/errors.ts";
+import { signOf } from "./labels.ts";
 import { shareOfWindow } from "./means.ts";
 import { unpairedMetrics } from "./metrics.ts";
 import type { MeanOptions, Objective, UnpairedLogProbs } from "./types.ts";
@@ -14,24 +15,25 @@ export interface KtoLogProbs extends UnpairedLogProbs {
   readonly refKlLogProbs?: Tensor;
 }
 
-/** The log-ratio at which an answer is neither gain nor loss, a single number, by TRL's `loss_type`. */
-export const ktoReferencePoints = {
-  /** Ethayarajh et al., "KTO", 2024, equation 7: max(0, mean log π(y′|x)/π_ref(y′|x)) of mismatched y′; no gradient. */
-  kto: ({ klLogProbs, refKlLogProbs }) => {
-    if (klLogProbs && refKlLogProbs) {
-      return stopGradient(klLogProbs.sub(refKlLogProbs).mean().maximum(0));
-    }
-    throw new UserError(
-      'loss_type "kto" estimates a KL divergence from mismatched completions, whose log-probs are missing. Give ' +
-        'klLogProbs and refKlLogProbs (f32 [B]), or choose "apo_zero_unpaired".',
-    );
-  },
-  /** D'Oosterlinck et al., "Anchored Preference Optimization", 2024, equation 7, unpaired: the reference model itself. */
-  apo_zero_unpaired: () => zeros([]),
-} satisfies Record<string, (logProbs: KtoLogProbs) => Tensor>;
-
 /** A name of {@link ktoReferencePoints}. */
-export type KtoLossType = keyof typeof ktoReferencePoints;
+export type KtoLossType = "kto" | "apo_zero_unpaired";
+
+/** The log-ratio at which an answer is neither gain nor loss, a single number, by TRL's `loss_type`. */
+export const ktoReferencePoints: Readonly<Record<KtoLossType, (logProbs: KtoLogProbs) => Tensor>> =
+  {
+    /** Ethayarajh et al., "KTO", 2024, equation 7: max(0, mean log π(y′|x)/π_ref(y′|x)) of mismatched y′; no gradient. */
+    kto: ({ klLogProbs, refKlLogProbs }) => {
+      if (klLogProbs && refKlLogProbs) {
+        return stopGradient(klLogProbs.sub(refKlLogProbs).mean().maximum(0));
+      }
+      throw new UserError(
+        'loss_type "kto" estimates a KL divergence from mismatched completions, whose log-probs are missing. Give ' +
+          'klLogProbs and refKlLogProbs (f32 [B]), or choose "apo_zero_unpaired".',
+      );
+    },
+    /** D'Oosterlinck et al., "Anchored Preference Optimization", 2024, equation 7, unpaired: the reference model itself. */
+    apo_zero_unpaired: () => zeros([]),
+  };
 
 /** Options of {@link kto}. */
 export interface KtoOptions extends MeanOptions {
@@ -62,9 +64,4 @@ export function kto(logProbs: KtoLogProbs, options: KtoOptions = {}): Objective 
     losses,
     metrics: { kl, ...unpairedMetrics(logRatios.mul(beta), logProbs.logProbs, labels) },
   };
-}
-
-/** +1 for desirable answers, −1 for undesirable ones, f32 [B]. */
-export function signOf(labels: Tensor): Tensor {
-  return labels.mul(2).sub(1);
 }

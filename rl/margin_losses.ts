@@ -35,8 +35,17 @@ export function squaredMargin(margin: Tensor, beta: number): Tensor {
   return margin.sub(1 / (2 * beta)).square();
 }
 
-/** Losses that need no reference model, and whether their scores are averages over tokens or sums. */
-export const marginLosses = {
+/** A loss that needs no reference model. */
+export interface MarginLossVariant {
+  /** Whether its scores are log-probs per token; else they are sums over the tokens. */
+  readonly average: boolean;
+  readonly loss: MarginLoss;
+}
+
+/** The losses of CPO and TPO by name. */
+export const marginLosses: Readonly<
+  Record<"sigmoid" | "hinge" | "ipo" | "simpo", MarginLossVariant>
+> = {
   /** CPO's own: logistic loss of summed log-probs. */
   sigmoid: {
     average: false,
@@ -49,4 +58,4 @@ export const marginLosses = {
     average: true,
     loss: (z, { beta, gamma, labelSmoothing }) => logistic(z.mul(beta).sub(gamma), labelSmoothing),
   },
-} satisfies Record<string, { readonly average: boolean; readonly loss: MarginLoss }>;
+};

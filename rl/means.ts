@@ -41,3 +41,14 @@ export function lengthsOf(
 export function chosenNll(logProbs: PairLogProbs): Tensor {
   return logProbs.nll ?? meanNll(logProbs.chosen, lengthsOf(logProbs)[0]);
 }
+
+/** Log-probs per token of a pair's completions, f32 [B] each. */
+export function averageLogProbs(
+  logProbs: PairLogProbs,
+): { readonly chosen: Tensor; readonly rejected: Tensor } {
+  const [chosenLengths, rejectedLengths] = lengthsOf(logProbs);
+  return {
+    chosen: perToken(logProbs.chosen, chosenLengths),
+    rejected: perToken(logProbs.rejected, rejectedLengths),
+  };
+}

@@ -1,6 +1,7 @@
 /** What objectives report of sequences, by TRL's names. @module */
 
 import { stopGradient, type Tensor, where } from "../core/mod.ts";
+import { undesirable } from "./labels.ts";
 import { maskedMean } from "./means.ts";
 
 /** Single numbers by name. */
@@ -48,9 +49,4 @@ export function unpairedMetrics(rewards: Tensor, logProbs: Tensor, labels: Tenso
     "logps/chosen": mean(logProbs, labels),
     "logps/rejected": mean(logProbs, others),
   };
-}
-
-/** 1 for undesirable answers, 0 for desirable ones, f32 [B]. */
-export function undesirable(labels: Tensor): Tensor {
-  return labels.neg().add(1);
 }

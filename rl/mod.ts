@@ -4,19 +4,39 @@
  * @example
  * ```ts
  * import { openDevice, tensor } from "@plumb/plumb/core";
- * import { nll } from "@plumb/plumb/rl";
+ * import { dpo } from "@plumb/plumb/rl";
  *
  * await openDevice("cpu");
- * const { loss } = nll({
- *   logProbs: tensor([-1, -3]),
- *   mask: tensor([1, 1]),
- *   segments: tensor([0, 0], { dtype: "i32" }),
+ * const { loss } = dpo({
+ *   chosen: tensor([-10, -12]),
+ *   rejected: tensor([-11, -15]),
+ *   refChosen: tensor([-10, -12]),
+ *   refRejected: tensor([-11, -15]),
  * });
- * console.log(await loss.item()); // 2
+ * console.log(await loss.item()); // log 2: the policy still equals its reference
  * ```
  *
  * @module
  */
 
+export * from "./bco.ts";
+export * from "./cpo.ts";
+export * from "./dpo.ts";
+export * from "./dpo_losses.ts";
+export * from "./f_divergence.ts";
+export * from "./gkd.ts";
+export * from "./kto.ts";
+export * from "./labels.ts";
+export * from "./margin_losses.ts";
+export * from "./means.ts";
+export * from "./metrics.ts";
+export * from "./orpo.ts";
+export * from "./pairs.ts";
+export * from "./prm.ts";
+export * from "./reward.ts";
 export * from "./sft.ts";
+export * from "./sort.ts";
+export * from "./token_metrics.ts";
+export * from "./tpo.ts";
 export type * from "./types.ts";
+export * from "./variants.ts";

@@ -1,11 +1,11 @@
 /** Odds ratio preference optimisation: imitation and preference in one loss, without a reference. @module */
 
-import { logSigmoid, type Tensor, where } from "../core/mod.ts";
-import { lengthsOf, perToken, shareOfWindow } from "./means.ts";
-import { pairMetrics } from "./metrics.ts";
-import type { MeanOptions, Objective, PairLogProbs } from "./types.ts";
-import { stopGradient } from "../core/mod.ts";
+import { logSigmoid, stopGradient, type Tensor, where } from "../core/mod.ts";
 import { UserError } from "../core/errors.ts";
+import { averageLogProbs, maskedMean, shareOfWindow } from "./means.ts";
+import { pairMetrics } from "./metrics.ts";
+import { pairLogProbs } from "./pairs.ts";
+import type { MeanOptions, Objective, PairLogProbs, TokenLogProbs } from "./types.ts";
 
 /** Options of {@link orpo}. */
 export interface OrpoOptions extends MeanOptions {
@@ -29,9 +29,7 @@ export function orpo(logProbs: PairLogProbs, options: OrpoOptions = {}): Objecti
         "single number, with the log-probs.",
     );
   }
-  const [chosenLengths, rejectedLengths] = lengthsOf(logProbs);
-  const chosen = perToken(logProbs.chosen, chosenLengths);
-  const rejected = perToken(logProbs.rejected, rejectedLengths);
+  const { chosen, rejected } = averageLogProbs(logProbs);
   const logOdds = chosen.sub(rejected).sub(log1mExp(chosen).sub(log1mExp(rejected)));
   const ratio = logSigmoid(logOdds);
   const losses = ratio.mul(-beta);
@@ -45,6 +43,17 @@ export function orpo(logProbs: PairLogProbs, options: OrpoOptions = {}): Objecti
       log_odds_chosen: stopGradient(logOdds).mean(),
     },
   };
+}
+
+/**
+ * The log-probs of ORPO from those of tokens: sequences 0 … B − 1 are the chosen completions, B … 2B − 1 the rejected
+ * ones, 2B … 3B − 1 the pairs' prompts, whose tokens are imitated like the chosen ones.
+ */
+export function orpoLogProbs(tokens: TokenLogProbs, pairs: number): PairLogProbs {
+  const { mask, segments } = tokens;
+  const imitated = segments.lt(pairs).or(segments.ge(2 * pairs));
+  const nll = maskedMean(tokens.logProbs, mask.mul(imitated.cast("f32"))).neg();
+  return { ...pairLogProbs(tokens, pairs), nll };
 }
 
 /**

@@ -1,11 +1,32 @@
 /** Supervised fine-tuning: losses over the tokens of given answers. @module */
 
 import { stopGradient, type Tensor } from "../core/mod.ts";
+import { UserError } from "../core/errors.ts";
+import { tokenMetrics } from "./token_metrics.ts";
 import type { MeanOptions, Objective, TokenLogProbs, TokenObjective } from "./types.ts";
 
-/** Negative log-likelihood: −Σ log p / N. */
-export function nll(tokens: TokenLogProbs, options: MeanOptions = {}): Objective {
-  return average(tokens.logProbs.neg(), tokens, options);
+/** Options of {@link nll}. */
+export interface NllOptions extends MeanOptions {
+  /** Share ε of the target given to all tokens alike; needs `meanLogProbs`. */
+  readonly labelSmoothing?: number;
+}
+
+/**
+ * Negative log-likelihood: −Σ log p / N; with label smoothing (Szegedy et al., "Rethinking the Inception Architecture",
+ * 2015) −Σ ((1 − ε) log p + ε·mean log p over the vocabulary) / N.
+ *
+ * @throws UserError if label smoothing is asked for and `meanLogProbs` is missing.
+ */
+export function nll(tokens: TokenLogProbs, options: NllOptions = {}): Objective {
+  const { labelSmoothing: e = 0 } = options;
+  if (e === 0) return average(tokens.logProbs.neg(), tokens, options);
+  if (!tokens.meanLogProbs) {
+    throw new UserError(
+      "Label smoothing needs the means of log p over the vocabulary (meanLogProbs, f32 [N]).",
+    );
+  }
+  const smooth = tokens.logProbs.mul(e - 1).sub(tokens.meanLogProbs.mul(e));
+  return average(smooth, tokens, options);
 }
 
 /**
@@ -23,21 +44,11 @@ export const sftObjectives = { nll, chunked_nll: nll, dft } satisfies Record<
   TokenObjective
 >;
 
-function average(losses: Tensor, tokens: TokenLogProbs, { normalizer }: MeanOptions): Objective {
-  const total = losses.mul(tokens.mask).sum();
-  return { loss: total.div(normalizer ?? tokens.mask.sum()), metrics: tokenMetrics(tokens) };
-}
-
-/** Mean entropy and the share of tokens that greedy decoding would have got right, over the tokens that count. */
-export function tokenMetrics(
-  { mask, entropies, predictions, targets }: TokenLogProbs,
-): Record<string, Tensor> {
-  const count = mask.sum().maximum(1);
-  const mean = (x: Tensor) => stopGradient(x).mul(mask).sum().div(count);
+function average(each: Tensor, tokens: TokenLogProbs, { normalizer }: MeanOptions): Objective {
+  const losses = each.mul(tokens.mask);
   return {
-    ...(entropies ? { entropy: mean(entropies) } : {}),
-    ...(predictions && targets
-      ? { mean_token_accuracy: mean(predictions.eq(targets).cast("f32")) }
-      : {}),
+    loss: losses.sum().div(normalizer ?? tokens.mask.sum().maximum(1)),
+    losses,
+    metrics: tokenMetrics(tokens),
   };
 }

@@ -1,13 +1,12 @@
 /** Checkpoints: directories in the Hugging Face layout, and what a resumed run needs beside the model. @module */
 
-import { mapTree, type Tensor, UserError } from "../core/mod.ts";
+import { leavesOf, replaceLeaves, type Tensor, UserError } from "../core/mod.ts";
 import { cleanTemporaries, writeDirectoryAtomically } from "../data/atomic.ts";
 import { openCheckpointFiles, writeCheckpointFiles } from "../data/checkpoint_files.ts";
 import { basePath, statIfPresent } from "../data/local_paths.ts";
 import { openSafetensors, writeSafetensors } from "../data/safetensors.ts";
-import type { AdamWState } from "../nn/mod.ts";
-import type { CheckpointStore, Snapshot } from "./loop.ts";
-import { loadParameters, readTensor, tensorsToStore } from "./model_files.ts";
+import type { CheckpointStore, ResumedRun, Snapshot } from "./loop.ts";
+import { loadParameters, readLike, tensorsToStore } from "./model_files.ts";
 import type { TrainOptions } from "./options.ts";
 import { parseRunState, type RunState } from "./run_state.ts";
 import { resolveInterval } from "./schedule.ts";
@@ -15,6 +14,8 @@ import { formatTrainerState, newTrainerState, trainerControl } from "./trainer_s
 
 /** Names of the files that only plumb reads. */
 const optimizerFile = "optimizer.safetensors";
+const optimizerPrefix = "optimizer.";
+const taskPrefix = "task.";
 const stateFile = "plumb_state.json";
 
 /** Writes everything of a model but its training state into a directory. */
@@ -50,8 +51,8 @@ export function checkpointStore<P>(
         );
         if (modelOnly) return;
         await writeSafetensors(`${directory}/${optimizerFile}`, [
-          ...tensorsToStore(snapshot.optimizer.first, "first."),
-          ...tensorsToStore(snapshot.optimizer.second, "second."),
+          ...tensorsToStore(snapshot.optimizer, optimizerPrefix),
+          ...tensorsToStore(snapshot.taskState, taskPrefix),
         ]);
         await Deno.writeTextFile(`${directory}/${stateFile}`, JSON.stringify(snapshot.state));
       });
@@ -153,11 +154,16 @@ export async function findCheckpoint(outputDir: string, given: string | true): P
   return `${outputDir}/checkpoint-${newest}`;
 }
 
-/** Moments and state of the run a checkpoint was taken from. */
-export async function loadRun<P>(
+/**
+ * What a run goes on with, beside its parameters.
+ *
+ * @param like Trees of the structure, shapes and dtypes that the optimiser's and the task's state have.
+ * @throws UserError if the checkpoint lacks it, or is of another optimiser or task.
+ */
+export async function loadRun(
   path: string,
-  trainable: P,
-): Promise<{ optimizer: AdamWState<P>; state: RunState }> {
+  like: Pick<ResumedRun, "optimizer" | "taskState">,
+): Promise<ResumedRun> {
   const text = await Deno.readTextFile(`${path}/${stateFile}`).catch(() => {
     throw new UserError(
       `${path} has no ${stateFile}, so a run cannot be resumed from it: it was saved with --save_only_model, or by ` +
@@ -170,23 +176,26 @@ export async function loadRun<P>(
   const state = lost ? { ...saved, best: { ...best, checkpoint: null } } : saved;
   const file = await openSafetensors(`${path}/${optimizerFile}`);
   try {
-    const moments = async (prefix: string) => {
-      const tensors = new Map<string, Tensor>();
-      for (const [name, stored] of file.tensors) {
-        if (name.startsWith(prefix)) {
-          tensors.set(name.slice(prefix.length), await readTensor(stored));
-        }
-      }
-      return mapTree(trainable, (_, leafPath) => {
-        const tensor = tensors.get(leafPath);
-        if (!tensor) {
-          throw new UserError(`${path}/${optimizerFile} lacks the moment of ${leafPath}.`);
-        }
-        return tensor;
-      }) as P;
+    const read = async <T>(tree: T, prefix: string): Promise<T> => {
+      const leaves = await Promise.all(
+        leavesOf(tree).map(([name, leaf]) => {
+          const stored = file.tensors.get(prefix + name);
+          if (stored && stored.shape.join() === (leaf as Tensor).shape.join()) {
+            return readLike(stored, leaf as Tensor);
+          }
+          throw new UserError(
+            `${path}/${optimizerFile} has no ${
+              prefix + name
+            } that fits: the checkpoint is of a run with another ` +
+              "optimiser, command or adapter. Resume with the flags it was begun with.",
+          );
+        }),
+      );
+      return replaceLeaves(tree, leaves);
     };
     return {
-      optimizer: { first: await moments("first."), second: await moments("second.") },
+      optimizer: await read(like.optimizer, optimizerPrefix),
+      taskState: await read(like.taskState, taskPrefix),
       state,
     };
   } finally {

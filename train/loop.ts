@@ -6,9 +6,9 @@
  */
 
 import { setImmediate } from "node:timers/promises";
-import { currentDevice, foldKey, randomKey, realize, scope, UserError } from "../core/mod.ts";
+import { currentDevice, jit, randomKey, realize, scope, tensor, UserError } from "../core/mod.ts";
 import { batchesOf, epochOrder } from "../data/sampler.ts";
-import { type AdamWState, adamWStep, initAdamW } from "../nn/mod.ts";
+import type { OptimizerState } from "../nn/mod.ts";
 import { evaluateTask } from "./evaluate.ts";
 import { followsMetric, startMetricSchedule, stepMetricSchedule } from "./metric_schedule.ts";
 import { runLength, type TrainOptions } from "./options.ts";
@@ -16,15 +16,17 @@ import { Pace } from "./pace.ts";
 import type { LogRecord, Metrics, RunPosition } from "./progress.ts";
 import { initialRunState, type RunState } from "./run_state.ts";
 import { lrSchedule, resolveInterval, resolveWarmupSteps } from "./schedule.ts";
-import { type TrainSteps, trainSteps } from "./steps.ts";
-import type { MicroBatch, PackedMetrics, Task } from "./task.ts";
+import { type BatchResult, type TrainSteps, trainSteps } from "./steps.ts";
+import type { MicroBatch, PackedMetrics, Task, TaskState } from "./task.ts";
 import { averages, emptyWindow, withMicroBatch, withStep } from "./windows.ts";
 
 /** Everything a checkpoint is made of. */
 export interface Snapshot<P> {
   readonly trainable: P;
   readonly frozen: P;
-  readonly optimizer: AdamWState<P>;
+  readonly optimizer: OptimizerState;
+  /** What the task carries along. */
+  readonly taskState: TaskState;
   readonly state: RunState;
   readonly progress: RunProgress;
 }
@@ -47,6 +49,13 @@ export interface CheckpointStore<P> {
   readonly load: (path: string) => Promise<P>;
 }
 
+/** What a run goes on with, beside its parameters. */
+export interface ResumedRun {
+  readonly optimizer: OptimizerState;
+  readonly taskState: TaskState;
+  readonly state: RunState;
+}
+
 /** What to train. */
 export interface TrainRun<P> {
   readonly task: Task<P>;
@@ -58,7 +67,7 @@ export interface TrainRun<P> {
   readonly options: TrainOptions;
   readonly checkpoints?: CheckpointStore<P> | undefined;
   /** Moments and state of a run to go on with. */
-  readonly resume?: { readonly optimizer: AdamWState<P>; readonly state: RunState } | undefined;
+  readonly resume?: ResumedRun | undefined;
   /** Ends the run after the current step, with a checkpoint. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -89,8 +98,10 @@ class Training<P> {
   readonly #steps: TrainSteps<P>;
   readonly #rate: (step: number) => number;
   readonly #key;
+  readonly #refreshed;
   #trainable: P;
-  #optimizer: AdamWState<P>;
+  #optimizer: OptimizerState;
+  #taskState: TaskState;
   #state: RunState;
   #epoch = 0;
   readonly #pending: PendingStep[] = [];
@@ -108,8 +119,11 @@ class Training<P> {
     this.#length = runLength(task.examples, options);
     this.#steps = trainSteps(task, options);
     this.#key = randomKey(options.seed);
+    this.#refreshed = task.refresh &&
+      jit(task.refresh.update, { donate: [0], name: "the refresh" });
     this.#trainable = run.trainable;
-    this.#optimizer = resume?.optimizer ?? initAdamW(run.trainable);
+    this.#optimizer = resume?.optimizer ?? options.optimizer.init(run.trainable);
+    this.#taskState = resume ? resume.taskState : task.initialState?.() ?? null;
     this.#state = this.#begin();
     this.#begun = this.#state.step;
     this.#rate = this.#rateOf(options);
@@ -162,13 +176,13 @@ class Training<P> {
   async *loop(): AsyncGenerator<LogRecord, TrainResult<P>> {
     const { run, options } = this;
     const { totalSteps } = this.#length;
-    await realize([this.#trainable, this.#optimizer, run.frozen]);
+    await realize([this.#trainable, this.#optimizer, this.#taskState, run.frozen, this.#key]);
     yield* this.#tell();
     if (options.evaluation.onStart && this.#state.step === 0) yield* this.#evaluate();
     while (this.#state.step < totalSteps && !run.signal?.aborted) {
       await this.#step();
       const due = this.#due();
-      // A turn of the event loop, so that signals and timers are served between steps.
+      // A turn of the event loop, so that signals and timers are served between steps, as between passes.
       await setImmediate();
       if (due.log) yield* this.#log();
       else yield { kind: "progress", ...this.#position(), ...this.#pace.current(this.#position()) };
@@ -201,51 +215,75 @@ class Training<P> {
   async #step(): Promise<void> {
     const { options, run } = this;
     const { step } = this.#state;
-    const window = this.#windowOf(step);
-    const items = Math.max(1, window.reduce((sum, batch) => sum + batch.items, 0));
-    const scalars = adamWStep(this.#rate(step), step + 1, options.optimizer);
+    const scalars = options.optimizer.scalars(this.#rate(step), step + 1);
     const metrics: PackedMetrics[] = [];
-    const [trainable, optimizer] = await scope(() => {
-      const keyOf = (k: number) => foldKey(this.#key, step * options.gradientAccumulationSteps + k);
-      const only = window.length === 1 ? window[0]! : null;
-      if (only) {
+    let tokens = 0;
+    const next = await scope(async () => {
+      // Made in here, so that its memory goes at the end of the step.
+      const window = this.#windowOf(step);
+      tokens = window.reduce((sum, batch) => sum + batch.tokens, 0);
+      const keyOf = (k: number) => ({
+        run: this.#key,
+        index: tensor(Uint32Array.of(step * options.gradientAccumulationSteps + k)),
+      });
+      let state = this.#taskState;
+      if (window.length === 1) {
+        const [only] = window as [MicroBatch];
         const result = this.#steps.whole(
           this.#trainable,
           this.#optimizer,
+          state,
           run.frozen,
           only.inputs,
           keyOf(0),
-          { normalizer: items, ...scalars },
+          { normalizer: this.#normalizer(only, window), ...scalars },
         );
         metrics.push(result.metrics);
         this.#enqueue(window, metrics, result.metrics);
-        return [result.trainable, result.optimizer] as const;
+        return result;
       }
       let sum: P | null = null;
       for (const [k, batch] of window.entries()) {
-        const result: { readonly sum: P; readonly metrics: PackedMetrics } = this.#steps.accumulate(
+        if (k > 0) await setImmediate();
+        const result: { readonly sum: P } & BatchResult = this.#steps.accumulate(
           sum,
+          state,
           this.#trainable,
           run.frozen,
           batch.inputs,
           keyOf(k),
-          { normalizer: items },
+          { normalizer: this.#normalizer(batch, window) },
         );
-        sum = result.sum;
+        ({ sum, state } = result);
         metrics.push(result.metrics);
       }
       const result = this.#steps.update(this.#trainable, this.#optimizer, sum!, scalars);
       this.#enqueue(window, metrics, result.metrics);
-      return [result.trainable, result.optimizer] as const;
+      return { ...result, state };
     });
-    this.#trainable = trainable;
-    this.#optimizer = optimizer;
-    const tokens = window.reduce((sum, batch) => sum + batch.tokens, 0);
+    this.#trainable = next.trainable;
+    this.#optimizer = next.optimizer;
+    this.#taskState = next.state;
+    await this.#refresh(step + 1);
     this.#pace.add(tokens);
     this.#state = { ...this.#state, step: step + 1, tokens: this.#state.tokens + tokens };
     this.#epoch = this.#epochAt(step + 1);
     // The step before this one is read while this one runs.
     await this.#settle(1);
+  }
+
+  /** What a micro-batch's sum is divided by. */
+  #normalizer(batch: MicroBatch, window: readonly MicroBatch[]): number {
+    const items = this.run.task.normalize === "batch"
+      ? batch.items * window.length
+      : window.reduce((sum, { items }) => sum + items, 0);
+    return Math.max(1, items);
+  }
+
+  async #refresh(step: number): Promise<void> {
+    const { refresh } = this.run.task;
+    if (!refresh || step % refresh.every !== 0) return;
+    this.#taskState = await scope(() => this.#refreshed!(this.#taskState, this.#trainable));
   }
 
   #windowOf(step: number): MicroBatch[] {
@@ -381,7 +419,9 @@ class Training<P> {
       evaluation,
       options,
       (batch, normalizer) =>
-        this.#steps.evaluate(this.#trainable, frozen, batch.inputs, { normalizer }),
+        this.#steps.evaluate(this.#trainable, this.#taskState, frozen, batch.inputs, {
+          normalizer,
+        }),
     );
     const {
       eval_loss,
@@ -445,6 +485,7 @@ class Training<P> {
       trainable: this.#trainable,
       frozen,
       optimizer: this.#optimizer,
+      taskState: this.#taskState,
       state: this.#state,
       progress: this.#progress(),
     });

@@ -9,15 +9,22 @@ import type { ParameterShape, ParameterShapes } from "../nn/mod.ts";
 /**
  * Reads the parameters a model needs from a checkpoint's files, tensor by tensor, as f32.
  *
+ * @param begin Gives a fresh parameter in place of a missing one, or null.
  * @throws UserError if one is missing or has another shape.
  */
 export async function loadParameters<P>(
   shapes: ParameterShapes,
   files: CheckpointFiles,
+  begin: (path: Path, shape: ParameterShape) => Tensor | null = () => null,
 ): Promise<P> {
-  const wanted = leavesOf(shapes).map(([path, leaf]) =>
-    [path, (leaf as ParameterShape).shape] as const
-  );
+  const fresh = new Map<Path, Tensor>();
+  for (const [path, leaf] of leavesOf(shapes)) {
+    const tensor = files.tensors.has(path) ? null : begin(path, leaf as ParameterShape);
+    if (tensor) fresh.set(path, tensor);
+  }
+  const wanted = leavesOf(shapes)
+    .filter(([path]) => !fresh.has(path))
+    .map(([path, leaf]) => [path, (leaf as ParameterShape).shape] as const);
   const missing = wanted.filter(([path]) => !files.tensors.has(path)).map(([path]) => path);
   if (missing.length > 0) {
     const shown = missing.slice(0, 3).join(", ") +
@@ -31,7 +38,7 @@ export async function loadParameters<P>(
         ". The weights and the config do not belong together.",
     );
   }
-  const tensors = new Map<Path, Tensor>();
+  const tensors = new Map<Path, Tensor>(fresh);
   for (const [path, shape] of wanted) {
     const stored = files.tensors.get(path)!;
     if (stored.shape.join() !== shape.join()) {
@@ -61,13 +68,25 @@ export async function readTensor(stored: StoredTensor): Promise<Tensor> {
   );
 }
 
-/** The tensors of a tree, named by path and read from the device one at a time. */
+/** Stored dtypes of tensors that are written as they are. */
+const storedDtypes = { f32: "F32", i32: "I32", u32: "U32", u8: "U8" } as const;
+
+/** A stored tensor in the dtype of another. */
+export async function readLike(stored: StoredTensor, like: Tensor): Promise<Tensor> {
+  return like.dtype === "f32"
+    ? await readTensor(stored)
+    : fromBytes(await stored.bytes(), stored.shape, like.dtype);
+}
+
+/** The tensors of a tree, named by path and read from the device one at a time; halves become f32. */
 export function tensorsToStore(tree: unknown, prefix = ""): TensorToStore[] {
   return leavesOf(tree).map(([path, leaf]) => {
     const tensor = leaf as Tensor;
     return {
       name: prefix + path,
-      dtype: "F32",
+      dtype: tensor.dtype in storedDtypes
+        ? storedDtypes[tensor.dtype as keyof typeof storedDtypes]
+        : "F32",
       shape: tensor.shape,
       data: async () => {
         const values = await tensor.data();

@@ -1,7 +1,7 @@
 /** Settings of a run. @module */
 
 import type { SamplingStrategy } from "../data/sampler.ts";
-import type { AdamWOptions } from "../nn/mod.ts";
+import type { Optimizer } from "../nn/mod.ts";
 
 /** When something happens: never, every so many steps (below 1: that share of all steps), or every epoch. */
 export interface Rhythm {
@@ -25,7 +25,7 @@ export interface TrainOptions {
     /** Steps, or below 1 a share of all steps. */
     readonly warmup: number;
   };
-  readonly optimizer: AdamWOptions;
+  readonly optimizer: Optimizer;
   readonly maxGradNorm: number;
   readonly seed: number;
   readonly dataSeed: number | undefined;

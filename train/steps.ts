@@ -7,6 +7,7 @@
 
 import {
   combine,
+  foldKey,
   jit,
   type Key,
   leavesOf,
@@ -18,25 +19,38 @@ import {
   valueAndGradWithAux,
 } from "../core/mod.ts";
 import {
-  adamW,
-  type AdamWOptions,
-  type AdamWState,
-  type AdamWStep,
   clipByNorm,
   globalNorm,
+  type Optimizer,
+  type OptimizerScalars,
+  type OptimizerState,
 } from "../nn/mod.ts";
 import type { Objective } from "../rl/mod.ts";
-import type { MicroBatch, PackedMetrics, Task } from "./task.ts";
+import type { MicroBatch, PackedMetrics, Task, TaskObjective, TaskState } from "./task.ts";
+import { countPrefix } from "./windows.ts";
 
 /** Numbers of a micro-batch that change from step to step. */
 export interface BatchScalars {
   readonly normalizer: Operand;
 }
 
+/** Where a micro-batch's randomness comes from: folded inside the step, as nothing is computed outside of it. */
+export interface BatchKey {
+  readonly run: Key;
+  /** u32 [1]: the number of the micro-batch in the run. */
+  readonly index: Tensor;
+}
+
 /** What a step leaves behind. */
 export interface StepResult<P> {
   readonly trainable: P;
-  readonly optimizer: AdamWState<P>;
+  readonly optimizer: OptimizerState;
+  readonly metrics: PackedMetrics;
+}
+
+/** What a micro-batch leaves behind: the state of the task, and metrics. */
+export interface BatchResult {
+  readonly state: TaskState;
   readonly metrics: PackedMetrics;
 }
 
@@ -45,31 +59,34 @@ export interface TrainSteps<P> {
   /** Forward, backward, clipping and update in one, where a window is one micro-batch. */
   readonly whole: (
     trainable: P,
-    optimizer: AdamWState<P>,
+    optimizer: OptimizerState,
+    state: TaskState,
     frozen: P,
     batch: MicroBatch["inputs"],
-    key: Key,
-    scalars: BatchScalars & AdamWStep,
-  ) => StepResult<P>;
+    key: BatchKey,
+    scalars: BatchScalars & OptimizerScalars,
+  ) => StepResult<P> & BatchResult;
   /** The gradient of a micro-batch, added to what a window has so far (null at its beginning). */
   readonly accumulate: (
     sum: P | null,
+    state: TaskState,
     trainable: P,
     frozen: P,
     batch: MicroBatch["inputs"],
-    key: Key,
+    key: BatchKey,
     scalars: BatchScalars,
-  ) => { readonly sum: P; readonly metrics: PackedMetrics };
+  ) => { readonly sum: P } & BatchResult;
   /** Clipping and update at the end of a window; the metrics hold `grad_norm`. */
   readonly update: (
     trainable: P,
-    optimizer: AdamWState<P>,
+    optimizer: OptimizerState,
     sum: P,
-    scalars: AdamWStep,
+    scalars: OptimizerScalars,
   ) => StepResult<P>;
   /** Loss and metrics without a gradient. */
   readonly evaluate: (
     trainable: P,
+    state: TaskState,
     frozen: P,
     batch: MicroBatch["inputs"],
     scalars: BatchScalars,
@@ -78,7 +95,7 @@ export interface TrainSteps<P> {
 
 /** Settings of {@link trainSteps}. */
 export interface StepOptions {
-  readonly optimizer: AdamWOptions;
+  readonly optimizer: Optimizer;
   /** The most the norm of the gradient may be; 0 for no limit. */
   readonly maxGradNorm: number;
 }
@@ -87,54 +104,58 @@ export interface StepOptions {
 export function trainSteps<P>(task: Task<P>, options: StepOptions): TrainSteps<P> {
   const gradient = (
     trainable: P,
+    state: TaskState,
     frozen: P,
     batch: unknown,
-    key: Key,
+    { run, index }: BatchKey,
     { normalizer }: BatchScalars,
   ) =>
-    valueAndGradWithAux((p: P): [Tensor, Objective] => {
-      const objective = task.objective(combine(p, frozen), batch as never, { normalizer, key });
+    valueAndGradWithAux((p: P): [Tensor, TaskObjective] => {
+      const context = { normalizer, key: foldKey(run, index), state };
+      const objective = task.objective(combine(p, frozen), batch as never, context);
       return [objective.loss, objective];
     })(trainable);
 
-  const apply = (trainable: P, state: AdamWState<P>, sum: P, scalars: AdamWStep) => {
+  const apply = (trainable: P, state: OptimizerState, sum: P, scalars: OptimizerScalars) => {
     const norm = globalNorm(sum);
     const clipped = options.maxGradNorm > 0 ? clipByNorm(sum, norm, options.maxGradNorm) : sum;
-    const [next, optimizer] = adamW(trainable, clipped, state, scalars, options.optimizer);
+    const [next, optimizer] = options.optimizer.update(trainable, clipped, state, scalars);
     return { trainable: next, optimizer, norm };
   };
 
   return {
-    whole: jit((trainable, optimizer, frozen, batch, key, scalars) => {
-      const [[, objective], sum] = gradient(trainable, frozen, batch, key, scalars);
-      const { norm, ...next } = apply(trainable, optimizer, sum, scalars);
-      return { ...next, metrics: pack({ ...measured(objective), grad_norm: norm }) };
-    }, { donate: [0, 1], name: "the training step" }),
+    whole: jit((trainable, optimizer, state, frozen, batch, key, scalars) => {
+      const [[, objective], sum] = gradient(trainable, state, frozen, batch, key, scalars);
+      const { normalizer: _, ...numbers } = scalars;
+      const { norm, ...next } = apply(trainable, optimizer, sum, numbers);
+      const metrics = pack({ ...measured(objective), grad_norm: norm });
+      return { ...next, state: objective.state ?? state, metrics };
+    }, { donate: [0, 1, 2], name: "the training step" }),
 
-    accumulate: jit((sum, trainable, frozen, batch, key, scalars) => {
-      const [[, objective], own] = gradient(trainable, frozen, batch, key, scalars);
-      return { sum: sum === null ? own : addTrees(sum, own), metrics: pack(measured(objective)) };
-    }, { donate: [0], name: "the accumulation step" }),
+    accumulate: jit((sum, state, trainable, frozen, batch, key, scalars) => {
+      const [[, objective], own] = gradient(trainable, state, frozen, batch, key, scalars);
+      return {
+        sum: sum === null ? own : addTrees(sum, own),
+        state: objective.state ?? state,
+        metrics: pack(measured(objective)),
+      };
+    }, { donate: [0, 1], name: "the accumulation step" }),
 
     update: jit((trainable, optimizer, sum, scalars) => {
       const { norm, ...next } = apply(trainable, optimizer, sum, scalars);
       return { ...next, metrics: pack({ grad_norm: norm }) };
     }, { donate: [0, 1, 2], name: "the update step" }),
 
-    evaluate: jit(
-      (trainable, frozen, batch, { normalizer }) =>
-        pack(
-          measured(
-            task.objective(combine(trainable, frozen), batch as never, { normalizer, key: null }),
-          ),
-        ),
-      { name: "the evaluation step" },
-    ),
+    evaluate: jit((trainable, state, frozen, batch, { normalizer }) => {
+      const context = { normalizer, key: null, state };
+      return pack(measured(task.objective(combine(trainable, frozen), batch as never, context)));
+    }, { name: "the evaluation step" }),
   };
 }
 
-function measured({ loss, metrics }: Objective): Record<string, Tensor> {
-  return { loss, ...metrics };
+function measured({ loss, metrics, counts = {} }: Objective): Record<string, Tensor> {
+  const counted = Object.entries(counts).map(([name, count]) => [countPrefix + name, count]);
+  return { loss, ...metrics, ...Object.fromEntries(counted) };
 }
 
 function pack(metrics: Readonly<Record<string, Tensor>>): PackedMetrics {

@@ -23,6 +23,16 @@ export interface ObjectiveContext {
   readonly normalizer: Operand;
   /** This micro-batch's randomness, or null in evaluation. */
   readonly key: Key | null;
+  /** What the task carries from one micro-batch to the next; null if nothing. */
+  readonly state: TaskState;
+}
+
+/** Tensors a task carries along, such as a running mean; a checkpoint holds them. */
+export type TaskState = Readonly<Record<string, unknown>> | null;
+
+/** An objective that may also give the state for the next micro-batch. */
+export interface TaskObjective extends Objective {
+  readonly state?: TaskState;
 }
 
 /** Examples and a loss. `P` is the tree of parameters. */
@@ -34,7 +44,19 @@ export interface Task<P> {
   /** The tensors of some examples, in host memory. */
   readonly batch: (examples: ArrayLike<number>) => MicroBatch;
   /** A pure function, traced once per shape. */
-  readonly objective: (params: P, inputs: never, context: ObjectiveContext) => Objective;
+  readonly objective: (params: P, inputs: never, context: ObjectiveContext) => TaskObjective;
+  /**
+   * What the loss of an accumulation window is: `window`, a mean over all of its items; `batch`, the
+   * mean of its micro-batches' means. `window` by default.
+   */
+  readonly normalize?: "window" | "batch";
+  /** The state before the first micro-batch. */
+  readonly initialState?: () => TaskState;
+  /** Changes the state every so many optimiser steps, such as a reference that follows. */
+  readonly refresh?: {
+    readonly every: number;
+    readonly update: (state: TaskState, params: P) => TaskState;
+  };
 }
 
 /** Named numbers in one tensor, so that a step is read back at once. */

@@ -19,16 +19,27 @@ export interface MetricWindow {
 /** An empty window. */
 export const emptyWindow: MetricWindow = { loss: 0, steps: 0, metrics: {}, gradNorm: null };
 
-/** The window with one more micro-batch's metrics; `loss` among them adds to the step's loss. */
+/** Under `countPrefix + name` stands the number of things that a metric is the mean of. */
+export const countPrefix = "#";
+
+/**
+ * The window with one more micro-batch's metrics; `loss` among them adds to the step's loss. NaN says
+ * that a metric does not apply to the batch.
+ */
 export function withMicroBatch(
   window: MetricWindow,
   values: Readonly<Record<string, number>>,
 ): MetricWindow {
   const metrics = { ...window.metrics };
   for (const [name, value] of Object.entries(values)) {
-    if (name === "loss" || name === "grad_norm") continue;
+    if (
+      name === "loss" || name === "grad_norm" || name.startsWith(countPrefix) || Number.isNaN(value)
+    ) {
+      continue;
+    }
+    const weight = values[countPrefix + name] ?? 1;
     const [sum, count] = metrics[name] ?? [0, 0];
-    metrics[name] = [sum + value, count + 1];
+    metrics[name] = [sum + value * weight, count + weight];
   }
   return { ...window, loss: window.loss + (values["loss"] ?? 0), metrics };
 }
@@ -41,6 +52,8 @@ export function withStep(window: MetricWindow, gradNorm: number): MetricWindow {
 /** Averages of a window's metrics other than the loss. */
 export function averages({ metrics }: MetricWindow): Record<string, number> {
   return Object.fromEntries(
-    Object.entries(metrics).map(([name, [sum, count]]) => [name, sum / count]),
+    Object.entries(metrics).flatMap(([name, [sum, count]]) =>
+      count > 0 ? [[name, sum / count]] : []
+    ),
   );
 }

@@ -5,7 +5,7 @@
  */
 
 import { bool, choice, float, int, string, strings } from "./builders.ts";
-import { type Options, section } from "./option.ts";
+import { type Options, section, type Values } from "./option.ts";
 
 const adapters = "LoRA and other adapters come with a later version; this one trains all weights";
 const quantisation = "quantised base weights come with a later version, together with LoRA";
@@ -93,3 +93,6 @@ const adapter = section("Adapters and quantisation", {
 
 /** The model: where it comes from and how its weights are held. */
 export const modelOptions = { ...source, ...adapter } satisfies Options;
+
+/** The values of {@link modelOptions}. */
+export type ModelValues = Values<typeof modelOptions>;

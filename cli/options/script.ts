@@ -5,7 +5,7 @@
  */
 
 import { anything, bool, choice, int, string } from "./builders.ts";
-import { type Options, section } from "./option.ts";
+import { type Options, section, type Values } from "./option.ts";
 
 const mixture =
   "mixtures of datasets come with a later version; join the files into one and give " +
@@ -83,3 +83,6 @@ export const commandOptions = section("Command", {
   accelerate_config: string({ help: "Launcher configuration.", refused: processes }),
   num_processes: int({ default: 1, help: "Processes.", refused: processes }),
 }) satisfies Options;
+
+/** The values of {@link datasetOptions}. */
+export type DatasetValues = Values<typeof datasetOptions>;

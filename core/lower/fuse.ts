@@ -50,7 +50,7 @@ export function fuse(limits: Limits): Unit[] {
     for (const node of tree) {
       if (!inner.has(node)) draftOf.set(node, draft);
       for (const { base } of operands.of(node)) {
-        if (!isBuffer(base) || inner.has(base)) continue;
+        if (!(isBuffer(base) || operands.copied(base)) || inner.has(base)) continue;
         const list = readers.get(base);
         if (!list) readers.set(base, [draft]);
         else if (!list.includes(draft)) list.push(draft);
@@ -129,7 +129,7 @@ export function fuse(limits: Limits): Unit[] {
         if (draft.epoch > epoch && tryJoin(tree, draft)) return;
       }
     }
-    const group = grow(emptyGroup(node, epoch + 1, limits), tree);
+    const group = grow(emptyGroup(node, limits), tree);
     if (group) {
       begin({ kind: "fused", group }, epoch + 1, tree);
       return;

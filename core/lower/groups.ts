@@ -32,8 +32,6 @@ export interface Group {
   readonly length: number;
   /** Elements behind the reduced axis: 1, but in columns. */
   readonly behind: number;
-  /** Larger than the epoch of every group this one reads from. */
-  readonly epoch: number;
   readonly members: ReadonlyMap<Node, Level>;
   /** Members that are a reduction or depend on one. */
   readonly reduced: ReadonlySet<Node>;
@@ -54,10 +52,9 @@ export interface Limits {
 const maxMembers = 200;
 
 /** A group for a node to join first, perhaps after what it is computed from: a map, or a reduction. */
-export function emptyGroup(node: Node, epoch: number, { operands }: Limits): Group {
+export function emptyGroup(node: Node, { operands }: Limits): Group {
   const { operation } = node;
   const empty = {
-    epoch,
     members: new Map(),
     reduced: new Set<Node>(),
     inner: new Set<Node>(),

@@ -164,11 +164,12 @@ class KernelWriter {
   /** A row of a table. */
   gather(table: Node, ids: number, node: Node, level: Level): number {
     const view = tableView(node);
-    const width = sizeOf(table.shape.slice(1));
+    // The table may be stored as another shape than it is read in.
+    const [count, ...row] = node.inputs[0]!.shape;
     const terms = this.#terms(this.#axesOf(view, level));
-    const gather = { index: ids, stride: this.#int(width), count: this.#slot(table.shape[0]!) };
+    const gather = { index: ids, stride: this.#int(sizeOf(row)), count: this.#slot(count!) };
     const access: Access = { offset: null, terms, masks: [], gather };
-    return this.#loadAt(table, access, `gather|${ids}|${table.id}|${level}`);
+    return this.#loadAt(table, access, `gather|${ids}|${table.id}|${count},${row}|${level}`);
   }
 
   /** Writes a member's value to memory. */

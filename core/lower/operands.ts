@@ -1,6 +1,6 @@
 /** Where a node's inputs come from once views are looked through. @module */
 
-import type { Node } from "../graph.ts";
+import { addendPosition, type Node } from "../graph.ts";
 import * as p from "../primitives.ts";
 import { contiguousStrides } from "../shape.ts";
 import { isView, type Simplified } from "./simplify.ts";
@@ -116,14 +116,19 @@ export class Operands {
 
   /** Kernels made by hand want their inputs in memory, most of them contiguous. */
   #demand(node: Node): void {
-    const { inputs } = node;
-    switch (node.operation.name) {
+    const { inputs, operation } = node;
+    switch (operation.name) {
       case "matmul":
         for (const [i, input] of inputs.entries()) {
-          const { base, view } = this.resolve(input);
-          if (!isStored(base) || (i === 2 ? !isContiguous(view) : matrixLayout(view) === null)) {
-            this.#copies.add(input);
+          if (operation.coded !== null && (i === 1 || i === 2)) {
+            this.#contiguous(input);
+            continue;
           }
+          const { base, view } = this.resolve(input);
+          const fits = i === addendPosition(operation)
+            ? isContiguous(view)
+            : matrixLayout(view) !== null;
+          if (!isStored(base) || !fits) this.#copies.add(input);
         }
         break;
       case "gather":

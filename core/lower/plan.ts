@@ -5,7 +5,7 @@
  */
 
 import { bytesPerElement, computeType } from "../dtype.ts";
-import type { Node } from "../graph.ts";
+import { addendPosition, type Node } from "../graph.ts";
 import type { BufferRef, Instruction, Kernel, Launch, Plan } from "../kernel.ts";
 import { sizeOf } from "../shape.ts";
 import { placeInArena, type Span } from "./arena.ts";
@@ -200,10 +200,10 @@ class Planner {
 
   /** The input whose memory a kernel made by hand writes its result into, if it has one. */
   #clobbered(node: Node): Node | null {
-    const { name } = node.operation;
+    const { operation } = node;
     const operands = this.operands.of(node);
-    return (name === "scatter" ? operands[0] : name === "matmul" ? operands[2] : null)?.base ??
-      null;
+    if (operation.name === "scatter") return operands[0]!.base;
+    return operation.name === "matmul" ? operands[addendPosition(operation)]?.base ?? null : null;
   }
 
   #launch(unit: Unit, index: number): void {

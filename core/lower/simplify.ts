@@ -5,7 +5,7 @@
  * @module
  */
 
-import { makeNode, type Node, type Operation, topologicalOrder } from "../graph.ts";
+import { addendPosition, makeNode, type Node, type Operation, topologicalOrder } from "../graph.ts";
 import type { BinaryFunction } from "../kernel.ts";
 import * as p from "../primitives.ts";
 import { sizeOf } from "../shape.ts";
@@ -254,7 +254,8 @@ function accumulated(node: Node, inputs: readonly Node[], uses: Map<Node, number
     const single = uses.get(node.inputs[product]!) === 1;
     const free = uses.get(node.inputs[other]!) === 1 && !isView(inputs[other]!) &&
       inputs[other]!.operation.name !== "placeholder" && inputs[other]!.storage === null;
-    if (m.operation.name === "matmul" && m.inputs.length === 2 && single && free) {
+    if (m.operation.name !== "matmul" || !single || !free) continue;
+    if (m.inputs.length === addendPosition(m.operation)) {
       return makeNode(m.operation, [...m.inputs, inputs[other]!], m.shape, m.dtype);
     }
   }

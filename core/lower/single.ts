@@ -1,6 +1,6 @@
 /** Launches of the kernels made by hand. @module */
 
-import type { Node } from "../graph.ts";
+import { addendPosition, type Node } from "../graph.ts";
 import type { Kernel } from "../kernel.ts";
 import * as p from "../primitives.ts";
 import { sizeOf } from "../shape.ts";
@@ -61,19 +61,23 @@ export function launchSingle(
 
 function launchMatmul(node: Node, operands: Operands): SingleLaunch {
   if (node.operation.name !== "matmul") throw new Error("Not a product");
-  const [a, b] = operands.of(node);
-  const [layoutA, layoutB] = [matrixLayout(a!.view)!, matrixLayout(b!.view)!];
+  const { coded, transposeA, transposeB } = node.operation;
+  const [a, b, scales] = operands.of(node);
+  const layoutA = matrixLayout(a!.view)!;
+  const layoutB = coded === null
+    ? matrixLayout(b!.view)!
+    : { offset: 0, batchStride: 0, rowStride: coded.shape[1], transposed: false };
   const rank = node.shape.length;
   const [m, n] = [node.shape[rank - 2]!, node.shape[rank - 1]!];
-  const k = a!.view.shape[node.operation.transposeA ? rank - 2 : rank - 1]!;
+  const k = a!.view.shape[transposeA ? rank - 2 : rank - 1]!;
   return {
     kernel: {
       op: "matmul",
       a: a!.base.dtype,
-      b: b!.base.dtype,
-      transposeA: node.operation.transposeA !== layoutA.transposed,
-      transposeB: node.operation.transposeB !== layoutB.transposed,
-      accumulate: node.inputs.length === 3,
+      b: coded?.code ?? b!.base.dtype,
+      transposeA: transposeA !== layoutA.transposed,
+      transposeB: transposeB !== layoutB.transposed,
+      accumulate: node.inputs.length > addendPosition(node.operation),
     },
     ints: [
       sizeOf(node.shape.slice(0, -2)),
@@ -83,7 +87,7 @@ function launchMatmul(node: Node, operands: Operands): SingleLaunch {
       ...[0, m * n, n],
     ],
     floats: [],
-    args: [a!.base, b!.base, node],
+    args: [a!.base, b!.base, node, ...(coded === null ? [] : [scales!.base])],
   };
 }
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { attention, grad, realize, Tensor, tensor, vjp } from "../../core/mod.ts";
+import { attention, grad, realize, type Tensor, tensor, vjp } from "../../core/mod.ts";
 import { eachDevice } from "../devices.ts";
 import {
   crossSegments,

@@ -22,16 +22,24 @@ async function checkProgram(seed: number, tolerance: number, gradientTolerance: 
   const expected = program.reference(program.inputs);
   const cotangents = expected.map((y, i) => o.random(y.shape, seed * 31 + i));
   const step = jit((xs: Tensor[], gs: Tensor[]) => {
-    const [ys, pull] = vjp((inputs: Tensor[]) => program.f(inputs), xs);
-    return { values: ys, gradients: pull(gs) };
-  });
+    const [values, pull] = vjp((inputs: Tensor[]) => program.f(inputs), xs);
+    const gradients = pull(gs);
+    // As an optimiser does: inputs are updated in place where that is possible.
+    const updated = xs.map((x, i) => x.sub(gradients[i]!.mul(0.5)));
+    return { values, gradients, updated };
+  }, { donate: [0] });
   try {
     const xs = program.inputs.map((x) => toTensor(x));
-    const { values, gradients } = step(xs, cotangents.map((x) => toTensor(x)));
+    const { values, gradients, updated } = step(xs, cotangents.map((x) => toTensor(x)));
     await realize(values);
     for (const [i, y] of expected.entries()) {
       assert.deepEqual(values[i]!.shape, y.shape);
       assertClose(await values[i]!.data(), y.data, tolerance, `result ${i}`, 1);
+    }
+    for (const [i, x] of program.inputs.entries()) {
+      const gradient = await gradients[i]!.data();
+      const moved = x.data.map((v, k) => v - 0.5 * gradient[k]!);
+      assertClose(await updated[i]!.data(), moved, tolerance, `updated input ${i}`, 1);
     }
     const value = pairing(program, cotangents);
     for (const [i, x] of program.inputs.entries()) {
@@ -59,10 +67,10 @@ async function checkProgram(seed: number, tolerance: number, gradientTolerance: 
 
 Deno.test("random programs keep the contracts of kernels and equal the oracle (interpreter)", async () => {
   setDevice(referenceDevice());
-  for (let seed = 1; seed <= 300; seed++) await checkProgram(seed, 2e-6, 1e-5);
+  for (let seed = 1; seed <= 150; seed++) await checkProgram(seed, 2e-6, 1e-5);
 });
 
 eachDevice("random programs equal the oracle in values and gradients", async (device) => {
-  const count = device.kind === "cpu" ? 400 : 24;
+  const count = device.kind === "cpu" ? 300 : 24;
   for (let seed = 1000; seed < 1000 + count; seed++) await checkProgram(seed, 1e-5, 3e-5);
 });

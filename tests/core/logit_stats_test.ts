@@ -7,7 +7,7 @@ import {
   logSoftmax,
   mapLogits,
   realize,
-  Tensor,
+  type Tensor,
   tensor,
 } from "../../core/mod.ts";
 import { eachDevice } from "../devices.ts";

@@ -409,6 +409,13 @@ eachDevice("rows are gathered, and scattered by the cotangent", async () => {
       tolerance: 2 ** -11,
     },
     {
+      name: "gather from a table that is stored in another shape",
+      inputs: [o.random([2, 3], 104), ids],
+      dtypes: ["f32", "i32"],
+      f: (table, ids) => table.exp().reshape(6).gather(ids),
+      reference: (table, ids) => o.gather(o.reshape(o.map(table, Math.exp), [6]), ids),
+    },
+    {
       name: "gather from an empty table",
       inputs: [o.random([0, 3], 103), ids],
       dtypes: ["f32", "i32"],

@@ -1,6 +1,6 @@
 /** Random programs of views, elementwise functions, reductions and products, for the core and the oracle. @module */
 
-import { concat, matmul, softmax, type Tensor, where } from "../../core/mod.ts";
+import { checkpoint, concat, matmul, softmax, type Tensor, tensor, where } from "../../core/mod.ts";
 import { generator } from "./attention_cases.ts";
 import * as o from "./oracle.ts";
 
@@ -27,7 +27,7 @@ type Pair = [
   reference: (...xs: o.NdArray[]) => o.NdArray,
 ];
 
-const largest = 400;
+const largest = 2000;
 
 /** The program of a seed. Values stay of the order of 1, so that errors can be compared. */
 export function randomProgram(seed: number): Program {
@@ -36,11 +36,13 @@ export function randomProgram(seed: number): Program {
   const pick = <T>(list: readonly T[]) => list[below(list.length)]!;
   const sizes = [1, 2, 3, 4, 5, 7];
 
-  const inputs = Array.from(
-    { length: 1 + below(3) },
-    (_, i) =>
-      o.random(Array.from({ length: below(4) }, () => pick(sizes)), seed * 7 + i + 1, -2, 2),
-  );
+  const inputs = Array.from({ length: 1 + below(3) }, (_, i) => {
+    // Now and then an axis so long that it is reduced in two stages.
+    const shape = below(12) === 0
+      ? [260, pick(sizes)]
+      : Array.from({ length: below(4) }, () => pick(sizes));
+    return o.random(shape, seed * 7 + i + 1, -2, 2);
+  });
   const shapes: (readonly number[])[] = inputs.map((x) => x.shape);
   const steps: Step[] = [];
 
@@ -196,7 +198,24 @@ export function randomProgram(seed: number): Program {
     else if (kind < 0.92) {
       const others = shapes.flatMap((other, i) => fits(shape, other) ? [i] : []);
       add(binary(), [x, pick(others)]);
-    } else if (kind < 0.95) {
+    } else if (kind < 0.94) {
+      if (shape.length === 0) continue;
+      const ids = Array.from({ length: 1 + below(6) }, () => below(shape[0]! + 2) - 1);
+      add([
+        `gather ${ids}`,
+        (a) => a.gather(tensor(Int32Array.from(ids))),
+        (a) => o.gather(a, o.array([ids.length], ids)),
+      ], [x]);
+    } else if (kind < 0.96) {
+      add([
+        "checkpoint",
+        checkpoint((a: Tensor) => a.tanh().mul(a.sigmoid()).add(a.mean())),
+        (a) => {
+          const mean = o.total([...a.data]) / a.data.length;
+          return o.map(a, (v) => Math.tanh(v) / (1 + Math.exp(-v)) + mean);
+        },
+      ], [x]);
+    } else if (kind < 0.98) {
       const axis = shape.length - 1;
       if (axis < 0) continue;
       add([

@@ -10,7 +10,7 @@ import {
   randomUniform,
   realize,
   splitKey,
-  Tensor,
+  type Tensor,
   tensor,
 } from "../../core/mod.ts";
 import { setDevice } from "../../core/device/current.ts";

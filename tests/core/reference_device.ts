@@ -7,6 +7,7 @@
  */
 
 import assert from "node:assert/strict";
+import { isBlockCode } from "../../core/block_codes.ts";
 import type { Allocation, Device, DeviceCounters, Program } from "../../core/device/device.ts";
 import { bytesPerElement, type DType } from "../../core/dtype.ts";
 import { type Elements, interpret } from "../../core/interpret.ts";
@@ -230,9 +231,13 @@ function multiply(kernel: MatmulKernel, ints: readonly number[], args: readonly 
       ...[number, number, number, number],
       ...[number, number, number, number, number, number, number, number, number],
     ];
-  const [a, b, c] = [kernel.a, kernel.b, "f32" as const].map((dtype, i) =>
-    elements(dtype, args[i]!)
-  ) as [Elements, Elements, Elements];
+  const { a: aType, b: bType } = kernel;
+  assert.ok(!isBlockCode(bType), "the reference device decodes nothing");
+  const [a, b, c] = [aType, bType, "f32" as const].map((dtype, i) => elements(dtype, args[i]!)) as [
+    Elements,
+    Elements,
+    Elements,
+  ];
   for (let g = 0; g < batch; g++) {
     for (let i = 0; i < m; i++) {
       for (let j = 0; j < n; j++) {
@@ -242,7 +247,7 @@ function multiply(kernel: MatmulKernel, ints: readonly number[], args: readonly 
         for (let l = 0; l < k; l++) {
           const x = aOffset + g * aBatch + (kernel.transposeA ? l * aRow + i : i * aRow + l);
           const y = bOffset + g * bBatch + (kernel.transposeB ? j * bRow + l : l * bRow + j);
-          sum += widened(kernel.a, a, x) * widened(kernel.b, b, y);
+          sum += widened(aType, a, x) * widened(bType, b, y);
         }
         c[at] = sum;
       }

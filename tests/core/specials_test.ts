@@ -11,7 +11,7 @@ import {
   realize,
   softmax,
   softplus,
-  Tensor,
+  type Tensor,
   tensor,
   variance,
   where,

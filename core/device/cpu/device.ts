@@ -99,6 +99,8 @@ class CpuDevice implements Device {
   }
 
   free(allocation: Allocation): void {
+    // Tensors that outlive the device are finalised some time.
+    if (this.#destroyed) return;
     // Nothing is ever pending: a run ends before `run` returns.
     this.memory.free(this.#address(allocation));
     (allocation as CpuAllocation).address = 0;

@@ -1,14 +1,17 @@
 /** The matrix product: divided among threads, then by BLAS, thin kernels or packed panels. @module */
 
 import { UserError } from "../../errors.ts";
+import { isBlockCode } from "../../block_codes.ts";
 import type { MatmulKernel } from "../../kernel.ts";
 import { type KernelCode, parameterBlock, phase } from "./code.ts";
 import type { EmitContext } from "./emit.ts";
-import { emitBlasProduct, emitWiden, widenedBytes } from "./matmul_blas.ts";
-import { isMatrixType, loadScalar, type MatrixType, shiftOf } from "./matmul_load.ts";
+import { emitBlasProduct, widenedBytes } from "./matmul_blas.ts";
+import { emitPackCoded, emitThinCoded, thinCodedBytes } from "./matmul_coded.ts";
+import { isMatrixType, loadScalar, type MatrixType } from "./matmul_load.ts";
 import { emitPack } from "./matmul_pack.ts";
 import { emitThin, emitThinTransposed, thinRows } from "./matmul_thin.ts";
 import { emitTile, tile } from "./matmul_tile.ts";
+import { emitWiden, type OperandStorage, unitShift, widenSlack } from "./matmul_widen.ts";
 import { FunctionBuilder, type Local } from "./wasm.ts";
 
 /**
@@ -25,11 +28,12 @@ const blasLeast = 20000;
 /** Products of no more rows than this are faster by the thin kernels, which do not copy B. */
 const blasRows = 4;
 
-/** Scratch of one thread: packed B, packed A, and a tile for the edges of C. */
+/** Scratch of one thread: packed B, packed A, a tile for the edges of C, and a coded B's decoded block. */
 const packedB = 0;
 const packedA = 4 * block.columns * block.depth;
 const edgeTile = packedA + 4 * block.rows * block.depth;
 const packedBytes = edgeTile + 4 * tile.rows * tile.columns + 64;
+const decodedBytes = 4 * block.columns * block.depth + widenSlack;
 
 /** Bytes for A of a thin product: all of k, padded. */
 function thinBytes(k: number): number {
@@ -69,39 +73,50 @@ function emitRows(type: MatrixType): FunctionBuilder {
  * Emits a matrix product. Every thread computes its own rectangle of C, or its own products of the
  * batch; which one depends on the sizes and the number of threads alone.
  *
- * @throws {UserError} for operands that are not f32, f16 or bf16.
+ * @throws {UserError} for operands that are not f32, f16 or bf16, nor the right one in a block code.
  */
 export function emitMatmul(kernel: MatmulKernel, { link, sgemm }: EmitContext): KernelCode {
   const { a: aType, b: bType, transposeA, transposeB, accumulate } = kernel;
-  if (!isMatrixType(aType) || !isMatrixType(bType)) {
+  if (!isMatrixType(aType) || !(isBlockCode(bType) || isMatrixType(bType))) {
     throw new UserError(
       `Cannot multiply matrices of ${aType} and ${bType} on the CPU device: operands must be f32, ` +
         `f16 or bf16. Cast them first.`,
     );
   }
-  const [aShift, bShift] = [shiftOf(aType), shiftOf(bType)];
+  const [aShift, bShift] = [unitShift(aType), unitShift(bType)];
   const tileFunction = link(emitTile());
   const edgeFunction = link(emitEdge());
   const packAFunction = link(emitPack(tile.rows, !transposeA, aType));
-  const packBFunction = link(emitPack(tile.columns, transposeB, bType));
-  const thinFunction = link(transposeB ? emitThinTransposed(bType) : emitThin(bType));
+  // A coded B is decoded into scratch memory, piece by piece, for functions of f32 matrices.
+  const coded = isBlockCode(bType);
+  const widenBFunction = bType === "f32" ? null : link(emitWiden(bType));
+  const directB = coded ? "f32" : bType;
+  let packBFunction = link(emitPack(tile.columns, transposeB, directB));
+  let thinFunction = link(transposeB ? emitThinTransposed(directB) : emitThin(directB));
+  if (coded) {
+    packBFunction = link(emitPackCoded(bType, transposeB, widenBFunction!, packBFunction));
+    thinFunction = link(emitThinCoded(bType, transposeB, thinRows, widenBFunction!, thinFunction));
+  }
   const packThinFunction = link(
     transposeB ? emitRows(aType) : emitPack(thinRows, !transposeA, aType),
   );
   const widened = aType !== "f32" || bType !== "f32";
   const blasFunction = sgemm === null ? null : link(emitBlasProduct(kernel, sgemm, {
     a: aType === "f32" ? null : link(emitWiden(aType)),
-    b: bType === "f32" ? null : link(emitWiden(bType)),
+    b: widenBFunction,
   }));
   /** Scratch of one thread, without what thin products add. */
-  const threadBytes = blasFunction !== null && widened
-    ? Math.max(packedBytes, widenedBytes)
-    : packedBytes;
+  const threadBytes = Math.max(
+    coded ? Math.max(packedBytes + decodedBytes, thinCodedBytes) : packedBytes,
+    blasFunction !== null && widened ? widenedBytes : 0,
+  );
 
   const f = phase();
   const [block_, thread32, threads32] = [f.parameter(0), f.parameter(1), f.parameter(2)];
   const long = () => f.local("i64");
   const [a, b, c, scratch, thread, threads] = [long(), long(), long(), long(), long(), long()];
+  const args = coded ? 4 : 3;
+  const source = coded ? [long(), long()] : [];
   const int = Object.fromEntries(intNames.map((name) => [name, long()])) as Record<
     typeof intNames[number],
     Local
@@ -127,17 +142,22 @@ export function emitMatmul(kernel: MatmulKernel, { link, sgemm }: EmitContext): 
 
   // What was given.
   f.get(block_).memory("i64.load", parameterBlock.arg(0)).set(a);
-  f.get(block_).memory("i64.load", parameterBlock.arg(1)).set(b);
+  if (coded) {
+    [1, 3].forEach((arg, i) => {
+      f.get(block_).memory("i64.load", parameterBlock.arg(arg)).set(source[i]!);
+    });
+    f.i64(0).set(b);
+  } else f.get(block_).memory("i64.load", parameterBlock.arg(1)).set(b);
   f.get(block_).memory("i64.load", parameterBlock.arg(2)).set(c);
   intNames.forEach((name, index) => {
-    f.get(block_).memory("i64.load", parameterBlock.int(3, index)).set(int[name]);
+    f.get(block_).memory("i64.load", parameterBlock.int(args, index)).set(int[name]);
   });
   f.get(thread32).op("i64.extend_i32_u").set(thread).get(threads32).op("i64.extend_i32_u");
   f.set(threads);
   f.get(block_).memory("i64.load", parameterBlock.scratch).get(thread).i64(threadBytes);
   f.get(k).i64(3).op("i64.add").i64(-4).op("i64.and").i64(4 * thinRows).op("i64.mul", "i64.add");
   f.op("i64.mul", "i64.add").set(scratch);
-  // From here on, offsets and strides are in bytes.
+  // From here on, offsets and strides are in bytes, those of a coded B in elements.
   for (
     const [names, shift] of [
       [["aOffset", "aBatch", "aRow"], aShift],
@@ -233,7 +253,9 @@ export function emitMatmul(kernel: MatmulKernel, { link, sgemm }: EmitContext): 
       f.get(m, k).get(scratch).i64(threadBytes).op("i64.add").call(packThinFunction);
       f.get(scratch).i64(threadBytes).op("i64.add");
       f.get(k).i64(3).op("i64.add").i64(-4).op("i64.and").i64(4).op("i64.mul");
-      f.get(m, cb, int.bRow, n, k, cc, int.cRow).i32(accumulate ? 1 : 0).call(thinFunction);
+      f.get(m, cb, int.bRow, n, k, cc, int.cRow).i32(accumulate ? 1 : 0).get(...source);
+      if (coded) f.get(scratch);
+      f.call(thinFunction);
       return;
     }
     f.get(ca, int.aRow, m, k, scratch).i64(threadBytes).op("i64.add").call(packThinFunction);
@@ -247,6 +269,7 @@ export function emitMatmul(kernel: MatmulKernel, { link, sgemm }: EmitContext): 
       f.get(int.bRow, n, depth, cc, int.cRow);
       if (accumulate) f.i32(1);
       else f.get(from).i64(0).op("i64.ne");
+      if (coded) f.get(...source, scratch);
       f.call(thinFunction);
     });
   }
@@ -274,7 +297,9 @@ export function emitMatmul(kernel: MatmulKernel, { link, sgemm }: EmitContext): 
         else f.get(pc).i64(0).op("i64.ne").set(adding);
         if (transposeB) element(cb, jc, pc, int.bRow, bShift);
         else element(cb, pc, jc, int.bRow, bShift);
-        f.get(int.bRow, nc, kc, scratch).i64(packedB).op("i64.add").call(packBFunction);
+        f.get(int.bRow, nc, kc, scratch).i64(packedB).op("i64.add").get(...source);
+        if (coded) f.get(scratch).i64(packedBytes).op("i64.add");
+        f.call(packBFunction);
         f.i64(0).set(ic);
         f.forRange(ic, m, block.rows, () => {
           within(ic, m, block.rows, mc);
@@ -319,7 +344,7 @@ export function emitMatmul(kernel: MatmulKernel, { link, sgemm }: EmitContext): 
         };
         if (blasFunction !== null) {
           // BLAS knows no rows that overlap, such as broadcast ones.
-          const fits = (row: Local, length: Local, rows: Local, type: MatrixType) => {
+          const fits = (row: Local, length: Local, rows: Local, type: OperandStorage) => {
             if (type !== "f32") return f.i32(1);
             f.get(row).i64(2).op("i64.shr_u").get(length).op("i64.ge_s");
             return f.get(rows).i64(1).op("i64.le_s", "i32.or");
@@ -329,7 +354,8 @@ export function emitMatmul(kernel: MatmulKernel, { link, sgemm }: EmitContext): 
           fits(int.aRow, transposeA ? m : k, transposeA ? k : m, aType);
           fits(int.bRow, transposeB ? k : n, transposeB ? n : k, bType);
           f.op("i32.and", "i32.and").if(() => {
-            f.get(ca, int.aRow, cb, int.bRow, cc, int.cRow, m, n, k, scratch).call(blasFunction);
+            f.get(ca, int.aRow, cb, int.bRow, cc, int.cRow, m, n, k, scratch, ...source);
+            f.call(blasFunction);
           }, own);
         } else own();
       });

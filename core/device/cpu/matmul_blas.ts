@@ -1,13 +1,14 @@
-/** Matrix products by the BLAS; half-precision operands are widened block by block. @module */
+/** Matrix products by the BLAS; operands in narrower storage are widened block by block. @module */
 
 import type { MatmulKernel } from "../../kernel.ts";
 import { sgemmFlags } from "./blas.ts";
-import { loadVector, type MatrixType, shiftOf } from "./matmul_load.ts";
+import type { MatrixType } from "./matmul_load.ts";
+import { type OperandStorage, sourceParameters, unitShift, widenSlack } from "./matmul_widen.ts";
 import { FunctionBuilder, type Local, type ValueType } from "./wasm.ts";
 
 /** Rows and columns of a widened block. */
 const side = 512;
-const blockBytes = 4 * side * side + 64;
+const blockBytes = 4 * side * side + widenSlack;
 
 /** Scratch a thread needs for widening: one block of each operand. */
 export const widenedBytes: number = 2 * blockBytes;
@@ -17,35 +18,8 @@ function i64s(count: number): ValueType[] {
 }
 
 /**
- * widen(source, stride, rows, columns, out), all i64, `stride` in bytes: f32 rows one behind the
- * other; up to 12 bytes behind the last are overwritten too.
- */
-export function emitWiden(type: MatrixType): FunctionBuilder {
-  const f = new FunctionBuilder(i64s(5), []);
-  const [source, stride, rows, columns, out] = [0, 1, 2, 3, 4].map((i) => f.parameter(i)) as [
-    ...[Local, Local, Local, Local, Local],
-  ];
-  const [row, from, to, end] = [1, 2, 3, 4].map(() => f.local("i64")) as [
-    ...[Local, Local, Local, Local],
-  ];
-  const scratch = f.local("v128");
-  return f.forRange(row, rows, 1, () => {
-    f.get(source).set(from).get(out).tee(to).get(columns).i64(2).op("i64.shl", "i64.add").set(end);
-    f.block((exit) => {
-      f.loop((next) => {
-        f.get(to, end).op("i64.ge_u").brIf(exit).get(to, from);
-        loadVector(f, type, 0, scratch);
-        f.memory("v128.store").get(from).i64(4 << shiftOf(type)).op("i64.add").set(from);
-        f.get(to).i64(16).op("i64.add").set(to).br(next);
-      });
-    });
-    f.get(source, stride).op("i64.add").set(source).get(end).set(out);
-  });
-}
-
-/**
- * product(a, aRow, b, bRow, c, cRow, m, n, k, scratch): C ← A·B, or C + A·B for a kernel that
- * accumulates; all are i64, addresses and strides in bytes.
+ * product(a, aRow, b, bRow, c, cRow, m, n, k, scratch, …source of B): C ← A·B, or C + A·B for a kernel
+ * that accumulates; all are i64, addresses and strides in bytes, those of a coded B in elements.
  *
  * @param widen Indices of the functions that widen A and B, null where they are f32.
  */
@@ -54,7 +28,9 @@ export function emitBlasProduct(
   sgemm: number,
   widen: { readonly a: number | null; readonly b: number | null },
 ): FunctionBuilder {
-  const f = new FunctionBuilder(i64s(10), []);
+  const [aType, bType] = [kernel.a as MatrixType, kernel.b as OperandStorage];
+  const f = new FunctionBuilder([...i64s(10), ...sourceParameters(bType)], []);
+  const source = sourceParameters(bType).map((_, i) => f.parameter(10 + i));
   const [a, aRow, b, bRow, c] = [0, 1, 2, 3, 4].map((i) => f.parameter(i)) as [
     ...[Local, Local, Local, Local, Local],
   ];
@@ -77,13 +53,9 @@ export function emitBlasProduct(
     f.get(base, row, stride).op("i64.mul", "i64.add").get(column).i64(shift)
       .op("i64.shl", "i64.add");
   const pushA = () =>
-    transposeA
-      ? at(a, p, aRow, i, widen.a === null ? 2 : 1)
-      : at(a, i, aRow, p, widen.a === null ? 2 : 1);
+    transposeA ? at(a, p, aRow, i, unitShift(aType)) : at(a, i, aRow, p, unitShift(aType));
   const pushB = () =>
-    transposeB
-      ? at(b, j, bRow, p, widen.b === null ? 2 : 1)
-      : at(b, p, bRow, j, widen.b === null ? 2 : 1);
+    transposeB ? at(b, j, bRow, p, unitShift(bType)) : at(b, p, bRow, j, unitShift(bType));
   const widenedA = () => f.get(scratch).i64(blockBytes).op("i64.add");
 
   function call(): void {
@@ -126,7 +98,8 @@ export function emitBlasProduct(
     pieces(p, k, depth, () => {
       if (widen.b !== null) {
         pushB().get(bRow);
-        f.get(...(transposeB ? [columns, depth] : [depth, columns]), scratch).call(widen.b);
+        f.get(...(transposeB ? [columns, depth] : [depth, columns]), scratch, ...source);
+        f.call(widen.b);
       }
       if (widen.a === null) {
         f.i64(0).set(i).get(m).set(rows);

@@ -12,7 +12,8 @@ import { FunctionBuilder, type Local, type ValueType } from "./wasm.ts";
 /** The most rows these functions take. */
 export const thinRows = 8;
 
-const signature: readonly ValueType[] = [...Array(9).fill("i64"), "i32"];
+/** Types of their parameters. */
+export const thinSignature: readonly ValueType[] = [...Array(9).fill("i64"), "i32"];
 
 interface Parameters {
   readonly a: Local;
@@ -69,7 +70,7 @@ function byHeight(
  * behind them as make 1, 2, 4 or 8.
  */
 export function emitThinTransposed(type: MatrixType): FunctionBuilder {
-  const f = new FunctionBuilder(signature, []);
+  const f = new FunctionBuilder(thinSignature, []);
   const { a, aStride, rows, b, bStride, columns, k, c, cStride, add } = parameters(f);
   const size = 1 << shiftOf(type);
   const [row, end, left] = locals(f, 3, "i64") as [Local, Local, Local];
@@ -170,7 +171,7 @@ export function emitThinTransposed(type: MatrixType): FunctionBuilder {
 
 /** For B stored [k, n]. A is a packed panel: 8 floats for each k, `aStride` is not used. */
 export function emitThin(type: MatrixType): FunctionBuilder {
-  const f = new FunctionBuilder(signature, []);
+  const f = new FunctionBuilder(thinSignature, []);
   const { a, rows, b, bStride, columns, k, c, cStride, add } = parameters(f);
   const size = 1 << shiftOf(type);
   const [aPointer, bPointer, end, cAt] = locals(f, 4, "i64") as [Local, Local, Local, Local];

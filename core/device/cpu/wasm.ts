@@ -136,6 +136,7 @@ const plain = {
   "i16x8.narrow_i32x4_s": [0xfd, 133],
   "i16x8.narrow_i32x4_u": [0xfd, 134],
   "i16x8.extend_low_i8x16_s": [0xfd, 135],
+  "i16x8.extend_high_i8x16_s": [0xfd, 136],
   "i16x8.extend_low_i8x16_u": [0xfd, 137],
   "i32x4.abs": [0xfd, 160],
   "i32x4.neg": [0xfd, 161],
@@ -173,6 +174,8 @@ const plain = {
   /** a·b + c, rounded once or twice as the machine prefers. */
   "f32x4.relaxed_madd": [0xfd, 0x105],
   "f32x4.relaxed_nmadd": [0xfd, 0x106],
+  /** Bytes by their numbers, which must be below 16. */
+  "i8x16.relaxed_swizzle": [0xfd, 0x100],
   "f64x2.splat": [0xfd, 20],
   "f64x2.eq": [0xfd, 71],
   "f64x2.nearest": [0xfd, 148],

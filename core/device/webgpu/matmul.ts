@@ -5,8 +5,10 @@
  * @module
  */
 
+import { type BlockCode, isBlockCode } from "../../block_codes.ts";
 import type { DType } from "../../dtype.ts";
 import { kernelKey, type Launch, type MatmulKernel } from "../../kernel.ts";
+import { type CodedSource, decoderText, vectorDecoderText } from "./coded_text.ts";
 import { mathText } from "./math.ts";
 import {
   arrayType,
@@ -61,7 +63,7 @@ export function lowerMatmul(kernel: MatmulKernel, launch: Launch, traits: Traits
   const total = batch * tilesM * tilesN;
   return [{
     shader,
-    args: [0, 1, 2],
+    args: isBlockCode(kernel.b) ? [0, 1, 2, 3] : [0, 1, 2],
     numbers: packNumbers([total, tilesM, tilesN], launch),
     workgroups: total,
   }];
@@ -116,9 +118,14 @@ function sharedTile(m: number, n: number, traits: Traits): Tile {
 }
 
 /** Whether every group of four elements along stored rows begins at a multiple of four. */
-function isAligned(dtype: DType, ints: readonly number[], slot: number, length: number): boolean {
+function isAligned(
+  storage: DType | BlockCode,
+  ints: readonly number[],
+  slot: number,
+  length: number,
+): boolean {
   const strides = [ints[slot]!, ints[slot + 1]!, ints[slot + 2]!];
-  return elementsPerWord(dtype) <= 2 && length % 4 === 0 &&
+  return (isBlockCode(storage) || elementsPerWord(storage) <= 2) && length % 4 === 0 &&
     strides.every((stride) => stride % 4 === 0);
 }
 
@@ -138,6 +145,19 @@ const names = [
   "cRow",
 ] as const;
 const numberVectors = Math.ceil((derivedNumbers + names.length) / 4);
+
+/** Where a coded B is found; null for one that is not coded. */
+function codedSource({ b }: MatmulKernel): CodedSource | null {
+  if (!isBlockCode(b)) return null;
+  return { code: b, codes: "b1", scales: "b3", row: numberText(names.indexOf("bRow")) };
+}
+
+/** Types of the arrays a product binds. */
+function arrayTypes(kernel: MatmulKernel, aAligned: boolean, bAligned: boolean): string[] {
+  const type = (dtype: DType, aligned: boolean) => aligned ? vectorType(dtype) : arrayType(dtype);
+  const b = isBlockCode(kernel.b) ? ["u32", "f32", "f32"] : [type(kernel.b, bAligned), "f32"];
+  return [type(kernel.a, aAligned), ...b];
+}
 
 /** Declares the launch's numbers, this workgroup's tile and the three bases. */
 function preamble(tile: Tile): string {
@@ -166,6 +186,9 @@ function registerShader(kernel: MatmulKernel, tile: Tile, name: string): Shader 
   const use = (function_: string) => void used.add(function_);
   const rows = range(rowsEach);
   const columns = range(columnsEach);
+  const coded = codedSource(kernel);
+  const loadB = (index: string) =>
+    isBlockCode(kernel.b) ? `decode(${index})` : loadText("b1", kernel.b, index, false, use);
   const aIndex = (i: number) => kernel.transposeA ? `a${i} + p * aRow` : `a${i} + p`;
   const bIndex = (j: number) => kernel.transposeB ? `b${j}_ + p` : `b${j}_ + p * bRow`;
   const lines = [
@@ -182,7 +205,7 @@ function registerShader(kernel: MatmulKernel, tile: Tile, name: string): Shader 
     }),
     ...rows.flatMap((i) => columns.map((j) => `  var s${i}_${j} = 0.0;`)),
     `  for (var p = 0; p < k; p++) {`,
-    ...columns.map((j) => `    let y${j} = ${loadText("b1", kernel.b, bIndex(j), false, use)};`),
+    ...columns.map((j) => `    let y${j} = ${loadB(bIndex(j))};`),
     ...rows.flatMap((i) => [
       `    let x${i} = ${loadText("b0", kernel.a, aIndex(i), false, use)};`,
       ...columns.map((j) => `    s${i}_${j} = s${i}_${j} + x${i} * y${j};`),
@@ -199,14 +222,15 @@ function registerShader(kernel: MatmulKernel, tile: Tile, name: string): Shader 
     ),
   ];
   const code = [
-    bindingText([arrayType(kernel.a), arrayType(kernel.b), "f32"], numberVectors, 0),
+    bindingText(arrayTypes(kernel, false, false), numberVectors, 0),
     mathText(used),
+    ...(coded ? [decoderText(coded)] : []),
     `@compute @workgroup_size(8)`,
     `fn main(${entryParameters}) {`,
     ...lines,
     `}`,
   ].join("\n");
-  return { name, code, buffers: 3, numbers: numberVectors, scalars: 0 };
+  return { name, code, buffers: coded ? 4 : 3, numbers: numberVectors, scalars: 0 };
 }
 
 /** Storage of an operand read four elements at a time. */
@@ -214,7 +238,31 @@ function vectorType(dtype: DType): string {
   return elementsPerWord(dtype) === 2 ? "vec2<u32>" : `vec4<${arrayType(dtype)}>`;
 }
 
-/** WGSL of a function that reads four neighbours of a stored row, zeros past `end`. */
+/** WGSL of a function that reads four neighbours of a stored row, zeros past `end`, one by one. */
+function scalarReaderText(name: string, load: (index: string) => string): string {
+  const parts = range(4).map((i) =>
+    `  if (at + ${i} < end) { r[${i}] = ${load(`base + at + ${i}`)}; }`
+  );
+  return `fn ${name}(base: i32, at: i32, end: i32) -> vec4<f32> {
+  var r = vec4<f32>();
+${parts.join("\n")}
+  return r;
+}`;
+}
+
+/** The same of a matrix in a block code. */
+function codedReaderText(name: string, source: CodedSource, aligned: boolean): string {
+  if (!aligned) {
+    return [decoderText(source), scalarReaderText(name, (index) => `decode(${index})`)].join("\n");
+  }
+  return `${vectorDecoderText(source)}
+fn ${name}(base: i32, at: i32, end: i32) -> vec4<f32> {
+  if (at >= end) { return vec4<f32>(); }
+  return decode4(base + at);
+}`;
+}
+
+/** The same of a matrix of plain elements. */
 function readerText(
   name: string,
   buffer: string,
@@ -223,16 +271,7 @@ function readerText(
   use: (name: string) => void,
 ): string {
   if (!aligned) {
-    const parts = range(4).map((i) =>
-      `  if (at + ${i} < end) { r[${i}] = ${
-        loadText(buffer, dtype, `base + at + ${i}`, false, use)
-      }; }`
-    );
-    return `fn ${name}(base: i32, at: i32, end: i32) -> vec4<f32> {
-  var r = vec4<f32>();
-${parts.join("\n")}
-  return r;
-}`;
+    return scalarReaderText(name, (index) => loadText(buffer, dtype, index, false, use));
   }
   let value = `${buffer}[i]`;
   if (elementsPerWord(dtype) === 2) {
@@ -342,20 +381,15 @@ ${reads.join("\n")}
   }`
     ),
   ];
+  const coded = codedSource(kernel);
   const readers = [
     readerText("readA", "b0", kernel.a, aAligned, use),
-    readerText("readB", "b1", kernel.b, bAligned, use),
+    isBlockCode(kernel.b)
+      ? codedReaderText("readB", coded!, bAligned)
+      : readerText("readB", "b1", kernel.b, bAligned, use),
   ];
   const code = [
-    bindingText(
-      [
-        aAligned ? vectorType(kernel.a) : arrayType(kernel.a),
-        bAligned ? vectorType(kernel.b) : arrayType(kernel.b),
-        "f32",
-      ],
-      numberVectors,
-      0,
-    ),
+    bindingText(arrayTypes(kernel, aAligned, bAligned), numberVectors, 0),
     mathText(used),
     ...readers,
     `var<workgroup> tileA: array<vec4<f32>, ${depth * rows4}>;`,
@@ -365,5 +399,5 @@ ${reads.join("\n")}
     ...lines,
     `}`,
   ].join("\n");
-  return { name, code, buffers: 3, numbers: numberVectors, scalars: 0 };
+  return { name, code, buffers: coded ? 4 : 3, numbers: numberVectors, scalars: 0 };
 }

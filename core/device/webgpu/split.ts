@@ -7,6 +7,7 @@
  */
 
 import { UserError } from "../../errors.ts";
+import { codeBytes, isBlockCode, scaleCount } from "../../block_codes.ts";
 import { bytesPerElement } from "../../dtype.ts";
 import type { Access, FusedKernel, Int, Launch } from "../../kernel.ts";
 import { bindingText, cachedShader, type Shader } from "./shader.ts";
@@ -23,7 +24,11 @@ export function reachedBytes(launch: Launch): number[] {
         ints[slot]! + (batch - 1) * ints[slot + 1]! + (rows - 1) * ints[slot + 2]! + columns;
       const a = kernel.transposeA ? reach(4, k, m) : reach(4, m, k);
       const b = kernel.transposeB ? reach(7, n, k) : reach(7, k, n);
-      return [a * bytesPerElement[kernel.a], b * bytesPerElement[kernel.b], reach(10, m, n) * 4];
+      const [aBytes, cBytes] = [a * bytesPerElement[kernel.a], reach(10, m, n) * 4];
+      if (!isBlockCode(kernel.b)) return [aBytes, b * bytesPerElement[kernel.b], cBytes];
+      const columns = Math.max(1, ints[9]!);
+      const scales = scaleCount(kernel.b, Math.ceil(b / columns), columns);
+      return [aBytes, codeBytes(kernel.b, b), cBytes, scales * 4];
     }
     case "scatter": {
       const [tableRows, columns, count] = ints as [number, number, number];

@@ -89,7 +89,7 @@ function problem(each: Case) {
   const ints = [batch, m, n, k, ...[a, b, c].flatMap((p) => [p.offset, p.batch, p.row])];
   const size = (p: typeof a) => p.offset + batch * p.batch + 4;
   const aValues = exact(numbers(size(a), 1), kernel.a);
-  const bValues = exact(numbers(size(b), 2), kernel.b);
+  const bValues = exact(numbers(size(b), 2), each.b ?? "f32");
   const before = numbers(size(c), 3);
   const expected = new Float64Array(before);
   for (let z = 0; z < batch; z++) {
@@ -106,7 +106,7 @@ function problem(each: Case) {
       }
     }
   }
-  const args = [store(aValues, kernel.a), store(bValues, kernel.b), before];
+  const args = [store(aValues, kernel.a), store(bValues, each.b ?? "f32"), before];
   return { kernel, ints, args, expected };
 }
 

@@ -1,0 +1,263 @@
+/** What all training commands do; a command says how rows become examples, and what is minimised. @module */
+
+import { type Device, openDevice, partition, UserError } from "../core/mod.ts";
+import { cleanTemporaries, writeFilesAtomically } from "../data/atomic.ts";
+import { describeFileError } from "../data/local_paths.ts";
+import { readDataset, type Row } from "../data/readers.ts";
+import type { Tokenizer } from "../data/tokenizer.ts";
+import { type DecoderParams, type ModelHead, parameterShapes } from "../nn/mod.ts";
+import { checkpointStore, findCheckpoint, loadRun, trainerStateOf } from "../train/checkpoint.ts";
+import { train, type TrainResult } from "../train/loop.ts";
+import { type OpenModel, openModel, readParameters, writeModel } from "../train/model_directory.ts";
+import type { TrainOptions } from "../train/options.ts";
+import type { LogRecord } from "../train/progress.ts";
+import type { Reporter } from "../train/reporters.ts";
+import type { Task } from "../train/task.ts";
+import { interruptSignal } from "./interrupt.ts";
+import type { Options, Values } from "./options/option.ts";
+import type { ModelValues } from "./options/model.ts";
+import { deviceName, type TrainingValues } from "./options/training_checks.ts";
+import type { DatasetValues } from "./options/script.ts";
+import { parse } from "./parse.ts";
+import { openReporters, trainOptionsOf } from "./training.ts";
+
+/** The values every training command has. */
+export type FinetuneValues = TrainingValues & ModelValues & DatasetValues & {
+  readonly eos_token?: string | undefined;
+  readonly pad_token?: string | undefined;
+  readonly chat_template_path?: string | undefined;
+};
+
+/** Rows as examples, and a line about them. */
+export interface PreparedExamples<E> {
+  readonly examples: readonly E[];
+  readonly description: string;
+}
+
+/** What a command prepares rows with. */
+export interface PrepareContext<V> {
+  readonly tokenizer: Tokenizer;
+  readonly values: V;
+  /** The training rows, of which evaluation rows take some settings; the same rows in training. */
+  readonly trainRows: readonly Row[];
+  readonly evaluation: boolean;
+  readonly say: (text: string) => void;
+}
+
+/** What a command makes its task of. */
+export interface TaskContext<E, V> {
+  /** With the parameters the run began with, also when it is resumed. */
+  readonly opened: OpenModel;
+  readonly values: V;
+  readonly options: TrainOptions;
+  readonly examples: readonly E[];
+  readonly evaluation: boolean;
+  readonly say: (text: string) => void;
+}
+
+/** A training command. */
+export interface Finetuning<O extends Options, E> {
+  readonly name: string;
+  readonly summary: string;
+  readonly options: O;
+  /** Checks across options. */
+  readonly check: (values: Values<O>) => void;
+  /** The model's last layer; logits over the vocabulary by default. */
+  readonly head?: ModelHead;
+  readonly prepare: (
+    rows: readonly Row[],
+    context: PrepareContext<Values<O>>,
+  ) => PreparedExamples<E>;
+  /** A prepared example for people. */
+  readonly describe: (example: E, tokenizer: Tokenizer) => string;
+  readonly task: (context: TaskContext<E, Values<O>>) => Promise<Task<DecoderParams>>;
+}
+
+/** A command for the command line. */
+export interface Command {
+  readonly name: string;
+  readonly summary: string;
+  readonly options: Options;
+  readonly run: (argv: readonly string[]) => Promise<number>;
+}
+
+/** Makes a command of what is particular to it. */
+export function finetuningCommand<O extends Options, E>(
+  command: Values<O> extends FinetuneValues ? Finetuning<O, E> : never,
+): Command {
+  const { name, summary, options } = command;
+  return {
+    name,
+    summary,
+    options,
+    run: async (argv) => {
+      const { values, notices } = parse(argv, options, { check: command.check });
+      return await finetune(command, values as Values<O> & FinetuneValues, notices);
+    },
+  };
+}
+
+async function finetune<O extends Options, E>(
+  command: Finetuning<O, E>,
+  values: Values<O> & FinetuneValues,
+  notices: readonly string[],
+): Promise<number> {
+  await openOutputDirectory(values.output_dir);
+  const reporter = openReporters(values);
+  const say = (text: string) =>
+    reporter.report({ kind: "notice", step: 0, totalSteps: 0, epoch: 0, elapsedSeconds: 0, text });
+  let device: Device | undefined;
+  try {
+    notices.forEach(say);
+    device = await openDevice(
+      deviceName(values),
+      values.threads === undefined ? {} : { threads: values.threads },
+    );
+    say(device.description);
+    const opened = await openModel(modelSourceOf(values, command.head));
+    const data = await readData(command, values, opened.tokenizer, say);
+    const result = await run(command, values, opened, data, reporter, say);
+    await save(values, opened, result);
+    if (result.interrupted) say("Go on from here with --resume_from_checkpoint true.");
+    return result.interrupted ? 130 : 0;
+  } finally {
+    reporter.close();
+    device?.destroy();
+  }
+}
+
+function modelSourceOf(values: FinetuneValues, head: ModelHead | undefined) {
+  const { eos_token, pad_token, chat_template_path } = values;
+  return {
+    directory: values.model_name_or_path,
+    initFromConfig: values.init_from_config,
+    head,
+    seed: values.seed,
+    tokenizer: values.tokenizer_name,
+    overrides: {
+      ...(eos_token === undefined ? {} : { eosToken: eos_token }),
+      ...(pad_token === undefined ? {} : { padToken: pad_token }),
+      ...(chat_template_path === undefined ? {} : { chatTemplatePath: chat_template_path }),
+    },
+  };
+}
+
+/** Finds out before the work, not after it, whether results can be written. */
+async function openOutputDirectory(path: string): Promise<void> {
+  try {
+    await Deno.mkdir(path, { recursive: true });
+    await Deno.remove(await Deno.makeTempFile({ dir: path, prefix: ".plumb-" }));
+  } catch (error) {
+    if (error instanceof Deno.errors.AlreadyExists) {
+      throw new UserError(
+        `--output_dir ${path} is a file. Move it away, or name a directory for the results.`,
+      );
+    }
+    throw describeFileError(error, { action: "write", path });
+  }
+  await cleanTemporaries(path);
+}
+
+interface PreparedData<E> {
+  readonly train: readonly E[];
+  readonly evaluation: readonly E[] | null;
+}
+
+async function readData<O extends Options, E>(
+  { prepare, describe }: Finetuning<O, E>,
+  values: Values<O> & FinetuneValues,
+  tokenizer: Tokenizer,
+  say: (text: string) => void,
+): Promise<PreparedData<E>> {
+  const trainRows = await readDataset(values.dataset_name, { split: values.dataset_train_split });
+  const { examples, description } = prepare(trainRows, {
+    tokenizer,
+    values,
+    trainRows,
+    evaluation: false,
+    say,
+  });
+  say(`${values.dataset_name}: ${trainRows.length} rows, ${description}`);
+  for (const example of examples.slice(0, values.show_data)) say(describe(example, tokenizer));
+  if (values.eval_strategy === "no" && !values.eval_on_start) {
+    return { train: examples, evaluation: null };
+  }
+  const rows = await readDataset(values.dataset_name, { split: values.dataset_test_split });
+  const evaluation =
+    prepare(rows, { tokenizer, values, trainRows, evaluation: true, say }).examples;
+  if (evaluation.length === 0) {
+    throw new UserError(
+      `The split ${values.dataset_test_split} of ${values.dataset_name} has no usable rows.`,
+    );
+  }
+  return { train: examples, evaluation };
+}
+
+async function run<O extends Options, E>(
+  command: Finetuning<O, E>,
+  values: Values<O> & FinetuneValues,
+  opened: OpenModel,
+  data: PreparedData<E>,
+  reporter: Reporter,
+  say: (text: string) => void,
+): Promise<TrainResult<DecoderParams>> {
+  const { model, head } = opened;
+  const options = trainOptionsOf(values);
+  const taskOf = (examples: readonly E[], evaluation: boolean) =>
+    command.task({ opened, values, options, examples, evaluation, say });
+  const task = await taskOf(data.train, false);
+  const evaluation = data.evaluation ? await taskOf(data.evaluation, true) : undefined;
+  const isTrainable = () => true;
+  let [trainable, frozen] = partition(opened.params, isTrainable);
+  let resume;
+  if (values.resume_from_checkpoint !== undefined) {
+    const path = await findCheckpoint(values.output_dir, values.resume_from_checkpoint);
+    [trainable, frozen] = partition(await readParameters(model, path, head), isTrainable);
+    resume = await loadRun(path, {
+      optimizer: options.optimizer.init(trainable),
+      taskState: task.initialState?.() ?? null,
+    });
+    say(`Resuming from ${path} after step ${resume.state.step}.`);
+  }
+  const interrupt = interruptSignal(() =>
+    say("Stopping after this step; press Ctrl-C again to stop at once.")
+  );
+  const training = train({
+    task,
+    evaluation,
+    trainable,
+    frozen,
+    options,
+    checkpoints: checkpointStore<DecoderParams>({
+      outputDir: values.output_dir,
+      limit: values.save_total_limit,
+      modelOnly: values.save_only_model,
+      writeModel: (directory, tree) => writeModel(directory, opened, tree),
+      options,
+    }, parameterShapes(model.config, head)),
+    resume,
+    signal: interrupt.signal,
+  });
+  try {
+    for (;;) {
+      const next: IteratorResult<LogRecord, TrainResult<DecoderParams>> = await training.next();
+      if (next.done) return next.value;
+      reporter.report(next.value);
+    }
+  } finally {
+    interrupt.dispose();
+  }
+}
+
+async function save(
+  values: FinetuneValues,
+  opened: OpenModel,
+  result: TrainResult<DecoderParams>,
+): Promise<void> {
+  if (result.interrupted) return;
+  const options = trainOptionsOf(values);
+  await writeFilesAtomically(values.output_dir, async (directory) => {
+    await writeModel(directory, opened, result.trainable);
+    await Deno.writeTextFile(`${directory}/trainer_state.json`, trainerStateOf(result, options));
+  });
+}

@@ -1,0 +1,13 @@
+/** Optimisers, as pure functions of trees. @module */
+
+export * from "./adafactor.ts";
+export * from "./adagrad.ts";
+export * from "./adamw.ts";
+export * from "./adamw8bit.ts";
+export * from "./clip.ts";
+export * from "./lion.ts";
+export * from "./muon.ts";
+export * from "./registry.ts";
+export * from "./rmsprop.ts";
+export * from "./sgd.ts";
+export * from "./types.ts";

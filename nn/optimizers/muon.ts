@@ -1,0 +1,99 @@
+/** Muon. @module */
+
+import { matmul, type Path, type Tensor, zeros } from "../../core/mod.ts";
+import { type AdamWOptions, adamWRule, type AdamWScalar } from "./adamw.ts";
+import { decayed, movingAverage, optimizerOf, type ParameterRule, stateTensor } from "./rule.ts";
+import type { Optimizer } from "./types.ts";
+
+/** Settings of {@link muon}. */
+export interface MuonOptions {
+  /** Weight of the old momentum. 0.95 by default. */
+  readonly momentum?: number;
+  /** Step along the gradient and the momentum that follows. On by default. */
+  readonly nesterov?: boolean;
+  /** Iterations of Newton and Schulz. 5 by default. */
+  readonly iterations?: number;
+  /** Their polynomial a·x + b·x³ + c·x⁵. */
+  readonly coefficients?: readonly [a: number, b: number, c: number];
+  /** The least norm that a matrix is divided by. 1e-7 by default. */
+  readonly epsilon?: number;
+  /**
+   * How the learning rate of an m × n matrix is adjusted: `original` times √max(1, m/n) (Jordan, the default),
+   * `match_rms_adamw` times 0.2·√max(m, n), so that steps are as large as AdamW's (Liu et al., "Muon is Scalable
+   * for LLM Training", 2025).
+   */
+  readonly adjustment?: "original" | "match_rms_adamw";
+  /** Decoupled weight decay of the matrices. 0.1 by default. */
+  readonly weightDecay?: number;
+  /** Which matrices decay, by path. All of them by default. */
+  readonly decays?: (path: string) => boolean;
+  /** Which parameters Muon steps; the others are AdamW's. {@link isHiddenMatrix} by default. */
+  readonly steps?: (path: Path, shape: readonly number[]) => boolean;
+  /** Settings of the other parameters' AdamW. */
+  readonly adamW?: AdamWOptions;
+}
+
+/** Names of embeddings and heads, in which a row is a token, a position or a class. */
+const lookup =
+  /(^|\.)(embed_\w+|\w*embeddings?|wte|wpe|shared|relative_attention_bias|lm_head|embed_out|score|classifier|v_head\.\w+|lora_embedding_\w+)(\.|$)/;
+
+/** Whether a parameter is a matrix between hidden layers: of two axes, and neither an embedding nor a head. */
+export function isHiddenMatrix(path: Path, shape: readonly number[]): boolean {
+  return shape.length === 2 && !lookup.test(path);
+}
+
+/**
+ * Muon: momentum made orthogonal by Newton–Schulz iterations (Jordan et al., "Muon: An optimizer for hidden layers
+ * in neural networks", 2024), as `torch.optim.Muon` computes it but in f32, where it rounds to bf16. Only hidden
+ * matrices are stepped so; embeddings, heads, gains and biases are AdamW's, at the same learning rate.
+ */
+export function muon(options: MuonOptions = {}): Optimizer {
+  const { momentum = 0.95, nesterov = true, adjustment = "original" } = options;
+  const { weightDecay = 0.1, decays = () => true, steps = isHiddenMatrix } = options;
+  const others = adamWRule(
+    options.adamW ?? { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay, decays },
+  );
+  const rule: ParameterRule<AdamWScalar> = {
+    scalars: others.scalars,
+    init: (param, path) =>
+      steps(path, param.shape) ? { momentum: zeros(param.shape) } : others.init(param, path),
+    update: (step, scalars) => {
+      const { path, param, gradient } = step;
+      if (!steps(path, param.shape)) return others.update(step, scalars);
+      const buffer = movingAverage(stateTensor(step, "momentum"), gradient, momentum);
+      const direction = nesterov ? movingAverage(buffer, gradient, momentum) : buffer;
+      const kept = decayed(step, scalars.learningRate, { weightDecay, decays });
+      const rate = scalars.learningRate.mul(adjustmentOf(adjustment, param.shape));
+      return {
+        param: kept.sub(orthogonalized(direction, options).mul(rate)),
+        state: { momentum: buffer },
+      };
+    },
+  };
+  return optimizerOf(rule);
+}
+
+function adjustmentOf(kind: "original" | "match_rms_adamw", shape: readonly number[]): number {
+  const [rows, columns] = [shape[0]!, shape[1]!];
+  return kind === "original"
+    ? Math.sqrt(Math.max(1, rows / columns))
+    : 0.2 * Math.sqrt(Math.max(rows, columns));
+}
+
+/** A matrix with its singular values moved close to 1: UVᵀ of x = USVᵀ, roughly. */
+export function orthogonalized(
+  x: Tensor,
+  options: Pick<MuonOptions, "iterations" | "coefficients" | "epsilon"> = {},
+): Tensor {
+  const { iterations = 5, coefficients = [3.4445, -4.7750, 2.0315], epsilon = 1e-7 } = options;
+  const [a, b, c] = coefficients;
+  const tall = x.shape[0]! > x.shape[1]!;
+  let y = x.div(x.square().sum().sqrt().maximum(epsilon));
+  for (let i = 0; i < iterations; i++) {
+    // The smaller of the two products of y with itself; p(yyᵀ)y = y·p(yᵀy).
+    const gram = tall ? matmul(y, y, { transposeA: true }) : matmul(y, y, { transposeB: true });
+    const polynomial = gram.mul(b).add(matmul(gram, gram).mul(c));
+    y = y.mul(a).add(tall ? matmul(y, polynomial) : matmul(polynomial, y));
+  }
+  return y;
+}

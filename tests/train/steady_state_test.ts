@@ -1,0 +1,118 @@
+/** A steady run: rows of varying length, nothing new on the device, no memory that grows. */
+
+import assert from "node:assert/strict";
+import { type Device, type DeviceCounters, partition, realize } from "../../core/mod.ts";
+import { openCheckpointFiles } from "../../data/checkpoint_files.ts";
+import { prepareSft } from "../../data/prepare_sft.ts";
+import { loadTokenizer } from "../../data/tokenizer.ts";
+import { adamWOptimizer, causalModel, type DecoderParams, parameterShapes } from "../../nn/mod.ts";
+import { sftObjectives } from "../../rl/mod.ts";
+import { train } from "../../train/loop.ts";
+import { loadParameters } from "../../train/model_files.ts";
+import type { TrainOptions } from "../../train/options.ts";
+import { sftTask } from "../../train/sft.ts";
+import { fixture, readFixture, readRows } from "../data/fixture_files.ts";
+import { eachDevice } from "../devices.ts";
+
+const options: TrainOptions = {
+  numTrainEpochs: 1,
+  maxSteps: -1,
+  batchSize: 4,
+  evalBatchSize: 8,
+  gradientAccumulationSteps: 1,
+  learningRate: 1e-3,
+  schedule: { name: "linear", kwargs: {}, warmup: 0 },
+  optimizer: adamWOptimizer({
+    beta1: 0.9,
+    beta2: 0.999,
+    epsilon: 1e-8,
+    weightDecay: 0,
+    decays: () => false,
+  }),
+  maxGradNorm: 1,
+  seed: 42,
+  dataSeed: undefined,
+  ignoreDataSkip: false,
+  sampling: "random",
+  logging: { strategy: "steps", steps: 5, firstStep: false },
+  evaluation: { strategy: "no", steps: 1, delay: 0, onStart: false },
+  saving: { strategy: "no", steps: 1 },
+  best: null,
+  loadBestAtEnd: false,
+};
+
+/** The device's counters after each step, and the host's memory in bytes. */
+async function watch(
+  device: Device,
+  rows: number,
+  changes: Partial<TrainOptions>,
+): Promise<
+  { readonly counters: readonly DeviceCounters[]; readonly lengths: ReadonlySet<number> }
+> {
+  const model = causalModel(await readFixture("models/llama/config.json"));
+  using files = await openCheckpointFiles(fixture("models/llama"));
+  const params = await loadParameters<DecoderParams>(parameterShapes(model.config), files);
+  const tokenizer = await loadTokenizer(fixture("models/llama"));
+  const texts = (await readRows("gsm8k_small.jsonl")).slice(0, rows);
+  const { examples } = prepareSft(texts, tokenizer, { maxLength: null });
+  const lengths = new Set<number>();
+  const sft = sftTask({ model, examples, objective: sftObjectives.nll });
+  const task: typeof sft = {
+    ...sft,
+    batch: (indices) => {
+      const batch = sft.batch(indices);
+      lengths.add(batch.tokens);
+      return batch;
+    },
+  };
+  const [trainable, frozen] = partition(await realize(params), () => true);
+  const counters: DeviceCounters[] = [];
+  const run = train({ task, trainable, frozen, options: { ...options, ...changes } });
+  for await (const record of run) {
+    if (record.kind === "progress" || record.kind === "train") counters.push(device.counters());
+  }
+  return { counters, lengths };
+}
+
+eachDevice("a steady run creates no device object and its memory is flat", async (device) => {
+  const cpu = device.kind === "cpu";
+  // Sequential epochs repeat their batches, so that all buckets are seen in the first. Two epochs
+  // are allowed for: metrics are read a step late and pools settle.
+  const [rows, batchSize, steps] = cpu ? [60, 4, 230] : [12, 4, 30];
+  const { counters, lengths } = await watch(device, rows, {
+    batchSize,
+    maxSteps: steps,
+    sampling: "sequential",
+  });
+  const perEpoch = Math.ceil(rows / batchSize);
+  assert.equal(counters.length, steps);
+  assert.ok(lengths.size > perEpoch / 2, `rows are of ${lengths.size} lengths`);
+  const steady = counters.slice(2 * perEpoch);
+  assert.ok(steady.length >= (cpu ? 200 : 24));
+  const [first, last] = [steady[0]!, steady.at(-1)!];
+  assert.equal(last.objects, first.objects, "objects were created in steady steps");
+  assert.equal(last.bytes, first.bytes, "memory grew");
+  assert.equal(last.peakBytes, first.peakBytes);
+  assert.equal(last.runs - first.runs, steady.length - 1, "one program a step");
+});
+
+eachDevice("so does one with shuffled rows, once each bucket was seen", async (device) => {
+  const steps = device.kind === "cpu" ? 400 : 60;
+  const { counters } = await watch(device, 6, { batchSize: 1, maxSteps: steps });
+  const [first, last] = [counters.at(steps / 2)!, counters.at(-1)!];
+  assert.equal(last.objects, first.objects);
+  assert.equal(last.bytes, first.bytes);
+});
+
+eachDevice("and one that accumulates gradients", async (device) => {
+  const steps = device.kind === "cpu" ? 100 : 16;
+  const { counters } = await watch(device, 6, {
+    batchSize: 2,
+    gradientAccumulationSteps: 3,
+    maxSteps: steps,
+    sampling: "sequential",
+  });
+  const [first, last] = [counters.at(steps / 4)!, counters.at(-1)!];
+  assert.equal(last.objects, first.objects);
+  assert.equal(last.bytes, first.bytes);
+});

@@ -1,0 +1,124 @@
+/** Completions under a model: what objectives over sequences are computed from. @module */
+
+import { logitStats, matmul, type Tensor, tensor } from "../core/mod.ts";
+import {
+  buildCompletions,
+  type CompletionArrays,
+  type CompletionFamily,
+  type CompletionLayout,
+} from "../data/completions.ts";
+import { bucketLength } from "../data/token_stream.ts";
+import type { CausalModel, DecoderParams, ForwardOptions, TokenStream } from "../nn/mod.ts";
+import type { TokenLogProbs } from "../rl/mod.ts";
+
+/** Tensors of some families of completions. */
+export interface CompletionInputs {
+  readonly stream: TokenStream;
+  /** i32 [N]: of each label the token that predicts it, its id, its completion, its position therein. */
+  readonly sources: Tensor;
+  readonly targets: Tensor;
+  readonly numbers: Tensor;
+  readonly positions: Tensor;
+  /** i32 [M]: all positions with their completions, where metrics are taken over all. */
+  readonly everywhere: { readonly sources: Tensor; readonly numbers: Tensor } | null;
+  /** f32 [N]: log-probs of the labels under a reference model, if there is one. */
+  readonly refLogProbs: Tensor | null;
+}
+
+/** A batch on the host and its tensors. */
+export interface CompletionBatch {
+  readonly arrays: CompletionArrays;
+  readonly inputs: CompletionInputs;
+}
+
+/**
+ * Lays families out.
+ *
+ * @param reference Log-probs of each completion's tokens under a reference model, by its number.
+ */
+export function completionBatch(
+  families: readonly CompletionFamily[],
+  layout: CompletionLayout = {},
+  reference?: (number: number) => ArrayLike<number>,
+): CompletionBatch {
+  const arrays = buildCompletions(families, layout);
+  const { stream, numbers, positions, everywhere } = arrays;
+  const segments = (values: Int32Array) => tensor(values, { shape: [5, stream.length] });
+  const refLogProbs = reference &&
+    Float32Array.from(
+      numbers,
+      (number, i) => number < 0 ? 0 : reference(number)[positions[i]!] ?? 0,
+    );
+  return {
+    arrays,
+    inputs: {
+      stream: {
+        ids: tensor(stream.ids),
+        segments: segments(stream.segments),
+        ...(stream.keySegments ? { keySegments: segments(stream.keySegments) } : {}),
+      },
+      sources: tensor(stream.sources),
+      targets: tensor(stream.targets),
+      numbers: tensor(numbers),
+      positions: tensor(positions),
+      everywhere: everywhere && {
+        sources: tensor(bucketed(everywhere.sources)),
+        numbers: tensor(bucketed(everywhere.numbers)),
+      },
+      refLogProbs: refLogProbs ? tensor(refLogProbs) : null,
+    },
+  };
+}
+
+function bucketed(values: Int32Array): Int32Array {
+  const padded = new Int32Array(bucketLength(values.length)).fill(-1);
+  padded.set(values);
+  return padded;
+}
+
+/** Log-probs and statistics of the labels' tokens, and of all positions where they are listed. */
+export interface ScoredCompletions {
+  readonly tokens: TokenLogProbs;
+  /** Mean logits of all positions, as `TokenStatistics`; null where they are not listed. */
+  readonly everywhere: {
+    readonly mask: Tensor;
+    readonly segments: Tensor;
+    readonly meanLogits: Tensor;
+  } | null;
+}
+
+/** Runs the model over the families. */
+export function scoreCompletions(
+  model: CausalModel,
+  params: DecoderParams,
+  inputs: CompletionInputs,
+  options: ForwardOptions,
+): ScoredCompletions {
+  const hidden = model.hidden(params, inputs.stream, options);
+  const head = model.head(params);
+  const stats = logitStats(hidden.gather(inputs.sources), head, inputs.targets);
+  const { everywhere } = inputs;
+  return {
+    tokens: {
+      logProbs: stats.logProb,
+      mask: inputs.numbers.ge(0).cast("f32"),
+      segments: inputs.numbers,
+      positions: inputs.positions,
+      entropies: stats.entropy,
+      meanLogits: stats.meanLogit,
+      sumSquares: stats.sumSquares,
+      predictions: stats.argMax,
+      targets: inputs.targets,
+      ...(inputs.refLogProbs ? { refLogProbs: inputs.refLogProbs } : {}),
+    },
+    everywhere: everywhere && {
+      mask: everywhere.numbers.ge(0).cast("f32"),
+      segments: everywhere.numbers,
+      // The mean over the vocabulary of h·Wᵀ is h·(mean of W's rows).
+      meanLogits: matmul(hidden.gather(everywhere.sources), head.mean(0, { keepDims: true }), {
+        transposeB: true,
+      })
+        .reshape(everywhere.numbers.shape[0]!),
+    },
+  };
+}

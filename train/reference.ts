@@ -1,0 +1,63 @@
+/**
+ * Log-probs under a reference model, computed once before training: the policy is still the reference then, so no
+ * second copy of the weights is needed.
+ *
+ * @module
+ */
+
+import { jit, scope } from "../core/mod.ts";
+import type { CausalModel, DecoderParams } from "../nn/mod.ts";
+import type { RotaryTables } from "../nn/mod.ts";
+import { type CompletionBatch, type CompletionInputs, scoreCompletions } from "./completions.ts";
+
+/** Log-probs of tokens by example and by the completion's place in it. */
+export type ReferenceLogProbs = ReadonlyMap<number, readonly Float32Array[]>;
+
+/** What {@link referenceLogProbs} goes through. */
+export interface ReferencePass {
+  readonly model: CausalModel;
+  readonly params: DecoderParams;
+  readonly rotary: RotaryTables;
+  /** Numbers of the examples. */
+  readonly examples: readonly number[];
+  /** Completions per example. */
+  readonly completions: number;
+  readonly batchSize: number;
+  /**
+   * Lays examples out: completion k of the batch's i-th example has the number k·examples + i.
+   */
+  readonly batch: (examples: readonly number[]) => CompletionBatch;
+  /** Called after each batch. */
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+/** Goes through examples and keeps the log-prob of every completion token. */
+export async function referenceLogProbs(pass: ReferencePass): Promise<ReferenceLogProbs> {
+  const { model, params, rotary, examples, completions, batchSize } = pass;
+  const score = jit(
+    (p: DecoderParams, inputs: CompletionInputs, tables: RotaryTables) =>
+      scoreCompletions(model, p, inputs, { rotary: tables }).tokens.logProbs,
+    { name: "the reference pass" },
+  );
+  const found = new Map<number, Float32Array[]>();
+  for (let start = 0; start < examples.length; start += batchSize) {
+    const chunk = examples.slice(start, start + batchSize);
+    const { arrays, inputs } = pass.batch(chunk);
+    const values = await scope(async () => await score(params, inputs, rotary).data());
+    const lists = Array.from({ length: completions * chunk.length }, (): number[] => []);
+    arrays.numbers.forEach((number, i) => {
+      if (number >= 0 && number < lists.length) lists[number]![arrays.positions[i]!] = values[i]!;
+    });
+    chunk.forEach((example, i) => {
+      found.set(
+        example,
+        Array.from(
+          { length: completions },
+          (_, k) => Float32Array.from(lists[k * chunk.length + i]!),
+        ),
+      );
+    });
+    pass.onProgress?.(Math.min(start + batchSize, examples.length), examples.length);
+  }
+  return found;
+}
