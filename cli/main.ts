@@ -10,6 +10,7 @@ import { sftCommand } from "./commands/sft.ts";
 import { renderHelp, wantsHelp } from "./help.ts";
 import { nearest } from "./nearest.ts";
 import type { Command } from "./finetune.ts";
+import type { Options } from "./options/option.ts";
 import { parse } from "./parse.ts";
 
 const commands: readonly Command[] = [sftCommand, envCommand];

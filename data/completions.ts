@@ -26,6 +26,8 @@ export interface CompletionLayout {
    * only for metrics that other programs take over padding too.
    */
   readonly padTokenId?: number;
+  /** Leaves each completion's last position, padding included, out of that list. */
+  readonly withoutLast?: boolean;
 }
 
 /** A stream of families. */
@@ -81,7 +83,9 @@ export function buildCompletions(
     stream,
     numbers,
     positions: positionsWithin(stream.labelSegments),
-    everywhere: layout.padTokenId === undefined ? null : allPositions(sequences),
+    everywhere: layout.padTokenId === undefined
+      ? null
+      : allPositions(sequences, layout.withoutLast ?? false),
   };
 }
 
@@ -103,7 +107,10 @@ function positionsWithin(segments: Int32Array): Int32Array {
 }
 
 /** Every token once for each completion that it precedes or belongs to. */
-function allPositions(sequences: readonly (Sequence & { readonly number: number })[]) {
+function allPositions(
+  sequences: readonly (Sequence & { readonly number: number })[],
+  withoutLast: boolean,
+) {
   const starts: number[] = [];
   let next = 0;
   for (const { ids } of sequences) {
@@ -112,8 +119,8 @@ function allPositions(sequences: readonly (Sequence & { readonly number: number 
   }
   const sources: number[] = [];
   const numbers: number[] = [];
-  const add = (index: number, number: number) => {
-    for (let i = 0; i < sequences[index]!.ids.length; i++) {
+  const add = (index: number, number: number, count: number) => {
+    for (let i = 0; i < count; i++) {
       sources.push(starts[index]! + i);
       numbers.push(number);
     }
@@ -121,8 +128,8 @@ function allPositions(sequences: readonly (Sequence & { readonly number: number 
   const parents = new Set(sequences.map(({ parent }) => parent));
   sequences.forEach(({ parent, number }, index) => {
     if (parents.has(index)) return;
-    if (parent !== undefined) add(parent, number);
-    add(index, number);
+    if (parent !== undefined) add(parent, number, sequences[parent]!.ids.length);
+    add(index, number, sequences[index]!.ids.length - (withoutLast ? 1 : 0));
   });
   return { sources: Int32Array.from(sources), numbers: Int32Array.from(numbers) };
 }

@@ -13,7 +13,7 @@ import {
   maybeConvertToChatml,
 } from "./conversions.ts";
 import { type ChatExtras, type DatasetRow, normalizeSftRow } from "./formats.ts";
-import { inRow, isMessageList, isPresent, kindOf } from "./row_values.ts";
+import { inRow, isMessageList, isPresent, kindOf, readMargin } from "./row_values.ts";
 
 /** A command that trains on judged answers. */
 export type PreferenceCommand =
@@ -216,7 +216,9 @@ function mixed(a: string, first: unknown, b: string, second: unknown): UserError
 export interface PreferenceRow {
   /** What is answered; what both answers begin with is taken off them. */
   readonly prompt: Content;
+  /** The better answer. */
   readonly chosen: Content;
+  /** The worse answer. */
   readonly rejected: Content;
   /** TPO's gold answer. */
   readonly reference?: Content;
@@ -228,7 +230,9 @@ export interface PreferenceRow {
 
 /** A single answer, in its common form. */
 export interface UnpairedRow {
+  /** What is answered. */
   readonly prompt: Content;
+  /** The answer. */
   readonly completion: Content;
   /** Whether the answer is good. */
   readonly label: boolean;
@@ -253,18 +257,9 @@ export function readPreferenceRow(
     rejected: read("rejected"),
     ...(format.reference && { reference: read("reference") }),
   };
-  const margin = stored["margin"];
-  if (format.margin && typeof margin !== "number") {
-    throw new UserError(
-      `Row ${index + 1} of the data set has ${
-        JSON.stringify(margin) ?? "nothing"
-      } as its margin: ` +
-        `expected a number, by how much the chosen answer is better.`,
-    );
-  }
   const beside = {
     chat: readChat(stored, format, index),
-    ...(format.margin && typeof margin === "number" && { margin }),
+    ...(format.margin && { margin: readMargin(stored, index) }),
   };
   if (format.prompt === "explicit") return { prompt: read("prompt"), ...answers, ...beside };
   const extract = format.reference ? extractTriplePrompt : extractPrompt;

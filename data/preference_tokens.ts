@@ -24,7 +24,9 @@ export interface PromptedCompletion {
 
 /** What {@link tokenizePrompted} makes: one prompt, several answers. */
 export interface TokenizedAnswers {
+  /** The prompt's token ids. */
   readonly promptIds: readonly number[];
+  /** The answers' token ids. */
   readonly completions: readonly (readonly number[])[];
   /** Whether the tokens of prompt and answer do not begin with those of the prompt. */
   readonly promptMismatch: boolean;
@@ -88,7 +90,9 @@ function noEndOfSequence(tokenizer: Tokenizer): UserError {
 
 /** A prompt and an answer as one encoding has them. */
 export interface MergedAnswer {
+  /** The prompt's token ids. */
   readonly promptIds: readonly number[];
+  /** The answer's. */
   readonly completionIds: readonly number[];
 }
 

@@ -23,12 +23,16 @@ export interface DistillationExample extends PromptedCompletion {
 
 /** Options of `prepareGkd`, named after TRL's flags. */
 export interface PrepareGkdOptions {
-  /** Tokens in a row at most; the first ones of longer rows are cut off. null for no limit. Default 1024. */
+  /**
+   * Tokens in a row at most; the first ones of longer rows are cut off. null for no limit
+   * (where TRL takes 1024, or less if the tokenizer says so). Default 1024.
+   */
   readonly maxLength?: number | null;
 }
 
 /** What `prepareGkd` makes. */
 export interface PreparedGkd {
+  /** The examples, in the order of the rows. */
   readonly examples: readonly DistillationExample[];
   /** One line for people. */
   readonly description: string;

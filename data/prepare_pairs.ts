@@ -38,7 +38,9 @@ import type { Tokenizer } from "./tokenizer.ts";
 
 /** A pair of answers, or a triple, in tokens. Prompts that are the same array are the same. */
 export interface PreferenceExample {
+  /** The better answer. */
   readonly chosen: PromptedCompletion;
+  /** The worse answer. */
   readonly rejected: PromptedCompletion;
   /** TPO's gold answer. */
   readonly reference?: PromptedCompletion;
@@ -58,6 +60,7 @@ export interface PreparePairsOptions {
 
 /** What a preparation makes. */
 export interface Prepared<Example> {
+  /** The examples, in the order of the rows. */
   readonly examples: readonly Example[];
   /** How the rows were read. */
   readonly format: PreferenceFormat;

@@ -16,12 +16,14 @@ import {
 } from "./preference_formats.ts";
 import { closed, joinContents } from "./preference_tokens.ts";
 import type { Prepared } from "./prepare_pairs.ts";
-import { firstRow, idList, inRow } from "./row_values.ts";
+import { firstRow, idList, inRow, isPresent, readMargin } from "./row_values.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 /** Two whole sequences, prompt and answer, of which the first deserves the higher score. */
 export interface RewardPair {
+  /** The better one. */
   readonly chosenIds: Int32Array;
+  /** The worse one. */
   readonly rejectedIds: Int32Array;
   /** By how much its score should be higher, where the data set says so. */
   readonly margin?: number;
@@ -110,18 +112,21 @@ function asExplicit(format: PreferenceFormat): PreferenceFormat {
 }
 
 function readTokenized(stored: DatasetRow, format: PreferenceFormat, row: number): RewardPair {
-  const column = (name: string, older: string) => stored[name] === undefined ? older : name;
-  const margin = stored["margin"];
-  if (format.margin && typeof margin !== "number") {
+  const read = (name: string, older: string) => {
+    const column = isPresent(stored[name]) ? name : older;
+    const ids = idList(stored, column, row);
+    if (ids.length > 0) return ids;
     throw new UserError(
-      `Row ${row + 1} of the data set has ${JSON.stringify(margin) ?? "nothing"} as its margin: ` +
-        `expected a number.`,
+      `Row ${
+        row + 1
+      } of the data set has no tokens in its column "${column}": there is no last one ` +
+        `to read a score at. Remove the row.`,
     );
-  }
+  };
   return {
-    chosenIds: idList(stored, column("chosen_ids", "chosen_input_ids"), row),
-    rejectedIds: idList(stored, column("rejected_ids", "rejected_input_ids"), row),
-    ...(format.margin && typeof margin === "number" && { margin }),
+    chosenIds: read("chosen_ids", "chosen_input_ids"),
+    rejectedIds: read("rejected_ids", "rejected_input_ids"),
+    ...(format.margin && { margin: readMargin(stored, row) }),
     row,
   };
 }

@@ -66,8 +66,9 @@ export interface PrepareKtoOptions extends PrepareUnpairedOptions {
    * must come in this order; null for losses without KL term (`apo_zero_unpaired`).
    */
   readonly klBatchSize: number | null;
-  /** The weights of good and bad answers, for a warning if they do not fit their numbers. Default 1. */
+  /** The weight of good answers, for a warning if the weights do not fit their numbers. Default 1. */
   readonly desirableWeight?: number;
+  /** The weight of bad answers. Default 1. */
   readonly undesirableWeight?: number;
 }
 

@@ -53,3 +53,13 @@ export function idList(row: DatasetRow, column: string, index: number): Int32Arr
     } in its column "${column}": expected a list of whole numbers.`,
   );
 }
+
+/** The margin of a row. @param index the row's number from 0 @throws {UserError} if it is no number */
+export function readMargin(row: DatasetRow, index: number): number {
+  const margin = row["margin"];
+  if (typeof margin === "number") return margin;
+  throw new UserError(
+    `Row ${index + 1} of the data set has ${JSON.stringify(margin) ?? "nothing"} as its margin: ` +
+      `expected a number, by how much the chosen answer is better.`,
+  );
+}

@@ -1,6 +1,6 @@
 /** From full precision to quantised weights. @module */
 
-import { fromBytes, Tensor, tensor } from "../core/mod.ts";
+import { fromBytes, type Tensor, tensor } from "../core/mod.ts";
 import { quantizeBlocks } from "./quantize_blocks.ts";
 import { type NestedQuantized, quantizeScales } from "./quantize_nested.ts";
 import { quantizeRows } from "./quantize_rows.ts";

@@ -3,8 +3,8 @@
 import {
   dequantize,
   iota,
-  type QuantizedMatrix,
   quantizedMatmul,
+  type QuantizedMatrix,
   stopGradient,
   Tensor,
 } from "../core/mod.ts";

@@ -216,10 +216,9 @@ class Training<P> {
     const { options, run } = this;
     const { step } = this.#state;
     const scalars = options.optimizer.scalars(this.#rate(step), step + 1);
-    const metrics: PackedMetrics[] = [];
     let tokens = 0;
     const next = await scope(async () => {
-      // Made in here, so that its memory goes at the end of the step.
+      // What is made in here and not returned is given back at the end of the step.
       const window = this.#windowOf(step);
       tokens = window.reduce((sum, batch) => sum + batch.tokens, 0);
       const keyOf = (k: number) => ({
@@ -229,7 +228,7 @@ class Training<P> {
       let state = this.#taskState;
       if (window.length === 1) {
         const [only] = window as [MicroBatch];
-        const result = this.#steps.whole(
+        const { metrics: packed, ...kept } = this.#steps.whole(
           this.#trainable,
           this.#optimizer,
           state,
@@ -238,10 +237,10 @@ class Training<P> {
           keyOf(0),
           { normalizer: this.#normalizer(only, window), ...scalars },
         );
-        metrics.push(result.metrics);
-        this.#enqueue(window, metrics, result.metrics);
-        return result;
+        this.#enqueue(window, [packed], packed);
+        return kept;
       }
+      const metrics: PackedMetrics[] = [];
       let sum: P | null = null;
       for (const [k, batch] of window.entries()) {
         if (k > 0) await setImmediate();
@@ -257,9 +256,10 @@ class Training<P> {
         ({ sum, state } = result);
         metrics.push(result.metrics);
       }
-      const result = this.#steps.update(this.#trainable, this.#optimizer, sum!, scalars);
-      this.#enqueue(window, metrics, result.metrics);
-      return { ...result, state };
+      const update = this.#steps.update(this.#trainable, this.#optimizer, sum!, scalars);
+      const { metrics: packed, ...kept } = update;
+      this.#enqueue(window, metrics, packed);
+      return { ...kept, state };
     });
     this.#trainable = next.trainable;
     this.#optimizer = next.optimizer;

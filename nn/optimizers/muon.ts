@@ -5,18 +5,24 @@ import { type AdamWOptions, adamWRule, type AdamWScalar } from "./adamw.ts";
 import { decayed, movingAverage, optimizerOf, type ParameterRule, stateTensor } from "./rule.ts";
 import type { Optimizer } from "./types.ts";
 
+/** Settings of the iterations of Newton and Schulz. */
+export interface NewtonSchulzOptions {
+  /** 5 by default. */
+  readonly iterations?: number;
+  /** The polynomial that is iterated, a·x + b·x³ + c·x⁵. */
+  readonly coefficients?: readonly [a: number, b: number, c: number];
+  /** The least norm that a matrix is divided by. 1e-7 by default. */
+  readonly epsilon?: number;
+  /** `bf16` rounds what the iterations pass on, as PyTorch does. f32 by default. */
+  readonly precision?: "f32" | "bf16";
+}
+
 /** Settings of {@link muon}. */
-export interface MuonOptions {
+export interface MuonOptions extends NewtonSchulzOptions {
   /** Weight of the old momentum. 0.95 by default. */
   readonly momentum?: number;
   /** Step along the gradient and the momentum that follows. On by default. */
   readonly nesterov?: boolean;
-  /** Iterations of Newton and Schulz. 5 by default. */
-  readonly iterations?: number;
-  /** Their polynomial a·x + b·x³ + c·x⁵. */
-  readonly coefficients?: readonly [a: number, b: number, c: number];
-  /** The least norm that a matrix is divided by. 1e-7 by default. */
-  readonly epsilon?: number;
   /**
    * How the learning rate of an m × n matrix is adjusted: `original` times √max(1, m/n) (Jordan, the default),
    * `match_rms_adamw` times 0.2·√max(m, n), so that steps are as large as AdamW's (Liu et al., "Muon is Scalable
@@ -44,7 +50,7 @@ export function isHiddenMatrix(path: Path, shape: readonly number[]): boolean {
 
 /**
  * Muon: momentum made orthogonal by Newton–Schulz iterations (Jordan et al., "Muon: An optimizer for hidden layers
- * in neural networks", 2024), as `torch.optim.Muon` computes it but in f32, where it rounds to bf16. Only hidden
+ * in neural networks", 2024), as `torch.optim.Muon` computes it (there in bf16, here in f32 if not told otherwise). Only hidden
  * matrices are stepped so; embeddings, heads, gains and biases are AdamW's, at the same learning rate.
  */
 export function muon(options: MuonOptions = {}): Optimizer {
@@ -81,19 +87,27 @@ function adjustmentOf(kind: "original" | "match_rms_adamw", shape: readonly numb
 }
 
 /** A matrix with its singular values moved close to 1: UVᵀ of x = USVᵀ, roughly. */
-export function orthogonalized(
-  x: Tensor,
-  options: Pick<MuonOptions, "iterations" | "coefficients" | "epsilon"> = {},
-): Tensor {
+export function orthogonalized(x: Tensor, options: NewtonSchulzOptions = {}): Tensor {
   const { iterations = 5, coefficients = [3.4445, -4.7750, 2.0315], epsilon = 1e-7 } = options;
   const [a, b, c] = coefficients;
+  const round = (y: Tensor) => options.precision === "bf16" ? roundToBfloat16(y) : y;
   const tall = x.shape[0]! > x.shape[1]!;
-  let y = x.div(x.square().sum().sqrt().maximum(epsilon));
+  let y = round(x);
+  y = round(y.div(round(y.square().sum().sqrt()).maximum(epsilon)));
   for (let i = 0; i < iterations; i++) {
     // The smaller of the two products of y with itself; p(yyᵀ)y = y·p(yᵀy).
-    const gram = tall ? matmul(y, y, { transposeA: true }) : matmul(y, y, { transposeB: true });
-    const polynomial = gram.mul(b).add(matmul(gram, gram).mul(c));
-    y = y.mul(a).add(tall ? matmul(y, polynomial) : matmul(polynomial, y));
+    const gram = round(
+      tall ? matmul(y, y, { transposeA: true }) : matmul(y, y, { transposeB: true }),
+    );
+    const polynomial = round(gram.mul(b).add(matmul(gram, gram).mul(c)));
+    y = round(y.mul(a).add(tall ? matmul(y, polynomial) : matmul(polynomial, y)));
   }
   return y;
+}
+
+/** The nearest number whose lower half of bits is zero, to even of two. In registers a cast rounds nothing. */
+function roundToBfloat16(x: Tensor): Tensor {
+  const bits = x.bitcast("u32");
+  const odd = bits.shiftRight(16).and(1);
+  return bits.add(odd.add(0x7fff)).and(0xffff0000).bitcast("f32");
 }

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
+import { buildCompletions, type CompletionArrays } from "../../data/completions.ts";
 import {
-  completionAt,
-  type CompletionStream,
-  pairStream,
-  unpairedStream,
+  answerAt,
+  type AnswerFamilies,
+  pairFamilies,
+  unpairedFamilies,
 } from "../../data/pair_stream.ts";
 import type { PromptedCompletion } from "../../data/preference_tokens.ts";
 import type { PreferenceExample } from "../../data/prepare_pairs.ts";
@@ -35,62 +36,61 @@ function context({ ids, segments, length }: StreamArrays, token: number): number
   return seen.sort(([a], [b]) => a - b).map(([, id]) => id);
 }
 
-/** Each label as what predicts it, what it is, and whose it is; in an order of their own. */
-function labelsOf(made: CompletionStream): string[] {
-  const { stream, slots, promptSlots, offsets } = made;
+/** Each label as what predicts it, what it is, whose it is and which there; in an order of their own. */
+function labelsOf(made: AnswerFamilies, share: boolean): string[] {
+  const { stream, numbers, positions } = buildCompletions(made.families, { share });
   const labels: string[] = [];
   for (let n = 0; n < stream.labels; n++) {
-    const slot = slots[n]! >= 0 ? completionAt(made, slots[n]!) : null;
-    const prompt = promptSlots[n]! >= 0 ? completionAt(made, promptSlots[n]!) : null;
     const seen = context(stream, stream.sources[n]!);
-    labels.push(JSON.stringify([seen, stream.targets[n], slot, prompt, offsets[n]]));
+    const whose = answerAt(made, numbers[n]!);
+    labels.push(JSON.stringify([seen, stream.targets[n], whose, positions[n]]));
   }
   return labels.sort();
 }
 
+/** The ids labelled under each number. */
+function targetsByNumber({ stream, numbers, positions }: CompletionArrays, count: number) {
+  const targets = Array.from({ length: count }, (): number[] => []);
+  for (let n = 0; n < stream.labels; n++) targets[numbers[n]!]![positions[n]!] = stream.targets[n]!;
+  return targets;
+}
+
+const tokensOf = (made: AnswerFamilies, share = true) =>
+  buildCompletions(made.families, { share }).stream.tokens;
+
 Deno.test("answers that share their prompt see and learn the same as sequences of their own", () => {
-  for (const labelPrompts of [false, true]) {
-    const shared = pairStream(examples, { labelPrompts });
-    const apart = pairStream(examples, { labelPrompts, shared: false });
-    assert.deepEqual(labelsOf(shared), labelsOf(apart));
-    assert.deepEqual(shared.lengths, apart.lengths);
-    assert.deepEqual(shared.roleTokens, apart.roleTokens);
-    assert.equal(apart.stream.tokens, apart.roleTokens.reduce((a, b) => a + b));
-    assert.equal(apart.stream.tokens - shared.stream.tokens, 3 + 1);
-  }
+  const pairs = pairFamilies(examples);
+  assert.deepEqual(labelsOf(pairs, true), labelsOf(pairs, false));
+  assert.equal(tokensOf(pairs, false), pairs.roleTokens.reduce((a, b) => a + b));
+  assert.equal(tokensOf(pairs, false) - tokensOf(pairs), 3 + 1);
+  const labelled = pairFamilies(examples, { labelPrompts: true });
+  assert.deepEqual(labelsOf(labelled, true), labelsOf(labelled, false));
 });
 
-Deno.test("labels are an answer's tokens, in slots by role and example", () => {
-  const made = pairStream(examples);
-  const { stream, slots, offsets } = made;
+Deno.test("labels are an answer's tokens, numbered by role and example", () => {
+  const made = pairFamilies(examples);
   assert.deepEqual(made.rows, [7, 4, 9, 1]);
+  const arrays = buildCompletions(made.families);
   // The first token of a sequence without a prompt has nothing that predicts it.
-  assert.deepEqual(Array.from(made.lengths), [2, 1, 0, 1, 1, 2, 2, 0]);
-  const targets = made.lengths.length;
-  const bySlot = Array.from({ length: targets }, (): number[] => []);
-  for (let n = 0; n < stream.labels; n++) bySlot[slots[n]!]![offsets[n]!] = stream.targets[n]!;
-  assert.deepEqual(bySlot, [[4, 5], [8], [], [6], [6], [8, 8], [5, 5], []]);
-  assert.ok(slots.subarray(stream.labels).every((slot) => slot === -1));
-  assert.deepEqual(completionAt(made, 5), { row: 4, role: "rejected" });
+  assert.deepEqual(targetsByNumber(arrays, 8), [[4, 5], [8], [], [6], [6], [8, 8], [5, 5], []]);
+  assert.deepEqual(answerAt(made, 5), { row: 4, role: "rejected" });
+  assert.deepEqual(answerAt(made, 8), { row: 7, role: "prompt" });
   assert.deepEqual(made.roleTokens, [5 + 3 + 1 + 2, 4 + 4 + 3 + 1]);
 });
 
-Deno.test("prompts are shared only by answers whose prompts are the same", () => {
-  const { stream } = pairStream(examples);
-  const parents = new Set(
-    Array.from({ length: stream.tokens }, (_, t) => stream.segments[stream.length + t]!),
+Deno.test("answers are in one family only if their prompts are the same", () => {
+  const { families } = pairFamilies(examples);
+  assert.deepEqual(
+    families.map(({ completions }) => completions.map(({ number }) => number)),
+    [[0, 4], [1], [5], [2, 6], [3, 7]],
   );
-  // The first and the third pair; prompts that differ, or are empty, are not shared.
-  assert.equal(parents.size, 2 + 1);
 });
 
 Deno.test("prompts are labelled once per example, for the chosen answer", () => {
-  for (const shared of [true, false]) {
-    const made = pairStream(examples, { labelPrompts: true, shared });
-    const perExample = examples.map((_, b) => made.promptSlots.filter((slot) => slot === b).length);
-    assert.deepEqual(perExample, [2, 1, 0, 0]);
-    assert.ok(made.promptSlots.every((slot) => slot < examples.length));
-    assert.equal(made.stream.labels, 3 + made.lengths.reduce((a, b) => a + b));
+  const made = pairFamilies(examples, { labelPrompts: true });
+  for (const share of [true, false]) {
+    const targets = targetsByNumber(buildCompletions(made.families, { share }), 12);
+    assert.deepEqual(targets.slice(8), [[2, 3], [2], [], []]);
   }
 });
 
@@ -99,14 +99,11 @@ Deno.test("a triple's answers share one prompt, or two of them do", () => {
     { ...examples[0]!, reference: answer([1, 2, 3], [9, 9]) },
     { ...examples[1]!, reference: answer([1, 2], [5]) },
   ];
-  const shared = pairStream(triples, { reference: true });
-  assert.deepEqual(shared.roles, ["chosen", "rejected", "reference"]);
-  assert.equal(shared.stream.tokens, (3 + 2 + 1 + 2) + (2 + 1 + 1) + (2 + 2));
-  assert.deepEqual(
-    labelsOf(shared),
-    labelsOf(pairStream(triples, { reference: true, shared: false })),
-  );
-  assert.equal(pairStream(triples).roles.length, 2);
+  const made = pairFamilies(triples, { reference: true });
+  assert.deepEqual(made.roles, ["chosen", "rejected", "reference"]);
+  assert.equal(tokensOf(made), (3 + 2 + 1 + 2) + (2 + 1 + 1) + (2 + 2));
+  assert.deepEqual(labelsOf(made, true), labelsOf(made, false));
+  assert.equal(pairFamilies(triples).roles.length, 2);
 });
 
 Deno.test("an answer lent by another row shares the prompt", () => {
@@ -114,15 +111,18 @@ Deno.test("an answer lent by another row shares the prompt", () => {
     { ...answer([1, 2], [3]), label: true, klCompletionIds: Int32Array.of(4, 5), row: 0 },
     { ...answer([6], [4, 5]), label: false, klCompletionIds: Int32Array.of(3), row: 1 },
   ];
-  const made = unpairedStream(unpaired);
+  const made = unpairedFamilies(unpaired);
   assert.deepEqual(made.roles, ["completion", "kl"]);
-  assert.deepEqual(Array.from(made.lengths), [1, 2, 2, 1]);
+  assert.deepEqual(
+    targetsByNumber(buildCompletions(made.families), 4),
+    [[3], [4, 5], [4, 5], [3]],
+  );
   assert.deepEqual(made.roleTokens, [6, 6]);
-  assert.equal(made.stream.tokens, 9);
-  assert.deepEqual(labelsOf(made), labelsOf(unpairedStream(unpaired, { shared: false })));
-  const single = unpairedStream(unpaired.map(({ klCompletionIds: _, ...rest }) => rest));
+  assert.equal(tokensOf(made), 9);
+  assert.deepEqual(labelsOf(made, true), labelsOf(made, false));
+  const single = unpairedFamilies(unpaired.map(({ klCompletionIds: _, ...rest }) => rest));
   assert.deepEqual(single.roles, ["completion"]);
-  assert.equal(single.stream.tokens, 6);
+  assert.equal(tokensOf(single), 6);
 });
 
 Deno.test("pairs to be scored share what they begin with, and keep a last token each", () => {

@@ -1,0 +1,172 @@
+/** Tasks over pairs of answers: DPO, CPO, ORPO, TPO, and losses of your own. @module */
+
+import { mapTree, stopGradient, Tensor } from "../core/mod.ts";
+import type { PreferenceExample } from "../data/prepare_pairs.ts";
+import type { CausalModel, DecoderParams } from "../nn/mod.ts";
+import {
+  orpoLogProbs,
+  pairLogitMetrics,
+  pairLogProbs,
+  type PairObjective,
+  type PairOptions,
+  pairTokenMetrics,
+  type TokenLogProbs,
+  type TpoLogProbs,
+} from "../rl/mod.ts";
+import { segmentSum } from "../core/mod.ts";
+import { type CompletionSpec, completionTask, type ScoredBatch } from "./completion_task.ts";
+import type { ReferenceLogProbs } from "./reference.ts";
+import type { ObjectiveContext, Task, TaskObjective } from "./task.ts";
+
+/** Settings that all tasks over pairs share. */
+export interface PairTaskOptions<O> {
+  readonly model: CausalModel;
+  readonly examples: readonly PreferenceExample[];
+  /** The loss, from the pairs' log-probs. */
+  readonly objective: O;
+  readonly gradientCheckpointing?: boolean;
+  /** Whether a pair's answers share their prompt's tokens; true by default. */
+  readonly sharePrompts?: boolean;
+}
+
+/** What the examples are to `completionTask`. */
+export function pairSpec(
+  examples: readonly PreferenceExample[],
+): Pick<CompletionSpec<PreferenceExample>, "examples" | "answers" | "row"> {
+  return {
+    examples,
+    answers: (
+      { chosen, rejected, reference },
+    ) => [chosen, rejected, ...(reference ? [reference] : [])],
+    row: ({ row }) => row,
+  };
+}
+
+/** A reference that follows the policy (TR-DPO, Gorbatovski et al., 2024). */
+export interface FollowingReference {
+  readonly params: DecoderParams;
+  /** Optimiser steps between two updates, and the policy's share in one. */
+  readonly every: number;
+  readonly mixup: number;
+}
+
+/** Settings of {@link dpoTask}. */
+export interface DpoTaskOptions extends PairTaskOptions<PairObjective>, PairOptions {
+  /** Log-probs under the reference model, computed ahead. */
+  readonly reference?: ReferenceLogProbs;
+  /** A reference that changes along the way, instead. */
+  readonly following?: FollowingReference;
+}
+
+/** Pairs against a reference model. */
+export function dpoTask(options: DpoTaskOptions): Task<DecoderParams> {
+  const { following, objective, ldAlpha, useWeighting } = options;
+  return completionTask({
+    ...common(options),
+    reference: options.reference,
+    ...(following ? follow(following) : {}),
+    objective: (batch, context) => {
+      const tokens = following ? withReference(batch, context) : batch.tokens;
+      const pairs = pairLogProbs(tokens, batch.size, { ldAlpha, useWeighting });
+      return withMetrics(objective(pairs, context), pairTokenMetrics(tokens, batch.size));
+    },
+  });
+}
+
+function follow({ params, every, mixup }: FollowingReference) {
+  return {
+    // A copy of its own: the policy's memory is written over.
+    initialState: () => ({ reference: mapTree(params, (leaf) => (leaf as Tensor).add(0)) }),
+    refresh: {
+      every,
+      update: (state: unknown, policy: DecoderParams) => {
+        const { reference } = state as { reference: DecoderParams };
+        return { reference: mixTrees(reference, policy, mixup) };
+      },
+    },
+  };
+}
+
+/** (1 − share)·reference + share·policy. */
+function mixTrees(reference: DecoderParams, policy: DecoderParams, share: number): DecoderParams {
+  const zip = (a: unknown, b: unknown): unknown => {
+    if (a instanceof Tensor) return a.mul(1 - share).add((b as Tensor).mul(share));
+    if (Array.isArray(a)) return a.map((value, i) => zip(value, (b as unknown[])[i]));
+    const [x, y] = [a as Record<string, unknown>, b as Record<string, unknown>];
+    return Object.fromEntries(Object.keys(x).map((key) => [key, zip(x[key], y[key])]));
+  };
+  return zip(reference, policy) as DecoderParams;
+}
+
+function withReference(batch: ScoredBatch, { state }: ObjectiveContext): TokenLogProbs {
+  const { reference } = state as { reference: DecoderParams };
+  return { ...batch.tokens, refLogProbs: stopGradient(batch.scoreWith(reference).tokens.logProbs) };
+}
+
+/** Settings of tasks whose metrics TRL takes over padding too. */
+export interface PaddedMetricsOptions {
+  /** The token other programs pad with. */
+  readonly padTokenId: number;
+}
+
+/** Pairs without a reference model: CPO and SimPO. */
+export function cpoTask(
+  options: PairTaskOptions<PairObjective> & PaddedMetricsOptions,
+): Task<DecoderParams> {
+  return completionTask({
+    ...common(options),
+    layout: { ...common(options).layout, padTokenId: options.padTokenId },
+    objective: ({ tokens, everywhere, size }, context) =>
+      withMetrics(
+        options.objective(pairLogProbs(tokens, size), context),
+        pairLogitMetrics(everywhere!, size),
+      ),
+  });
+}
+
+/** Pairs of which the chosen answer, with its prompt, is imitated too: ORPO. */
+export function orpoTask(
+  options: PairTaskOptions<PairObjective> & PaddedMetricsOptions,
+): Task<DecoderParams> {
+  return completionTask({
+    ...common(options),
+    layout: { ...common(options).layout, padTokenId: options.padTokenId, withoutLast: true },
+    learnPrompts: true,
+    objective: ({ tokens, everywhere, size }, context) =>
+      withMetrics(
+        options.objective(orpoLogProbs(tokens, size), context),
+        pairLogitMetrics(everywhere!, size),
+      ),
+  });
+}
+
+/** Pairs with a third answer to imitate: TPO. */
+export function tpoTask(
+  options: PairTaskOptions<(logProbs: TpoLogProbs, context: ObjectiveContext) => TaskObjective>,
+): Task<DecoderParams> {
+  return completionTask({
+    ...common(options),
+    objective: ({ tokens, size }, context) => {
+      const sums = (x: Tensor) => segmentSum(x, tokens.segments, 3 * size).slice(2 * size);
+      const triples: TpoLogProbs = {
+        ...pairLogProbs(tokens, size),
+        reference: sums(tokens.logProbs.mul(tokens.mask)),
+        referenceLengths: sums(tokens.mask),
+      };
+      return withMetrics(options.objective(triples, context), pairTokenMetrics(tokens, size));
+    },
+  });
+}
+
+function common<O>({ model, examples, gradientCheckpointing, sharePrompts }: PairTaskOptions<O>) {
+  return {
+    model,
+    ...pairSpec(examples),
+    gradientCheckpointing: gradientCheckpointing ?? false,
+    layout: { share: sharePrompts ?? true },
+  };
+}
+
+function withMetrics(objective: TaskObjective, metrics: TaskObjective["metrics"]): TaskObjective {
+  return { ...objective, metrics: { ...metrics, ...objective.metrics } };
+}

@@ -1,0 +1,136 @@
+/** Tasks over single answers, good or bad: KTO and BCO. @module */
+
+import { segmentSum, type Tensor } from "../core/mod.ts";
+import type { UnpairedExample } from "../data/prepare_unpaired.ts";
+import type { CausalModel, DecoderParams } from "../nn/mod.ts";
+import {
+  bco,
+  type BcoOptions,
+  emptyRunningMean,
+  kto,
+  type KtoOptions,
+  rowLogitMetrics,
+  type RunningMean,
+  type TokenLogProbs,
+  unpairedTokenMetrics,
+} from "../rl/mod.ts";
+import { type CompletionSpec, completionTask } from "./completion_task.ts";
+import type { ReferenceLogProbs } from "./reference.ts";
+import type { Task } from "./task.ts";
+
+/** Settings of the tasks of this module. */
+export interface UnpairedTaskOptions {
+  readonly model: CausalModel;
+  readonly examples: readonly UnpairedExample[];
+  readonly reference: ReferenceLogProbs;
+  readonly gradientCheckpointing?: boolean;
+}
+
+/** What the examples are to `completionTask`: an answer each, and with `kl` another prompt's answer. */
+export function unpairedSpec(
+  examples: readonly UnpairedExample[],
+  kl: boolean,
+): Pick<CompletionSpec<UnpairedExample>, "examples" | "answers" | "row" | "label"> {
+  return {
+    examples,
+    answers: ({ promptIds, completionIds, klCompletionIds }) => [
+      { promptIds, completionIds },
+      ...(kl && klCompletionIds ? [{ promptIds, completionIds: klCompletionIds }] : []),
+    ],
+    row: ({ row }) => row,
+    label: ({ label }) => label ? 1 : 0,
+  };
+}
+
+/** Sums over the answers, and over the mismatched ones behind them. */
+function sums(
+  { segments, mask }: TokenLogProbs,
+  values: Tensor,
+  size: number,
+): [own: Tensor, kl: Tensor] {
+  const all = segmentSum(values.mul(mask), segments, 2 * size);
+  return [all.slice(0, size), all.slice(size)];
+}
+
+/** Kahneman–Tversky optimisation. */
+export function ktoTask(
+  options: UnpairedTaskOptions & { readonly kto: KtoOptions },
+): Task<DecoderParams> {
+  const usesKl = (options.kto.lossType ?? "kto") === "kto";
+  const task = completionTask({
+    model: options.model,
+    ...unpairedSpec(options.examples, usesKl),
+    reference: options.reference,
+    gradientCheckpointing: options.gradientCheckpointing ?? false,
+    objective: ({ tokens, size, labels }, context) => {
+      const [logProbs, klLogProbs] = sums(tokens, tokens.logProbs, size);
+      const [refLogProbs, refKlLogProbs] = sums(tokens, tokens.refLogProbs!, size);
+      const objective = kto({
+        logProbs,
+        refLogProbs,
+        labels,
+        ...(usesKl ? { klLogProbs, refKlLogProbs } : {}),
+      }, { ...options.kto, normalizer: context.normalizer });
+      const own = { ...tokens, mask: tokens.mask.mul(tokens.segments.lt(size).cast("f32")) };
+      const { kl, ...metrics } = objective.metrics;
+      return {
+        ...objective,
+        metrics: {
+          ...(usesKl ? { kl: kl! } : {}),
+          ...unpairedTokenMetrics(own, labels),
+          ...metrics,
+        },
+      };
+    },
+  });
+  // Mismatched answers are not part of the data.
+  const lengths = options.examples.map(({ promptIds, completionIds }) =>
+    promptIds.length + completionIds.length
+  );
+  return {
+    ...task,
+    lengths,
+    batch: (indices) => ({
+      ...task.batch(indices),
+      tokens: Array.from(indices, (i) => lengths[i]!).reduce((a, b) => a + b, 0),
+    }),
+  };
+}
+
+/** Binary classifier optimisation. */
+export function bcoTask(
+  options: UnpairedTaskOptions & { readonly bco: BcoOptions; readonly padTokenId: number },
+): Task<DecoderParams> {
+  return completionTask({
+    model: options.model,
+    ...unpairedSpec(options.examples, false),
+    reference: options.reference,
+    gradientCheckpointing: options.gradientCheckpointing ?? false,
+    layout: { padTokenId: options.padTokenId },
+    initialState: () => ({ running: emptyRunningMean() }),
+    objective: ({ tokens, everywhere, size, labels }, context) => {
+      const { running } = context.state as { running: RunningMean };
+      const objective = bco(
+        {
+          logProbs: sums(tokens, tokens.logProbs, size)[0],
+          refLogProbs: sums(tokens, tokens.refLogProbs!, size)[0],
+          labels,
+          running,
+        },
+        { ...options.bco, normalizer: context.normalizer, updateRunning: context.key !== null },
+      );
+      const vocabulary = options.model.config.vocabularySize;
+      const logits = rowLogitMetrics(everywhere!, labels, vocabulary);
+      return {
+        ...objective,
+        metrics: { ...objective.metrics, ...logits },
+        counts: {
+          ...objective.counts,
+          "logits/chosen": objective.counts!["rewards/chosen"]!,
+          "logits/rejected": objective.counts!["rewards/rejected"]!,
+        },
+        state: { running: objective.running },
+      };
+    },
+  });
+}
