@@ -5,15 +5,36 @@
  */
 
 import { UserError } from "../core/errors.ts";
+import { bcoCommand } from "./commands/bco.ts";
+import { cpoCommand } from "./commands/cpo.ts";
+import { dpoCommand } from "./commands/dpo.ts";
 import { envCommand } from "./commands/env.ts";
+import { gkdCommand } from "./commands/gkd.ts";
+import { ktoCommand } from "./commands/kto.ts";
+import { orpoCommand } from "./commands/orpo.ts";
+import { prmCommand } from "./commands/prm.ts";
+import { rewardCommand } from "./commands/reward.ts";
 import { sftCommand } from "./commands/sft.ts";
+import { tpoCommand } from "./commands/tpo.ts";
 import { renderHelp, wantsHelp } from "./help.ts";
 import { nearest } from "./nearest.ts";
 import type { Command } from "./finetune.ts";
 import type { Options } from "./options/option.ts";
 import { parse } from "./parse.ts";
 
-const commands: readonly Command[] = [sftCommand, envCommand];
+const commands: readonly Command[] = [
+  sftCommand,
+  dpoCommand,
+  ktoCommand,
+  bcoCommand,
+  orpoCommand,
+  cpoCommand,
+  tpoCommand,
+  rewardCommand,
+  prmCommand,
+  gkdCommand,
+  envCommand,
+];
 
 /** Runs a command; gives the process's exit code. */
 export async function main(argv: readonly string[]): Promise<number> {

@@ -41,6 +41,12 @@ export function modulesOf(params: unknown): ModelModule[] {
   return [...kinds].map(([path, kind]) => ({ path, kind }));
 }
 
+/** Whether a parameter is quantised when a model is: a matrix of a linear layer that is not the output head. */
+export function isQuantizable(path: Path, shape: readonly number[]): boolean {
+  const module = path.replace(/\.weight$/, "");
+  return shape.length === 2 && module !== path && !embeddings.test(module) && !heads.test(module);
+}
+
 /** Targets of families without a choice by the user, as in PEFT's table. */
 const familyTargets: Readonly<Record<string, readonly string[]>> = {
   t5: ["q", "v"],

@@ -4,7 +4,7 @@
  * @example
  * ```ts
  * import { openDevice, randomKey } from "@plumb/plumb/core";
- * import { causalModel, initParameters } from "@plumb/plumb/nn";
+ * import { causalModel, initParameters, weightShape } from "@plumb/plumb/nn";
  *
  * await openDevice("cpu");
  * const model = causalModel({
@@ -12,7 +12,7 @@
  *   num_hidden_layers: 1, num_attention_heads: 2,
  * });
  * const params = initParameters(model.config, randomKey(0));
- * console.log(params.model.embed_tokens.weight.shape); // [64, 16]
+ * console.log(weightShape(params.model.embed_tokens.weight)); // [64, 16]
  * ```
  *
  * @module
@@ -23,7 +23,17 @@ export * from "./config.ts";
 export * from "./decoder.ts";
 export * from "./generate.ts";
 export * from "./linear.ts";
+export * from "./lora.ts";
+export * from "./lora_config.ts";
+export * from "./lora_targets.ts";
 export * from "./model.ts";
 export * from "./norm.ts";
 export * from "./optimizers/mod.ts";
+export * from "./quantize.ts";
+export * from "./quantize_blocks.ts";
+export * from "./quantize_nested.ts";
+export * from "./quantize_rows.ts";
+export * from "./quantized.ts";
 export * from "./rotary.ts";
+export * from "./weight.ts";
+export * from "./weight_trees.ts";

@@ -82,3 +82,8 @@ export function dequantizeBlocks(
       absmax[Math.floor(i / block!)]!,
   );
 }
+
+/** The values of a format's codes. */
+export function codeTable(format: FourBitFormat): Float32Array {
+  return Float32Array.from(blockCodes[format].values!);
+}

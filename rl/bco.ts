@@ -7,9 +7,11 @@ import { shareOfWindow } from "./means.ts";
 import { unpairedMetrics } from "./metrics.ts";
 import type { MeanOptions, Objective, UnpairedLogProbs } from "./types.ts";
 
-/** The mean of all numbers seen so far: two single numbers, f32. */
+/** The mean of all numbers seen so far. */
 export interface RunningMean {
+  /** A single number, f32. */
   readonly mean: Tensor;
+  /** How many they were, a single number, f32. */
   readonly count: Tensor;
 }
 
@@ -46,6 +48,7 @@ export interface BcoOptions extends MeanOptions {
 
 /** {@link bco}'s result: with the state for the next batch. */
 export interface BcoObjective extends Objective {
+  /** The mean reward, this batch's included. */
   readonly running: RunningMean;
 }
 

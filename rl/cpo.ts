@@ -26,9 +26,11 @@ export const cpoLosses: Readonly<Record<CpoLossType, CpoVariant>> = {
 
 /** Options of {@link cpo}. */
 export interface CpoOptions extends MeanOptions {
+  /** The variant; `sigmoid` by default. */
   readonly lossType?: CpoLossType;
   /** Scale of the rewards; 0.1 by default. */
   readonly beta?: number;
+  /** Probability that a label is wrong, for `sigmoid`, `simpo` and `alphapo`; 0 by default. */
   readonly labelSmoothing?: number;
   /** Weight of the chosen answers' mean negative log-likelihood; 1 by default, 0 for `alphapo`. */
   readonly cpoAlpha?: number;

@@ -12,11 +12,13 @@ import type { PairLogProbs } from "./types.ts";
 
 /** What the variants are made of, f32 [B] each. */
 export interface DpoTerms {
-  /** Log-ratios c, r = log π/π_ref of the chosen and the rejected completions. */
+  /** Log-ratios c = log π/π_ref of the chosen completions. */
   readonly chosen: Tensor;
+  /** Log-ratios r of the rejected ones. */
   readonly rejected: Tensor;
-  /** Their scores f(c), f(r) by the f-divergence. */
+  /** Scores f(c) by the f-divergence. */
   readonly chosenScores: Tensor;
+  /** Scores f(r). */
   readonly rejectedScores: Tensor;
   /** x = β(f(c) − f(r)). */
   readonly margin: Tensor;

@@ -10,38 +10,43 @@ import { variantOf } from "./variants.ts";
 
 /** Inputs of {@link kto}. */
 export interface KtoLogProbs extends UnpairedLogProbs {
-  /** Log-probs of completions of other prompts (the batch's own, moved on by one row) under policy and reference, f32 [B]. */
+  /** Log-probs of other prompts' completions (the batch's own, moved on by one row), f32 [B]. */
   readonly klLogProbs?: Tensor;
+  /** The same under the reference model. */
   readonly refKlLogProbs?: Tensor;
 }
 
 /** A name of {@link ktoReferencePoints}. */
 export type KtoLossType = "kto" | "apo_zero_unpaired";
 
-/** The log-ratio at which an answer is neither gain nor loss, a single number, by TRL's `loss_type`. */
-export const ktoReferencePoints: Readonly<Record<KtoLossType, (logProbs: KtoLogProbs) => Tensor>> =
-  {
-    /** Ethayarajh et al., "KTO", 2024, equation 7: max(0, mean log π(y′|x)/π_ref(y′|x)) of mismatched y′; no gradient. */
-    kto: ({ klLogProbs, refKlLogProbs }) => {
-      if (klLogProbs && refKlLogProbs) {
-        return stopGradient(klLogProbs.sub(refKlLogProbs).mean().maximum(0));
-      }
-      throw new UserError(
-        'loss_type "kto" estimates a KL divergence from mismatched completions, whose log-probs are missing. Give ' +
-          'klLogProbs and refKlLogProbs (f32 [B]), or choose "apo_zero_unpaired".',
-      );
-    },
-    /** D'Oosterlinck et al., "Anchored Preference Optimization", 2024, equation 7, unpaired: the reference model itself. */
-    apo_zero_unpaired: () => zeros([]),
-  };
+/** The log-ratio at which an answer is neither gain nor loss, a single number. */
+export type KtoReferencePoint = (logProbs: KtoLogProbs) => Tensor;
+
+/** Reference points by TRL's `loss_type`. */
+export const ktoReferencePoints: Readonly<Record<KtoLossType, KtoReferencePoint>> = {
+  /** Ethayarajh et al., "KTO", 2024, equation 7: max(0, mean log π(y′|x)/π_ref(y′|x)) of mismatched y′; no gradient. */
+  kto: ({ klLogProbs, refKlLogProbs }) => {
+    if (klLogProbs && refKlLogProbs) {
+      return stopGradient(klLogProbs.sub(refKlLogProbs).mean().maximum(0));
+    }
+    throw new UserError(
+      'loss_type "kto" estimates a KL divergence from mismatched completions, whose log-probs are missing. Give ' +
+        'klLogProbs and refKlLogProbs (f32 [B]), or choose "apo_zero_unpaired".',
+    );
+  },
+  /** D'Oosterlinck et al., "Anchored Preference Optimization", 2024, equation 7, unpaired: the reference model itself. */
+  apo_zero_unpaired: () => zeros([]),
+};
 
 /** Options of {@link kto}. */
 export interface KtoOptions extends MeanOptions {
+  /** The variant; `kto` by default. */
   readonly lossType?: KtoLossType;
   /** Strength of the pull to the reference; 0.1 by default. */
   readonly beta?: number;
-  /** Factors of the losses of desirable and undesirable answers; 1 by default. */
+  /** Factor of the losses of desirable answers; 1 by default. */
   readonly desirableWeight?: number;
+  /** Factor of those of undesirable ones; 1 by default. */
   readonly undesirableWeight?: number;
 }
 

@@ -39,6 +39,7 @@ export function squaredMargin(margin: Tensor, beta: number): Tensor {
 export interface MarginLossVariant {
   /** Whether its scores are log-probs per token; else they are sums over the tokens. */
   readonly average: boolean;
+  /** From margins to losses. */
   readonly loss: MarginLoss;
 }
 

@@ -7,8 +7,9 @@ import type { MeanOptions, Objective } from "./types.ts";
 
 /** Scores of pairs of answers. */
 export interface PairRewards {
-  /** f32 [B]. */
+  /** Scores of the chosen answers, f32 [B]. */
   readonly chosen: Tensor;
+  /** Scores of the rejected ones, f32 [B]. */
   readonly rejected: Tensor;
   /** By how much the chosen answer should be better, f32 [B]. */
   readonly margins?: Tensor;

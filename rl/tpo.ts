@@ -11,8 +11,9 @@ import { variantOf } from "./variants.ts";
 
 /** Inputs of {@link tpo}. */
 export interface TpoLogProbs extends PairLogProbs {
-  /** Summed log-probs and lengths of the gold answers, f32 [B]; not needed with `tpoAlpha` 0. */
+  /** Summed log-probs of the gold answers, f32 [B]; not needed with `tpoAlpha` 0. */
   readonly reference?: Tensor;
+  /** Their numbers of tokens, f32 [B]. */
   readonly referenceLengths?: Tensor;
 }
 
@@ -30,9 +31,11 @@ export const tpoLosses: Readonly<Record<TpoLossType, MarginLossVariant>> = {
 
 /** Options of {@link tpo}. */
 export interface TpoOptions extends MeanOptions {
+  /** The variant; `sigmoid` by default. */
   readonly lossType?: TpoLossType;
   /** Scale of the rewards; 0.01 by default. */
   readonly beta?: number;
+  /** Probability that a label is wrong, for `sigmoid` and `tpo-l`; 0 by default. */
   readonly labelSmoothing?: number;
   /** Weight of the gold answers' mean negative log-likelihood; 1 by default. */
   readonly tpoAlpha?: number;

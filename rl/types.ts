@@ -47,20 +47,25 @@ export interface TokenLogProbs {
   readonly sumSquares?: Tensor;
   /** Means of log p over the vocabulary, f32 [N], for label smoothing. Differentiable. */
   readonly meanLogProbs?: Tensor;
-  /** Most probable token ids and the actual ones, i32 [N], for accuracies. */
+  /** Most probable token ids, i32 [N], for accuracies. */
   readonly predictions?: Tensor;
+  /** The actual token ids, i32 [N]. */
   readonly targets?: Tensor;
 }
 
-/** Log-probabilities of pairs of completions, f32 [B], summed over each completion's tokens. */
+/** Log-probabilities of pairs of completions, summed over each completion's tokens. */
 export interface PairLogProbs {
+  /** Of the chosen completions, f32 [B]. */
   readonly chosen: Tensor;
+  /** Of the rejected ones, f32 [B]. */
   readonly rejected: Tensor;
-  /** The same under the reference model, where the objective has one. */
+  /** Of the chosen ones under the reference model, f32 [B], where the objective has one. */
   readonly refChosen?: Tensor;
+  /** Of the rejected ones under the reference model, f32 [B]. */
   readonly refRejected?: Tensor;
-  /** Numbers of completion tokens, f32 [B], for objectives that average. */
+  /** Numbers of tokens of the chosen completions, f32 [B], for objectives that average. */
   readonly chosenLengths?: Tensor;
+  /** Numbers of tokens of the rejected ones, f32 [B]. */
   readonly rejectedLengths?: Tensor;
   /** What each pair's loss is multiplied by, f32 [B], as in WPO; no gradient flows through it. */
   readonly pairWeights?: Tensor;
@@ -68,10 +73,11 @@ export interface PairLogProbs {
   readonly nll?: Tensor;
 }
 
-/** Log-probabilities of completions that are desirable or not, f32 [B], summed over each completion's tokens. */
+/** Log-probabilities of completions that are desirable or not, summed over each completion's tokens. */
 export interface UnpairedLogProbs {
+  /** Under the policy, f32 [B]. */
   readonly logProbs: Tensor;
-  /** The same under the reference model. */
+  /** Under the reference model, f32 [B]. */
   readonly refLogProbs: Tensor;
   /** 1 for desirable completions, 0 for undesirable ones, f32 [B]. */
   readonly labels: Tensor;

@@ -72,14 +72,9 @@ export function ktoTask(
         ...(usesKl ? { klLogProbs, refKlLogProbs } : {}),
       }, { ...options.kto, normalizer: context.normalizer });
       const own = { ...tokens, mask: tokens.mask.mul(tokens.segments.lt(size).cast("f32")) };
-      const { kl, ...metrics } = objective.metrics;
       return {
         ...objective,
-        metrics: {
-          ...(usesKl ? { kl: kl! } : {}),
-          ...unpairedTokenMetrics(own, labels),
-          ...metrics,
-        },
+        metrics: { ...unpairedTokenMetrics(own, labels), ...objective.metrics },
       };
     },
   });

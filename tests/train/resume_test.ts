@@ -6,7 +6,6 @@ import {
   type Flags,
   namesIn,
   plumb,
-  plumbProcess,
   smallRun,
   startPlumb,
   stateOf,
@@ -307,14 +306,4 @@ Deno.test("a second Ctrl-C stops at once, in the middle of a step", async () => 
   assert.equal(code, 130);
   assert.ok(!said.includes("step 1/"), said);
   assert.deepEqual(namesIn(`${output.path}/run`), []);
-});
-
-Deno.test("the command says how a run in a process of its own ended", async () => {
-  using output = temporary();
-  const { code, stdout, stderr } = await plumbProcess(
-    argumentsOf("sft", smallRun(output.path, { max_steps: 1 })),
-  );
-  assert.equal(code, 0, stderr);
-  assert.equal(stdout, "");
-  assert.match(stderr, /step 1\/1  done  in \d\d:\d\d  train_loss/);
 });

@@ -59,8 +59,9 @@ async function measure(
   { model, params }: { readonly model: CausalModel; readonly params: DecoderParams },
   examples: readonly Example[],
   batchSize: number,
+  changes: Partial<SftTaskOptions> = {},
 ): Promise<Measured> {
-  const task = sftTask({ model, examples, objective: sftObjectives.nll });
+  const task = sftTask({ model, examples, objective: sftObjectives.nll, ...changes });
   const [trainable, frozen] = partition(params, () => true);
   const steps = trainSteps(task, { optimizer, maxGradNorm: 0 });
   const numbers = examples.map((_, i) => i);
@@ -120,6 +121,19 @@ eachDevice(
     assertSame(await measure(start, packed, 1), one, "packed, pack by pack");
   },
 );
+
+eachDevice("gradient checkpointing computes more and gets the same", async (device) => {
+  const start = await llama();
+  const rows = await documents(2);
+  const count = async (gradientCheckpointing: boolean) => {
+    const before = device.counters().launches;
+    const measured = await measure(start, rows, 2, { gradientCheckpointing });
+    return { measured, launches: device.counters().launches - before };
+  };
+  const [kept, recomputed] = [await count(false), await count(true)];
+  assert.ok(recomputed.launches > kept.launches);
+  assertSame(recomputed.measured, kept.measured, "recomputed");
+});
 
 eachDevice("continuations of one prompt equal rows that repeat it", async () => {
   const { model, params } = await llama();

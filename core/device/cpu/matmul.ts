@@ -95,13 +95,13 @@ export function emitMatmul(kernel: MatmulKernel, { link, sgemm }: EmitContext): 
   let thinFunction = link(transposeB ? emitThinTransposed(directB) : emitThin(directB));
   if (coded) {
     packBFunction = link(emitPackCoded(bType, transposeB, widenBFunction!, packBFunction));
-    thinFunction = link(emitThinCoded(bType, transposeB, thinRows, widenBFunction!, thinFunction));
+    thinFunction = link(emitThinCoded(bType, transposeB, widenBFunction!, thinFunction));
   }
   const packThinFunction = link(
     transposeB ? emitRows(aType) : emitPack(thinRows, !transposeA, aType),
   );
   const widened = aType !== "f32" || bType !== "f32";
-  const blasFunction = sgemm === null ? null : link(emitBlasProduct(kernel, sgemm, {
+  const blasFunction = sgemm === null ? null : link(emitBlasProduct(kernel, [aType, bType], sgemm, {
     a: aType === "f32" ? null : link(emitWiden(aType)),
     b: widenBFunction,
   }));

@@ -25,10 +25,10 @@ function i64s(count: number): ValueType[] {
  */
 export function emitBlasProduct(
   kernel: MatmulKernel,
+  [aType, bType]: readonly [MatrixType, OperandStorage],
   sgemm: number,
   widen: { readonly a: number | null; readonly b: number | null },
 ): FunctionBuilder {
-  const [aType, bType] = [kernel.a as MatrixType, kernel.b as OperandStorage];
   const f = new FunctionBuilder([...i64s(10), ...sourceParameters(bType)], []);
   const source = sourceParameters(bType).map((_, i) => f.parameter(10 + i));
   const [a, aRow, b, bRow, c] = [0, 1, 2, 3, 4].map((i) => f.parameter(i)) as [

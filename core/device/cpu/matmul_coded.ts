@@ -2,7 +2,7 @@
 
 import type { BlockCode } from "../../block_codes.ts";
 import { sourceParameters, widenSlack } from "./matmul_widen.ts";
-import { thinSignature } from "./matmul_thin.ts";
+import { thinRows, thinSignature } from "./matmul_thin.ts";
 import { FunctionBuilder, type Local } from "./wasm.ts";
 
 /** Columns and depth of the piece of B that a thin product decodes: it stays in the first-level cache. */
@@ -12,7 +12,10 @@ const pieces = {
 } as const;
 
 /** Scratch bytes of a thin product with a coded operand. */
-export const thinCodedBytes: number = 4 * 128 * 32 + widenSlack;
+export const thinCodedBytes: number = widenSlack + 4 * Math.max(
+      pieces.transposed.columns * pieces.transposed.depth,
+      pieces.plain.columns * pieces.plain.depth,
+    );
 
 /**
  * pack(from, stride, count, k, out, codes, scales, scratch): packs a block of B as the function `pack`
@@ -45,14 +48,13 @@ export function emitPackCoded(
 export function emitThinCoded(
   code: BlockCode,
   transposed: boolean,
-  rowsOfA: number,
   widen: number,
   thin: number,
 ): FunctionBuilder {
   const f = new FunctionBuilder([...thinSignature, ...sourceParameters(code), "i64"], []);
-  const [a, aStride, rows, b, bStride, columns, k, c, cStride, add] = [
-    ...[0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
-  ].map((i) => f.parameter(i)) as [
+  const [a, aStride, rows, b, bStride, columns, k, c, cStride, add] = thinSignature.map((_, i) =>
+    f.parameter(i)
+  ) as [
     ...[Local, Local, Local, Local, Local],
     ...[Local, Local, Local, Local, Local],
   ];
@@ -77,7 +79,7 @@ export function emitThinCoded(
       const [height, length] = transposed ? [width, depth] : [depth, width];
       f.get(b, row, bStride).op("i64.mul", "i64.add").get(column).op("i64.add");
       f.get(bStride, height, length, scratch, codes, scales).call(widen);
-      f.get(a, p).i64(4 * (transposed ? 1 : rowsOfA)).op("i64.mul", "i64.add");
+      f.get(a, p).i64(4 * (transposed ? 1 : thinRows)).op("i64.mul", "i64.add");
       f.get(aStride, rows, scratch, length).i64(2).op("i64.shl").get(width, depth);
       f.get(c, j).i64(2).op("i64.shl", "i64.add").get(cStride);
       f.get(add, p).i64(0).op("i64.ne", "i32.or").call(thin);

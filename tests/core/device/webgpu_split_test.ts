@@ -59,6 +59,24 @@ const cases: readonly {
     args: [numbers(720, 3), halves, numbers(800, 4)],
   },
   {
+    name: "a product with a matrix of codes",
+    kernel: {
+      op: "matmul",
+      a: "f32",
+      b: "nf4",
+      transposeA: false,
+      transposeB: true,
+      accumulate: false,
+    },
+    ints: [1, 20, 130, 36, 0, 0, 36, 0, 0, 36, 0, 0, 130],
+    args: [
+      numbers(720, 11),
+      Uint8Array.from(numbers(2340, 12), (value) => 128 + 127 * value),
+      new Float32Array(2600),
+      numbers(74, 13),
+    ],
+  },
+  {
     name: "a scatter",
     kernel: { op: "scatter", add: true, dtype: "f32" },
     ints: [20, 40, 15],
@@ -96,11 +114,9 @@ gpuTest("buffers beyond the largest binding are bound in parts, to the same bits
       const expected = await runKernel(whole, kernel, ints, args, { floats });
       const actual = await runKernel(parts, kernel, ints, args, { floats });
       assert.deepEqual(actual, expected, `${name}, kernels for ${kernels}`);
-      assert.notDeepEqual(
-        expected.at(kernel.op === "scatter" ? 0 : -1),
-        new Uint8Array(args.at(kernel.op === "scatter" ? 0 : -1)!.buffer),
-        `${name} does something`,
-      );
+      const result = kernel.op === "scatter" ? 0 : kernel.op === "matmul" ? 2 : -1;
+      const before = new Uint8Array(args.at(result)!.buffer);
+      assert.notDeepEqual(expected.at(result), before, `${name} does something`);
     }
     whole.destroy();
     parts.destroy();

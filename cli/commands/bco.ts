@@ -1,0 +1,39 @@
+/** `plumb bco`: binary classifier optimisation. @module */
+
+import { prepareBco, type UnpairedExample } from "../../data/prepare_unpaired.ts";
+import { bcoTask, unpairedSpec } from "../../train/unpaired_tasks.ts";
+import { type Command, finetuningCommand } from "../finetune.ts";
+import { bcoOptions, checkPreference } from "../options/preference.ts";
+import { describeAnswers } from "../show_answers.ts";
+import { preparedLine } from "./prepared_line.ts";
+import { referenceOf } from "./reference.ts";
+
+/** What `bco` is called with. */
+export const bcoCommand: Command = finetuningCommand<typeof bcoOptions, UnpairedExample>({
+  name: "bco",
+  summary: "Binary classifier optimisation on single answers that are good or bad.",
+  options: bcoOptions,
+  check: checkPreference,
+  prepare: (rows, { tokenizer, values, evaluation, say }) =>
+    preparedLine(
+      prepareBco(rows, tokenizer, { maxLength: values.max_length ?? null, evaluation, warn: say }),
+    ),
+  describe: (example, tokenizer) =>
+    describeAnswers({ [example.label ? "good" : "bad"]: example }, tokenizer),
+  task: async ({ opened, values, options, examples, evaluation, say }) =>
+    bcoTask({
+      model: opened.model,
+      examples,
+      reference: await referenceOf({
+        opened,
+        spec: unpairedSpec(examples, false),
+        options,
+        evaluation,
+        values,
+        say,
+      }),
+      gradientCheckpointing: values.gradient_checkpointing,
+      bco: { beta: values.beta },
+      padTokenId: opened.tokenizer.padTokenId ?? 0,
+    }),
+});

@@ -1,0 +1,42 @@
+/** `plumb cpo`: contrastive preference optimisation, SimPO and AlphaPO. @module */
+
+import { type PreferenceExample, prepareCpo } from "../../data/prepare_pairs.ts";
+import { cpo, type PairObjective } from "../../rl/mod.ts";
+import { cpoTask } from "../../train/pair_tasks.ts";
+import { type Command, finetuningCommand } from "../finetune.ts";
+import { checkPreference, cpoOptions } from "../options/preference.ts";
+import { loadOwnLoss } from "../own_loss.ts";
+import { describeAnswers } from "../show_answers.ts";
+import { preparedLine } from "./prepared_line.ts";
+
+/** What `cpo` is called with. */
+export const cpoCommand: Command = finetuningCommand<typeof cpoOptions, PreferenceExample>({
+  name: "cpo",
+  summary: "Preference optimisation without a reference model: CPO, SimPO, AlphaPO.",
+  options: cpoOptions,
+  check: checkPreference,
+  prepare: (rows, { tokenizer, values, say }) =>
+    preparedLine(prepareCpo(rows, tokenizer, { maxLength: values.max_length ?? null, warn: say })),
+  describe: ({ chosen, rejected }, tokenizer) => describeAnswers({ chosen, rejected }, tokenizer),
+  task: async ({ opened, values, examples }) => {
+    const builtIn: PairObjective = (pairs, context) =>
+      cpo(pairs, {
+        ...context,
+        lossType: values.loss_type,
+        beta: values.beta,
+        labelSmoothing: values.label_smoothing,
+        cpoAlpha: values.cpo_alpha,
+        simpoGamma: values.simpo_gamma,
+        alpha: values.alpha,
+      });
+    return cpoTask({
+      model: opened.model,
+      examples,
+      objective: values.loss === undefined
+        ? builtIn
+        : await loadOwnLoss<PairObjective>(values.loss),
+      gradientCheckpointing: values.gradient_checkpointing,
+      padTokenId: opened.tokenizer.padTokenId ?? 0,
+    });
+  },
+});

@@ -1,0 +1,90 @@
+/** `plumb dpo`: direct preference optimisation. @module */
+
+import { UserError } from "../../core/mod.ts";
+import { type PreferenceExample, prepareDpo } from "../../data/prepare_pairs.ts";
+import { checkDpo, dpo, type PairObjective } from "../../rl/mod.ts";
+import { dpoTask, pairSpec } from "../../train/pair_tasks.ts";
+import { type Command, finetuningCommand } from "../finetune.ts";
+import { checkPreference, dpoOptions } from "../options/preference.ts";
+import { loadOwnLoss } from "../own_loss.ts";
+import { describeAnswers } from "../show_answers.ts";
+import { referenceOf } from "./reference.ts";
+import { preparedLine } from "./prepared_line.ts";
+
+/** What `dpo` is called with. */
+export const dpoCommand: Command = finetuningCommand<typeof dpoOptions, PreferenceExample>({
+  name: "dpo",
+  summary: "Direct preference optimisation, and its variants, on pairs of answers.",
+  options: dpoOptions,
+  check: (values) => {
+    checkPreference(values);
+    checkDpo(values.loss_type, {
+      fDivergence: values.f_divergence_type,
+      labelSmoothing: values.label_smoothing,
+    }, values.use_weighting);
+    if (values.sync_ref_model && values.ref_model_name_or_path !== undefined) {
+      throw new UserError(
+        "--sync_ref_model lets the policy's own beginning follow it; --ref_model_name_or_path names another " +
+          "reference. Leave one of them out.",
+      );
+    }
+    if (values.sync_ref_model && values.precompute_ref_log_probs) {
+      throw new UserError(
+        "--precompute_ref_log_probs keeps log-probs of a reference that --sync_ref_model changes. Leave one of them out.",
+      );
+    }
+  },
+  prepare: (rows, { tokenizer, values, say }) =>
+    preparedLine(prepareDpo(rows, tokenizer, {
+      maxLength: values.max_length ?? null,
+      truncationMode: values.truncation_mode,
+      warn: say,
+    })),
+  describe: ({ chosen, rejected }, tokenizer) => describeAnswers({ chosen, rejected }, tokenizer),
+  task: async ({ opened, values, options, examples, evaluation, say }) => {
+    const builtIn: PairObjective = (pairs, context) =>
+      dpo(pairs, {
+        ...context,
+        lossType: values.loss_type,
+        ...(values.loss_weights ? { lossWeights: values.loss_weights.map(Number) } : {}),
+        beta: values.beta,
+        labelSmoothing: values.label_smoothing,
+        fDivergence: values.f_divergence_type,
+        fAlphaDivergenceCoef: values.f_alpha_divergence_coef,
+        discopopTau: values.discopop_tau,
+        ...(values.rpo_alpha === undefined ? {} : { rpoAlpha: values.rpo_alpha }),
+        referenceFree: values.reference_free,
+      });
+    const reference = values.sync_ref_model
+      ? {
+        following: {
+          params: opened.params,
+          every: values.ref_model_sync_steps,
+          mixup: values.ref_model_mixup_alpha,
+        },
+      }
+      : values.reference_free
+      ? {}
+      : {
+        reference: await referenceOf({
+          opened,
+          spec: pairSpec(examples),
+          options,
+          evaluation,
+          values,
+          say,
+        }),
+      };
+    return dpoTask({
+      model: opened.model,
+      examples,
+      objective: values.loss === undefined
+        ? builtIn
+        : await loadOwnLoss<PairObjective>(values.loss),
+      gradientCheckpointing: values.gradient_checkpointing,
+      ldAlpha: values.ld_alpha,
+      useWeighting: values.use_weighting,
+      ...reference,
+    });
+  },
+});

@@ -1,0 +1,32 @@
+/** `plumb orpo`: odds ratio preference optimisation. @module */
+
+import { type PreferenceExample, prepareOrpo } from "../../data/prepare_pairs.ts";
+import { orpo, type PairObjective } from "../../rl/mod.ts";
+import { orpoTask } from "../../train/pair_tasks.ts";
+import { type Command, finetuningCommand } from "../finetune.ts";
+import { checkPreference, orpoOptions } from "../options/preference.ts";
+import { loadOwnLoss } from "../own_loss.ts";
+import { describeAnswers } from "../show_answers.ts";
+import { preparedLine } from "./prepared_line.ts";
+
+/** What `orpo` is called with. */
+export const orpoCommand: Command = finetuningCommand<typeof orpoOptions, PreferenceExample>({
+  name: "orpo",
+  summary:
+    "Odds ratio preference optimisation: imitation and preference in one, without a reference model.",
+  options: orpoOptions,
+  check: checkPreference,
+  prepare: (rows, { tokenizer, values, say }) =>
+    preparedLine(prepareOrpo(rows, tokenizer, { maxLength: values.max_length ?? null, warn: say })),
+  describe: ({ chosen, rejected }, tokenizer) => describeAnswers({ chosen, rejected }, tokenizer),
+  task: async ({ opened, values, examples }) =>
+    orpoTask({
+      model: opened.model,
+      examples,
+      objective: values.loss === undefined
+        ? (pairs, context) => orpo(pairs, { ...context, beta: values.beta })
+        : await loadOwnLoss<PairObjective>(values.loss),
+      gradientCheckpointing: values.gradient_checkpointing,
+      padTokenId: opened.tokenizer.padTokenId ?? 0,
+    }),
+});

@@ -1,0 +1,10 @@
+/** The line that says what became of the rows. @module */
+
+import type { Prepared } from "../../data/prepare_pairs.ts";
+import type { PreparedExamples } from "../finetune.ts";
+
+/** Prepared examples with a description. */
+export function preparedLine<E>({ examples, format, dropped }: Prepared<E>): PreparedExamples<E> {
+  const lost = dropped > 0 ? `; ${dropped} dropped: nothing to learn within max_length` : "";
+  return { examples, description: `${format.description}; ${examples.length} examples${lost}` };
+}

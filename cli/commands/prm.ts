@@ -1,0 +1,34 @@
+/** `plumb prm`: process reward modelling. @module */
+
+import { preparePrm, type StepwiseExample } from "../../data/prepare_prm.ts";
+import { prmTask } from "../../train/scoring_tasks.ts";
+import { type Command, finetuningCommand } from "../finetune.ts";
+import { checkPreference, prmOptions } from "../options/preference.ts";
+import { describeRow } from "../show_data.ts";
+import { preparedLine } from "./prepared_line.ts";
+
+/** What `prm` is called with. */
+export const prmCommand: Command = finetuningCommand<typeof prmOptions, StepwiseExample>({
+  name: "prm",
+  summary: "A process reward model: is each step of a solution right?",
+  options: prmOptions,
+  check: checkPreference,
+  head: { kind: "token", labels: 2 },
+  prepare: (rows, { tokenizer, values, evaluation, say }) =>
+    preparedLine(preparePrm(rows, tokenizer, {
+      maxLength: values.max_length ?? null,
+      maxCompletionLength: values.max_completion_length ?? null,
+      stepSeparator: values.step_separator,
+      trainOnLastStepOnly: !evaluation && values.train_on_last_step_only,
+      warn: say,
+    })),
+  describe: ({ inputIds, labels, row }, tokenizer) =>
+    describeRow({ inputIds, labels, rows: [row] }, tokenizer),
+  task: ({ opened, values, examples, evaluation }) =>
+    Promise.resolve(prmTask({
+      model: opened.model,
+      examples,
+      gradientCheckpointing: values.gradient_checkpointing,
+      evaluation,
+    })),
+});

@@ -1,0 +1,52 @@
+/** Reference log-probs for the commands that compare with a reference model. @module */
+
+import { type CompletionSpec, referenceFor } from "../../train/completion_task.ts";
+import type { OpenModel } from "../../train/model_directory.ts";
+import { openModel } from "../../train/model_directory.ts";
+import type { TrainOptions } from "../../train/options.ts";
+import type { ReferenceLogProbs } from "../../train/reference.ts";
+import { cachedReference, referenceKey } from "../../train/reference_cache.ts";
+import { visitedExamples } from "../../train/visited.ts";
+
+/** What the reference pass is called with. */
+export interface ReferenceRequest<E> {
+  readonly opened: OpenModel;
+  readonly spec: Pick<CompletionSpec<E>, "examples" | "answers" | "row">;
+  readonly options: TrainOptions;
+  readonly evaluation: boolean;
+  readonly values: {
+    readonly dataset_name: string;
+    readonly ref_model_name_or_path: string | undefined;
+    readonly model_name_or_path: string | undefined;
+    readonly precompute_ref_log_probs: boolean;
+    readonly precompute_ref_batch_size: number | undefined;
+    readonly seed: number;
+  };
+  readonly say: (text: string) => void;
+}
+
+/** Log-probs under the reference: another checkpoint, or the policy as it begins. */
+export async function referenceOf<E>(request: ReferenceRequest<E>): Promise<ReferenceLogProbs> {
+  const { opened, spec, options, evaluation, values, say } = request;
+  const lengths = spec.examples.map((example) =>
+    spec.answers(example).reduce((sum, a) => sum + a.promptIds.length + a.completionIds.length, 0)
+  );
+  const compute = async (): Promise<ReferenceLogProbs> => {
+    const reference = values.ref_model_name_or_path === undefined
+      ? opened
+      : await openModel({ directory: values.ref_model_name_or_path, seed: values.seed });
+    const order = evaluation ? null : visitedExamples(lengths, options);
+    // What is kept for later runs is kept whole; else only what this run visits is computed.
+    const rest = order && values.precompute_ref_log_probs ? lengths.map((_, i) => i) : [];
+    return await referenceFor({ ...spec, model: reference.model }, {
+      params: reference.params,
+      batchSize: values.precompute_ref_batch_size ??
+        (evaluation ? options.evalBatchSize : options.batchSize),
+      ...(order ? { only: [...new Set([...order, ...rest])] } : {}),
+    });
+  };
+  if (!values.precompute_ref_log_probs) return await compute();
+  const model = values.ref_model_name_or_path ?? values.model_name_or_path ?? "";
+  const key = await referenceKey(model, spec.examples.map((example) => spec.answers(example)));
+  return await cachedReference(values.dataset_name, key, compute, say);
+}

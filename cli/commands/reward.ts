@@ -1,0 +1,29 @@
+/** `plumb reward`: reward modelling. @module */
+
+import { prepareReward, type RewardPair } from "../../data/prepare_reward.ts";
+import { rewardTask } from "../../train/scoring_tasks.ts";
+import { type Command, finetuningCommand } from "../finetune.ts";
+import { checkPreference, rewardOptions } from "../options/preference.ts";
+import { preparedLine } from "./prepared_line.ts";
+
+/** What `reward` is called with. */
+export const rewardCommand: Command = finetuningCommand<typeof rewardOptions, RewardPair>({
+  name: "reward",
+  summary: "A reward model: scores that put the better answer of each pair first.",
+  options: rewardOptions,
+  check: checkPreference,
+  head: { kind: "sequence", labels: 1 },
+  prepare: (rows, { tokenizer, values }) =>
+    preparedLine(prepareReward(rows, tokenizer, { maxLength: values.max_length ?? null })),
+  describe: ({ chosenIds, rejectedIds }, tokenizer) =>
+    `chosen: ${tokenizer.decode([...chosenIds])}\nrejected: ${tokenizer.decode([...rejectedIds])}`,
+  task: ({ opened, values, examples }) =>
+    Promise.resolve(rewardTask({
+      model: opened.model,
+      examples,
+      gradientCheckpointing: values.gradient_checkpointing,
+      ...(values.center_rewards_coefficient === undefined
+        ? {}
+        : { centerRewardsCoefficient: values.center_rewards_coefficient }),
+    })),
+});

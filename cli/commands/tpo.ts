@@ -1,0 +1,40 @@
+/** `plumb tpo`: triple preference optimisation. @module */
+
+import { type PreferenceExample, prepareTpo } from "../../data/prepare_pairs.ts";
+import { tpo } from "../../rl/mod.ts";
+import { tpoTask } from "../../train/pair_tasks.ts";
+import { type Command, finetuningCommand } from "../finetune.ts";
+import { checkPreference, tpoOptions } from "../options/preference.ts";
+import { describeAnswers } from "../show_answers.ts";
+import { preparedLine } from "./prepared_line.ts";
+
+/** What `tpo` is called with. */
+export const tpoCommand: Command = finetuningCommand<typeof tpoOptions, PreferenceExample>({
+  name: "tpo",
+  summary: "Triple preference optimisation: a pair to compare and a gold answer to imitate.",
+  options: tpoOptions,
+  check: checkPreference,
+  prepare: (rows, { tokenizer, values, say }) =>
+    preparedLine(prepareTpo(rows, tokenizer, {
+      maxLength: values.max_length ?? null,
+      truncationMode: values.truncation_mode,
+      warn: say,
+    })),
+  describe: ({ chosen, rejected, reference }, tokenizer) =>
+    describeAnswers({ chosen, rejected, reference }, tokenizer),
+  task: ({ opened, values, examples }) =>
+    Promise.resolve(tpoTask({
+      model: opened.model,
+      examples,
+      objective: (triples, { normalizer }) =>
+        tpo(triples, {
+          normalizer,
+          lossType: values.loss_type,
+          beta: values.beta,
+          labelSmoothing: values.label_smoothing,
+          tpoAlpha: values.tpo_alpha,
+          tpoLGamma: values.tpo_l_gamma,
+        }),
+      gradientCheckpointing: values.gradient_checkpointing,
+    })),
+});
