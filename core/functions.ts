@@ -80,7 +80,9 @@ export function softmax(x: Tensor, axis = -1): Tensor {
 
 /** x − log Σ eˣ along an axis. */
 export function logSoftmax(x: Tensor, axis = -1): Tensor {
-  return x.sub(logSumExp(x, axis, { keepDims: true }));
+  const largest = stopGradient(x.max(axis, { keepDims: true }));
+  const shifted = x.sub(where(largest.eq(-Infinity), 0, largest));
+  return shifted.sub(logSumExp(shifted, axis, { keepDims: true }));
 }
 
 /** Variance over axes in two passes, divided by n − `correction`. */

@@ -147,8 +147,15 @@ export function vjp<P, Y>(
 ): [outputs: Y, pull: (cotangents: Y) => P] {
   const { tree, variables } = withVariables(inputs);
   const outputs = f(tree);
+  const ys = leavesOf(outputs).map(([, leaf]) => (leaf as Tensor).node);
+  const pending = ys.map((y) => y.storage === null);
   const pull = (cotangents: Y) => {
-    const ys = leavesOf(outputs).map(([, leaf]) => (leaf as Tensor).node);
+    if (ys.some((y, i) => pending[i] && y.storage !== null)) {
+      throw new Error(
+        "The outputs of vjp were computed already, and with that the way they were computed was let go: pull " +
+          "cotangents back first, then compute both",
+      );
+    }
     const gs = leavesOf(cotangents).map(([, leaf]) => (leaf as Tensor).node);
     const found = pullBack(ys, gs, variables.map((v) => v.node));
     let next = 0;

@@ -27,7 +27,8 @@ const ofUnary: Partial<Record<UnaryFunction, (g: Tensor, y: Tensor, x: Tensor) =
   neg: (g) => g.neg(),
   abs: (g, _y, x) => g.mul(x.sign()),
   exp: (g, y) => g.mul(y),
-  expm1: (g, y) => g.mul(y.add(1)),
+  // From x, not y: near saturation y has lost the digits.
+  expm1: (g, _y, x) => g.mul(x.exp()),
   log: (g, _y, x) => g.div(x),
   log1p: (g, _y, x) => g.div(x.add(1)),
   sqrt: (g, y) => g.div(y.mul(2)),
@@ -35,7 +36,7 @@ const ofUnary: Partial<Record<UnaryFunction, (g: Tensor, y: Tensor, x: Tensor) =
   sin: (g, _y, x) => g.mul(x.cos()),
   cos: (g, _y, x) => g.mul(x.sin().neg()),
   tanh: (g, y) => g.mul(y.square().neg().add(1)),
-  sigmoid: (g, y) => g.mul(y).mul(y.neg().add(1)),
+  sigmoid: (g, y, x) => g.mul(y).mul(x.neg().sigmoid()),
   erf: (g, _y, x) => g.mul(x.square().neg().exp().mul(2 / Math.sqrt(Math.PI))),
 };
 

@@ -12,6 +12,7 @@ import {
   type Path,
   realize,
   Tensor,
+  tensor,
   UserError,
 } from "../core/mod.ts";
 import type { CheckpointFiles } from "../data/checkpoint_files.ts";
@@ -79,11 +80,7 @@ export async function loadWeights<P>(
     const kept = dtype === "auto" ? narrow[stored.dtype] ?? "f32" : dtype;
     if (quantize && isQuantizable(path, shape)) {
       checkShape(stored, path, shape);
-      const values = toFloat32Array({
-        dtype: stored.dtype,
-        bytes: await stored.bytes(),
-        name: stored.name,
-      });
+      const values = await floatsOf(stored);
       weights.set(path, await realize(quantizeMatrix(values, shape as [number, number], quantize)));
     } else if (narrow[stored.dtype] === kept) {
       checkShape(stored, path, shape);
@@ -124,17 +121,12 @@ export async function readQuantized(
     format: "int8",
     shape: `${rows}x${columns}`,
     codes: bytesTensor(await stored.bytes(), shape),
-    absmax: fromBytes(await stored32(scales), [rows], "f32"),
+    absmax: tensor(await floatsOf(scales), { shape: [rows] }),
   };
 }
 
-async function stored32(stored: StoredTensor): Promise<Uint8Array> {
-  const values = toFloat32Array({
-    dtype: stored.dtype,
-    bytes: await stored.bytes(),
-    name: stored.name,
-  });
-  return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+async function floatsOf(stored: StoredTensor): Promise<Float32Array> {
+  return toFloat32Array({ dtype: stored.dtype, bytes: await stored.bytes(), name: stored.name });
 }
 
 async function readFourBit(
@@ -185,20 +177,19 @@ async function readScales(
   count: number,
 ): Promise<Quantized["absmax"]> {
   const absmax = part("absmax");
-  if (absmax.dtype !== "U8") return fromBytes(await stored32(absmax), [count], "f32");
+  if (absmax.dtype !== "U8") return tensor(await floatsOf(absmax), { shape: [count] });
   const offset = said["nested_offset"];
   const map = part("nested_quant_map");
-  const values = new Float32Array((await stored32(map)).buffer);
+  const values = await floatsOf(map);
   const nested = {
     codes: await absmax.bytes(),
-    absmax: new Float32Array((await stored32(part("nested_absmax"))).slice().buffer),
+    absmax: await floatsOf(part("nested_absmax")),
     offset: typeof offset === "number" ? offset : 0,
   };
   // Another table than ours cannot be kept as codes.
   const same = values.length === 256 && values.every((x, i) => Math.abs(x - dynamicMap[i]!) < 1e-6);
   if (same) return nestedScales(nested);
-  const scales = dequantizeScales(nested, values);
-  return fromBytes(new Uint8Array(scales.buffer), [count], "f32");
+  return tensor(dequantizeScales(nested, values), { shape: [count] });
 }
 
 /**

@@ -127,6 +127,7 @@ export const dpoLossNames = [
   "discopop",
   "sft",
   "sigmoid_norm",
+  "sigmoid_cdpo",
 ] as const;
 
 /** Every option of `dpo`. */

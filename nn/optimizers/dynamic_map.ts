@@ -10,7 +10,7 @@
  * @module
  */
 
-import { full, type Tensor, where } from "../../core/mod.ts";
+import { full, type Tensor } from "../../core/mod.ts";
 
 /** Which of the two maps. */
 export interface DynamicMap {
@@ -60,39 +60,47 @@ export function decode(map: DynamicMap, codes: Tensor): Tensor {
     slope: 0.9 * top / steps,
     offset: top * (0.45 / steps - 0.8),
   }));
-  const offset = codes.cast("f32").add(map.signed ? -127 : 1);
-  const level = map.signed ? offset.abs() : offset;
-  const values = lines.map((line) => bitsOn(line, level));
-  const magnitude = values.reduce((a, b) => a.maximum(b)).maximum(0).bitcast("f32").minimum(1);
-  return map.signed ? where(offset.lt(0), magnitude.neg(), magnitude) : magnitude;
+  const level = codes.cast("i32").cast("f32").add(map.signed ? -127 : 1);
+  const magnitude = lines.map((line) => bitsOn(line, map.signed ? level.abs() : level))
+    .reduce((a, b) => a.maximum(b)).clamp(0, bitsOfOne);
+  return (map.signed ? withSign(magnitude, level) : magnitude).bitcast("f32");
 }
 
-/** The codes (u8) of the numbers that are nearest to x (f32) in [−1, 1]. */
+/** The codes (u8) of the numbers that are nearest to x (f32) in [−1, 1]; without signs, in [0, 1]. */
 export function encode(map: DynamicMap, x: Tensor): Tensor {
   const decades = decadesOf(map);
   const zero = zeroLevel(map);
-  const first = decades[0]!;
-  const last = decades.at(-1)!;
-  // Within a decade a level begins where its step does.
-  const inside = decades.map(({ top, steps }): Line => ({
-    slope: steps / (0.9 * top),
-    offset: 8 / 9 * steps,
-  }));
-  // Between decades the border lies halfway between a small step's middle and a large one's. Lines through it
-  // with slopes from 1/3.6 to 1/1.8 leave the levels before and after it alone.
+  const { top: lowest, steps: fewest } = decades[0]!;
+  const { steps: most } = decades.at(-1)!;
+  // A level begins halfway between its number and the one before. Within a decade that is where the step
+  // begins.
+  const inside = decades.map(({ top, steps }) =>
+    through(top, 2 * steps - tolerance, steps / (0.9 * top))
+  );
+  // Between decades it lies between a small step's middle and a large one's: a line through it whose slope is
+  // between 1/3.6 and 1/1.8 of steps/top leaves the levels before and after alone. So do these at both ends.
   const between = decades.slice(0, -1).map(({ top, steps }) =>
     through(top * (1 + 0.9 / steps), 2 * steps, steps / (2.5 * top))
   );
-  const smallest = first.top * (0.1 + 0.45 / first.steps);
-  const bottom = through(smallest / 2, zero + 1, 1 / smallest);
-  const magnitude = x.abs();
-  const bits = [bottom, ...inside, ...between].map((line) => bitsOn(line, magnitude));
-  const level = bits.reduce((a, b) => a.minimum(b)).bitcast("f32").floor();
-  const nearOne = magnitude.ge(1 - 0.225 / last.steps);
-  if (!map.signed) return where(nearOne, 256, level).sub(1).cast("u32").cast("u8");
-  const positive = where(nearOne, 128, level);
-  return where(x.lt(0), level.neg(), positive).add(127).cast("u32").cast("u8");
+  const smallest = lowest * (0.1 + 0.45 / fewest);
+  const bottom = through(smallest / 2, zero + 1, 0.87 / smallest);
+  const one = through(1 - 0.225 / most, 2 * most, 3 * most);
+  const magnitude = map.signed ? x.abs() : x;
+  const level = [bottom, ...inside, ...between].map((line) => bitsOn(line, magnitude))
+    .reduce((a, b) => a.minimum(b))
+    // There is no −1.
+    .maximum(bitsOn(one, x))
+    .bitcast("f32");
+  // Rounded down to a whole number by adding one so large that fractions have no place; no level is below ½.
+  const distance = level.sub(0.5);
+  const code = map.signed
+    ? withSign(distance.bitcast("i32"), x).bitcast("f32").add(2 ** 23 + 127)
+    : distance.add(2 ** 23 - 1);
+  return code.bitcast("u32").and(0xff).cast("u8");
 }
+
+/** A part of a level: more than rounding adds to a line's value, and nothing beside a step. */
+const tolerance = 1e-4;
 
 function through(x: number, y: number, slope: number): Line {
   return { slope, offset: y - slope * x };
@@ -101,4 +109,11 @@ function through(x: number, y: number, slope: number): Line {
 /** The line's values as integers of the same order, where not both are negative: comparing these is cheaper. */
 function bitsOn({ slope, offset }: Line, x: Tensor): Tensor {
   return x.mul(slope).add(full([], offset)).bitcast("i32");
+}
+
+const bitsOfOne = 0x3f800000;
+
+/** The bits of a number that is not negative, given the sign of another. */
+function withSign(bits: Tensor, like: Tensor): Tensor {
+  return bits.or(like.bitcast("i32").and(-0x80000000));
 }

@@ -1,0 +1,96 @@
+/** Golden adapters: what PEFT computes with the adapters of `fixtures/adapters`. @module */
+
+import {
+  type Adapted,
+  type CausalModel,
+  causalModel,
+  type DecoderParams,
+  parameterShapes,
+} from "../../nn/mod.ts";
+import { openCheckpointFiles } from "../../data/checkpoint_files.ts";
+import { openSafetensors } from "../../data/safetensors.ts";
+import { toFloat32Array, toInt32Array } from "../../data/safetensors_dtypes.ts";
+import { loadAdapter } from "../../train/adapter_files.ts";
+import { loadParameters } from "../../train/model_files.ts";
+import { fixture } from "../data/fixture_files.ts";
+import { readConfig } from "./golden.ts";
+import { type Layout, layOut } from "./streams.ts";
+
+/** The golden adapters. */
+export const adapterNames = ["lora", "rslora", "dora", "regex"] as const;
+
+/** A model with an adapter, and what PEFT computes with it. */
+export interface GoldenAdapter {
+  readonly model: CausalModel;
+  readonly base: DecoderParams;
+  readonly adapted: Adapted<DecoderParams>;
+  readonly layout: Layout;
+  readonly columns: number;
+  /** f32 [tokens, V]. */
+  readonly on: Float32Array;
+  readonly off: Float32Array;
+  readonly merged: Float32Array;
+  readonly loss: number;
+  /** By the names of adapter_model.safetensors. */
+  readonly gradients: ReadonlyMap<string, Float32Array>;
+}
+
+/** A fixture model and its parameters. */
+export async function readModel(
+  name: string,
+): Promise<{ readonly model: CausalModel; readonly params: DecoderParams }> {
+  const model = causalModel(await readConfig(name));
+  using files = await openCheckpointFiles(fixture(`models/${name}`));
+  return { model, params: await loadParameters(parameterShapes(model.config), files) };
+}
+
+/** Rows of ids as a stream, every token but the first of a row a label. */
+export function rowsLayout(ids: Int32Array, columns: number): Layout {
+  return layOut(
+    Array.from({ length: ids.length / columns }, (_, row) => {
+      const row_ids = Array.from(ids.subarray(row * columns, (row + 1) * columns));
+      return { name: `row ${row}`, ids: row_ids, labels: row_ids };
+    }),
+  );
+}
+
+/** Reads a golden adapter. */
+export async function readGoldenAdapter(
+  name: typeof adapterNames[number],
+): Promise<GoldenAdapter> {
+  const { model, params: base } = await readModel("llama");
+  const adapted = await loadAdapter(base, fixture(`adapters/llama_${name}`));
+  using file = await openSafetensors(fixture(`golden/adapter_llama_${name}.safetensors`));
+  const floats = new Map<string, Float32Array>();
+  let ids = new Int32Array();
+  for (const [key, stored] of file.tensors) {
+    const values = { dtype: stored.dtype, bytes: await stored.bytes(), name: key };
+    if (stored.dtype === "I32") ids = Int32Array.from(toInt32Array(values));
+    else floats.set(key, toFloat32Array(values));
+  }
+  const columns = file.tensors.get("input_ids")!.shape[1]!;
+  return {
+    model,
+    base,
+    adapted,
+    layout: rowsLayout(ids, columns),
+    columns,
+    on: floats.get("logits")!,
+    off: floats.get("logits_adapter_off")!,
+    merged: floats.get("logits_merged")!,
+    loss: floats.get("loss")![0]!,
+    gradients: new Map(
+      [...floats].flatMap(([key, values]) =>
+        key.startsWith("grad.") ? [[key.slice("grad.".length), values] as const] : []
+      ),
+    ),
+  };
+}
+
+/** The name in adapter_model.safetensors of a leaf of a parameter tree. */
+export function peftName(path: string): string {
+  return "base_model.model." +
+    path.replace(/\.weight\.(lora_[AB])$/, ".$1.weight")
+      .replace(/\.weight\.(lora_magnitude_vector|lora_embedding_[AB])$/, ".$1")
+      .replace(/\.modules_to_save$/, "");
+}

@@ -1,0 +1,242 @@
+import assert from "node:assert/strict";
+import {
+  combine,
+  grad,
+  jit,
+  leavesOf,
+  type Operand,
+  partition,
+  randomKey,
+  realize,
+  Tensor,
+  valueAndGrad,
+} from "../../core/mod.ts";
+import {
+  adamW,
+  adapterParameters,
+  applyLora,
+  type DecoderParams,
+  denseWeight,
+  initAdamW,
+  isAdapterParameter,
+  isLora,
+  mapWeights,
+  mergeAdapters,
+  parametersOf,
+  quantize,
+  seedDropout,
+  withoutAdapters,
+} from "../../nn/mod.ts";
+import { eachDevice } from "../devices.ts";
+import { adapterNames, peftName, readGoldenAdapter, readModel, rowsLayout } from "./adapters.ts";
+import { logitsOf, meanLoss } from "./streams.ts";
+
+/** The largest difference. */
+function apart(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  assert.equal(a.length, b.length);
+  let most = 0;
+  for (let i = 0; i < b.length; i++) most = Math.max(most, Math.abs(a[i]! - b[i]!));
+  return most;
+}
+
+/** ‖a − b‖ / ‖b‖. */
+function distance(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  assert.equal(a.length, b.length);
+  let [difference, whole] = [0, 0];
+  for (let i = 0; i < b.length; i++) {
+    difference += (a[i]! - b[i]!) ** 2;
+    whole += b[i]! ** 2;
+  }
+  return Math.sqrt(difference / whole);
+}
+
+for (const name of adapterNames) {
+  eachDevice(
+    `${name}: logits with the adapter on, off and merged, loss and gradients are PEFT's`,
+    async () => {
+      const { model, adapted, layout, columns, ...expected } = await readGoldenAdapter(name);
+      const options = { rotary: model.tables(columns) };
+      const logits = (params: DecoderParams) => logitsOf(model, params, layout.stream, options);
+      const { params } = adapted;
+      const [trained, frozen] = partition(params, isAdapterParameter);
+      const [loss, gradients] = valueAndGrad((p: DecoderParams) =>
+        meanLoss(model, combine(p, frozen), layout, options)
+      )(trained);
+      const [on, off, merged] = [params, withoutAdapters(params), mergeAdapters(params)].map(
+        logits,
+      );
+      await realize([on, off, merged, loss, gradients]);
+
+      assert.ok(apart(await on!.data(), expected.on) < 2e-5);
+      assert.ok(apart(await off!.data(), expected.off) < 2e-5);
+      assert.ok(apart(await merged!.data(), expected.merged) < 2e-5);
+      assert.ok(apart(expected.on, expected.off) > 0.05);
+      assert.ok(Math.abs(await loss.item() / expected.loss - 1) < 2e-6);
+      const found = leavesOf(gradients);
+      assert.deepEqual(
+        found.map(([path]) => peftName(path)).sort(),
+        [...expected.gradients.keys()].sort(),
+      );
+      for (const [path, leaf] of found) {
+        const error = distance(
+          await (leaf as Tensor).data(),
+          expected.gradients.get(peftName(path))!,
+        );
+        assert.ok(error < 1e-5, `gradient of ${path} is off by ${error}`);
+      }
+    },
+  );
+
+  eachDevice(
+    `${name}: a jitted, checkpointed step gives the same gradients, to the adapter only`,
+    async () => {
+      const { model, adapted, layout, columns, gradients, loss } = await readGoldenAdapter(name);
+      const [trained, frozen] = partition(adapted.params, adapterParameters(adapted.params));
+      const options = { rotary: model.tables(columns), gradientCheckpointing: true };
+      const state = initAdamW(trained);
+      const step = jit((
+        trained: DecoderParams,
+        frozen: DecoderParams,
+        moments: typeof state,
+        rate: Operand,
+      ) => {
+        const [loss, gradients] = valueAndGrad((p: DecoderParams) =>
+          meanLoss(model, combine(p, frozen), layout, options)
+        )(trained);
+        const [params, next] = adamW(
+          trained,
+          gradients,
+          moments,
+          { learningRate: rate, correction1: 0.1, correction2: 0.001 },
+          { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0 },
+        );
+        return { params, next, loss, gradients };
+      });
+      const result = step(trained, frozen, state, 1e-3);
+      assert.ok(Math.abs(await result.loss.item() / loss - 1) < 2e-6);
+      const names = [...gradients.keys()].sort();
+      assert.deepEqual(leavesOf(result.gradients).map(([path]) => peftName(path)).sort(), names);
+      for (const moments of [result.next.first, result.next.second]) {
+        assert.deepEqual(leavesOf(moments).map(([path]) => peftName(path)).sort(), names);
+      }
+      for (const [path, leaf] of leavesOf(result.gradients)) {
+        const error = distance(await (leaf as Tensor).data(), gradients.get(peftName(path))!);
+        assert.ok(error < 1e-5, `gradient of ${path} is off by ${error}`);
+      }
+      // The stepped adapter goes back into the tree and computes.
+      const after = meanLoss(model, combine(result.params, frozen), layout, options);
+      assert.ok(await after.item() < loss);
+    },
+  );
+}
+
+const ids = Int32Array.from({ length: 34 }, (_, i) => (i * 37 + 11) % 400);
+
+eachDevice("a fresh adapter changes nothing, and only its B (or m) has a gradient", async () => {
+  const { model, params } = await readModel("llama");
+  const layout = rowsLayout(ids, 17);
+  const options = { rotary: model.tables(17) };
+  for (const use_dora of [false, true]) {
+    const { params: adapted } = await applyLora(
+      params,
+      { target_modules: "all-linear", use_dora },
+      randomKey(1),
+    );
+    const [before, after] = [params, adapted].map((p) => meanLoss(model, p, layout, options));
+    assert.ok(Math.abs(await after!.item() - await before!.item()) < 2e-6);
+    const [trained, frozen] = partition(adapted, isAdapterParameter);
+    const gradients = grad((p: DecoderParams) =>
+      meanLoss(model, combine(p, frozen), layout, options)
+    )(trained);
+    for (const [path, leaf] of leavesOf(gradients)) {
+      const zero = (await (leaf as Tensor).data()).every((x) => x === 0);
+      assert.equal(zero, path.endsWith("lora_A"), path);
+    }
+  }
+});
+
+eachDevice("a quantised base has the loss of its dequantised weights, and trains", async () => {
+  const { model, params } = await readModel("llama");
+  const layout = rowsLayout(ids, 17);
+  const options = { rotary: model.tables(17), gradientCheckpointing: true };
+  for (const format of ["nf4", "fp4", "int8"] as const) {
+    const matrices = new Map<Tensor, Awaited<ReturnType<typeof quantize>>>();
+    mapWeights(params, "all-linear", (weight) => {
+      matrices.set(weight as Tensor, { format } as Awaited<ReturnType<typeof quantize>>);
+      return weight;
+    });
+    for (const weight of matrices.keys()) {
+      matrices.set(weight, await quantize(weight, { format, nested: format === "nf4" }));
+    }
+    const quantized = mapWeights(params, "all-linear", (weight) => matrices.get(weight as Tensor)!);
+    const { params: adapted } = await applyLora(
+      quantized,
+      { target_modules: "all-linear", init_lora_weights: false },
+      randomKey(2),
+    );
+    const plain = mergeAdapters(adapted);
+    const [trained, frozen] = partition(adapted, isAdapterParameter);
+    const loss = jit((trained: DecoderParams, frozen: DecoderParams) =>
+      valueAndGrad((p: DecoderParams) => meanLoss(model, combine(p, frozen), layout, options))(
+        trained,
+      )
+    );
+    const [value, gradients] = loss(trained, frozen);
+    const expected = await meanLoss(model, plain, layout, options).item();
+    assert.ok(Math.abs(await value.item() / expected - 1) < 1e-5, `${format}: ${expected}`);
+    // Against the same adapter over the dequantised base.
+    const dequantized = mapWeights(
+      adapted,
+      "all-linear",
+      (weight) => isLora(weight) ? { ...weight, base: denseWeight(weight.base) } : weight,
+    );
+    const [, others] = partition(dequantized, isAdapterParameter);
+    const reference = grad((p: DecoderParams) =>
+      meanLoss(model, combine(p, others), layout, options)
+    )(trained);
+    const leaves = leavesOf(reference);
+    assert.equal(leaves.length, 28);
+    for (const [i, [path, leaf]] of leavesOf(gradients).entries()) {
+      const error = distance(
+        await (leaf as Tensor).data(),
+        await (leaves[i]![1] as Tensor).data(),
+      );
+      assert.ok(error < 1e-5, `${format}: gradient of ${path} is off by ${error}`);
+    }
+  }
+});
+
+eachDevice("dropout needs a key, drops its share, and is the same for the same key", async () => {
+  const { model, params } = await readModel("llama");
+  const layout = rowsLayout(ids, 17);
+  const { params: adapted } = await applyLora(
+    params,
+    { target_modules: ["q_proj"], lora_dropout: 0.25, init_lora_weights: false },
+    randomKey(3),
+  );
+  const loss = (p: DecoderParams, gradientCheckpointing = false) =>
+    meanLoss(model, p, layout, { rotary: model.tables(17), gradientCheckpointing }).item();
+  const none = await loss(adapted);
+  const seeded = await loss(seedDropout(adapted, randomKey(4)));
+  assert.notEqual(seeded, none);
+  assert.equal(await loss(seedDropout(adapted, randomKey(4))), seeded);
+  assert.notEqual(await loss(seedDropout(adapted, randomKey(5))), seeded);
+
+  const [trained, frozen] = partition(adapted, isAdapterParameter);
+  const gradients = [false, true].map((gradientCheckpointing) =>
+    jit((trained: DecoderParams, frozen: DecoderParams) =>
+      grad((p: DecoderParams) =>
+        meanLoss(model, seedDropout(combine(p, frozen), randomKey(4)), layout, {
+          rotary: model.tables(17),
+          gradientCheckpointing,
+        })
+      )(trained)
+    )(trained, frozen)
+  );
+  const [plain, checkpointed] = gradients.map((tree) => leavesOf(tree));
+  for (const [i, [path, leaf]] of plain!.entries()) {
+    const [a, b] = [leaf, checkpointed![i]![1]] as [Tensor, Tensor];
+    assert.ok(distance(await b.data(), await a.data()) < 1e-6, path);
+  }
+  assert.equal(parametersOf(adapted).filter(([, weight]) => isLora(weight)).length, 2);
+});
