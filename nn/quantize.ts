@@ -2,7 +2,7 @@
 
 import { fromBytes, type Tensor, tensor } from "../core/mod.ts";
 import { quantizeBlocks } from "./quantize_blocks.ts";
-import { type NestedQuantized, quantizeScales } from "./quantize_nested.ts";
+import { dynamicMap, type NestedQuantized, quantizeScales } from "./quantize_nested.ts";
 import { quantizeRows } from "./quantize_rows.ts";
 import type { NestedScales, Quantized } from "./quantized.ts";
 
@@ -38,9 +38,13 @@ export function quantizeMatrix(
 }
 
 /** Quantised scales as tensors. */
-export function nestedScales({ codes, absmax, offset }: NestedQuantized): NestedScales {
+export function nestedScales(
+  { codes, absmax, offset }: NestedQuantized,
+  map: Float32Array = dynamicMap,
+): NestedScales {
   return {
     codes: bytesTensor(codes, [codes.length]),
+    map: tensor(map),
     absmax: tensor(absmax),
     offset: tensor([offset]),
   };

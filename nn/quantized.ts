@@ -8,13 +8,14 @@ import {
   stopGradient,
   Tensor,
 } from "../core/mod.ts";
-import { decode } from "./optimizers/dynamic_map.ts";
 import { nestedBlock } from "./quantize_nested.ts";
 
 /** Scales that are themselves quantised (double quantisation, QLoRA, arXiv:2305.14314, section 3). */
 export interface NestedScales {
-  /** u8 [blocks]: positions in the dynamic map. */
+  /** u8 [blocks]: positions in the map. */
   readonly codes: Tensor;
+  /** f32 [256]: values of the codes; the dynamic map. */
+  readonly map: Tensor;
   /** f32: one for 256 scales. */
   readonly absmax: Tensor;
   /** f32 [1]: the mean of the scales, which was subtracted. */
@@ -44,9 +45,9 @@ export function quantizedShape({ shape }: Quantized): [outputs: number, inputs: 
 /** Scales as f32. */
 export function scalesOf({ absmax }: Quantized): Tensor {
   if (absmax instanceof Tensor) return stopGradient(absmax);
-  const { codes, absmax: scales, offset } = absmax;
+  const { codes, map, absmax: scales, offset } = absmax;
   const shared = scales.gather(iota(codes.size).div(nestedBlock));
-  return stopGradient(decode({ signed: true }, codes).mul(shared).add(offset));
+  return stopGradient(map.gather(codes.cast("i32")).mul(shared).add(offset));
 }
 
 function matrixOf(weight: Quantized): QuantizedMatrix {

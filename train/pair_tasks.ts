@@ -1,6 +1,6 @@
 /** Tasks over pairs of answers: DPO, CPO, ORPO, TPO, and losses of your own. @module */
 
-import { mapTree, stopGradient, Tensor } from "../core/mod.ts";
+import { segmentSum, type Tensor } from "../core/mod.ts";
 import type { PreferenceExample } from "../data/prepare_pairs.ts";
 import type { CausalModel, DecoderParams } from "../nn/mod.ts";
 import {
@@ -10,11 +10,10 @@ import {
   type PairObjective,
   type PairOptions,
   pairTokenMetrics,
-  type TokenLogProbs,
   type TpoLogProbs,
 } from "../rl/mod.ts";
-import { segmentSum } from "../core/mod.ts";
-import { type CompletionSpec, completionTask, type ScoredBatch } from "./completion_task.ts";
+import { type CompletionSpec, completionTask } from "./completion_task.ts";
+import { type FollowingReference, followPolicy, withFollowingReference } from "./following.ts";
 import type { ReferenceLogProbs } from "./reference.ts";
 import type { ObjectiveContext, Task, TaskObjective } from "./task.ts";
 
@@ -42,14 +41,6 @@ export function pairSpec(
   };
 }
 
-/** A reference that follows the policy (TR-DPO, Gorbatovski et al., 2024). */
-export interface FollowingReference {
-  readonly params: DecoderParams;
-  /** Optimiser steps between two updates, and the policy's share in one. */
-  readonly every: number;
-  readonly mixup: number;
-}
-
 /** Settings of {@link dpoTask}. */
 export interface DpoTaskOptions extends PairTaskOptions<PairObjective>, PairOptions {
   /** Log-probs under the reference model, computed ahead. */
@@ -64,43 +55,13 @@ export function dpoTask(options: DpoTaskOptions): Task<DecoderParams> {
   return completionTask({
     ...common(options),
     reference: options.reference,
-    ...(following ? follow(following) : {}),
+    ...(following ? followPolicy(following) : {}),
     objective: (batch, context) => {
-      const tokens = following ? withReference(batch, context) : batch.tokens;
+      const tokens = following ? withFollowingReference(batch, context) : batch.tokens;
       const pairs = pairLogProbs(tokens, batch.size, { ldAlpha, useWeighting });
       return withMetrics(objective(pairs, context), pairTokenMetrics(tokens, batch.size));
     },
   });
-}
-
-function follow({ params, every, mixup }: FollowingReference) {
-  return {
-    // A copy of its own: the policy's memory is written over.
-    initialState: () => ({ reference: mapTree(params, (leaf) => (leaf as Tensor).add(0)) }),
-    refresh: {
-      every,
-      update: (state: unknown, policy: DecoderParams) => {
-        const { reference } = state as { reference: DecoderParams };
-        return { reference: mixTrees(reference, policy, mixup) };
-      },
-    },
-  };
-}
-
-/** (1 − share)·reference + share·policy. */
-function mixTrees(reference: DecoderParams, policy: DecoderParams, share: number): DecoderParams {
-  const zip = (a: unknown, b: unknown): unknown => {
-    if (a instanceof Tensor) return a.mul(1 - share).add((b as Tensor).mul(share));
-    if (Array.isArray(a)) return a.map((value, i) => zip(value, (b as unknown[])[i]));
-    const [x, y] = [a as Record<string, unknown>, b as Record<string, unknown>];
-    return Object.fromEntries(Object.keys(x).map((key) => [key, zip(x[key], y[key])]));
-  };
-  return zip(reference, policy) as DecoderParams;
-}
-
-function withReference(batch: ScoredBatch, { state }: ObjectiveContext): TokenLogProbs {
-  const { reference } = state as { reference: DecoderParams };
-  return { ...batch.tokens, refLogProbs: stopGradient(batch.scoreWith(reference).tokens.logProbs) };
 }
 
 /** Settings of tasks whose metrics TRL takes over padding too. */

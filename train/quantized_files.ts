@@ -22,8 +22,6 @@ import { type StoredDtype, toFloat32Array } from "../data/safetensors_dtypes.ts"
 import {
   bytesTensor,
   codeTable,
-  dequantizeScales,
-  dynamicMap,
   isQuantizable,
   isQuantized,
   nestedScales,
@@ -179,17 +177,11 @@ async function readScales(
   const absmax = part("absmax");
   if (absmax.dtype !== "U8") return tensor(await floatsOf(absmax), { shape: [count] });
   const offset = said["nested_offset"];
-  const map = part("nested_quant_map");
-  const values = await floatsOf(map);
-  const nested = {
+  return nestedScales({
     codes: await absmax.bytes(),
     absmax: await floatsOf(part("nested_absmax")),
     offset: typeof offset === "number" ? offset : 0,
-  };
-  // Another table than ours cannot be kept as codes.
-  const same = values.length === 256 && values.every((x, i) => Math.abs(x - dynamicMap[i]!) < 1e-6);
-  if (same) return nestedScales(nested);
-  return tensor(dequantizeScales(nested, values), { shape: [count] });
+  }, await floatsOf(part("nested_quant_map")));
 }
 
 /**
@@ -236,20 +228,15 @@ async function partsOf(path: Path, weight: Quantized, dtype: string): Promise<Te
   const state: Record<string, unknown> = { quant_type: format, blocksize: 64, dtype, shape };
   const parts: TensorToStore[] = [
     { name: path, dtype: "U8", shape: [codes.size, 1], data: bytes(codes) },
-    { name: `${path}.quant_map`, dtype: "F32", shape: [16], data: asBytes(table) },
+    { name: `${path}.quant_map`, dtype: "F32", shape: [16], data: new Uint8Array(table.buffer) },
   ];
   if (absmax instanceof Tensor) parts.push(floats(`${path}.absmax`, absmax));
   else {
-    const { codes: scales, absmax: nested, offset } = absmax;
+    const { codes: scales, map, absmax: nested, offset } = absmax;
     parts.push(
       { name: `${path}.absmax`, dtype: "U8", shape: [scales.size], data: bytes(scales) },
       floats(`${path}.nested_absmax`, nested),
-      {
-        name: `${path}.nested_quant_map`,
-        dtype: "F32",
-        shape: [256],
-        data: asBytes(dynamicMap),
-      },
+      floats(`${path}.nested_quant_map`, map),
     );
     Object.assign(state, {
       nested_blocksize: 256,
@@ -264,10 +251,6 @@ async function partsOf(path: Path, weight: Quantized, dtype: string): Promise<Te
     shape: [text.length],
     data: text,
   }];
-}
-
-function asBytes(values: Float32Array): Uint8Array {
-  return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
 }
 
 /**

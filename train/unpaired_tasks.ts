@@ -15,6 +15,7 @@ import {
   unpairedTokenMetrics,
 } from "../rl/mod.ts";
 import { type CompletionSpec, completionTask } from "./completion_task.ts";
+import { type FollowingReference, followPolicy, withFollowingReference } from "./following.ts";
 import type { ReferenceLogProbs } from "./reference.ts";
 import type { Task } from "./task.ts";
 
@@ -22,8 +23,16 @@ import type { Task } from "./task.ts";
 export interface UnpairedTaskOptions {
   readonly model: CausalModel;
   readonly examples: readonly UnpairedExample[];
-  readonly reference: ReferenceLogProbs;
+  /** Log-probs under the reference model, computed ahead. */
+  readonly reference?: ReferenceLogProbs | undefined;
   readonly gradientCheckpointing?: boolean;
+}
+
+/** Settings of {@link ktoTask}. */
+export interface KtoTaskOptions extends UnpairedTaskOptions {
+  readonly kto: KtoOptions;
+  /** A reference that changes along the way, instead of `reference`. */
+  readonly following?: FollowingReference;
 }
 
 /** What the examples are to `completionTask`: an answer each, and with `kl` another prompt's answer. */
@@ -53,16 +62,18 @@ function sums(
 }
 
 /** Kahneman–Tversky optimisation. */
-export function ktoTask(
-  options: UnpairedTaskOptions & { readonly kto: KtoOptions },
-): Task<DecoderParams> {
+export function ktoTask(options: KtoTaskOptions): Task<DecoderParams> {
+  const { following } = options;
   const usesKl = (options.kto.lossType ?? "kto") === "kto";
   const task = completionTask({
     model: options.model,
     ...unpairedSpec(options.examples, usesKl),
     reference: options.reference,
     gradientCheckpointing: options.gradientCheckpointing ?? false,
-    objective: ({ tokens, size, labels }, context) => {
+    ...(following ? followPolicy(following) : {}),
+    objective: (batch, context) => {
+      const { size, labels } = batch;
+      const tokens = following ? withFollowingReference(batch, context) : batch.tokens;
       const [logProbs, klLogProbs] = sums(tokens, tokens.logProbs, size);
       const [refLogProbs, refKlLogProbs] = sums(tokens, tokens.refLogProbs!, size);
       const objective = kto({

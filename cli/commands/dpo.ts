@@ -1,6 +1,5 @@
 /** `plumb dpo`: direct preference optimisation. @module */
 
-import { UserError } from "../../core/mod.ts";
 import { type PreferenceExample, prepareDpo } from "../../data/prepare_pairs.ts";
 import { checkDpo, dpo, type PairObjective } from "../../rl/mod.ts";
 import { dpoTask, pairSpec } from "../../train/pair_tasks.ts";
@@ -8,7 +7,7 @@ import { type Command, finetuningCommand } from "../finetune.ts";
 import { checkPreference, dpoOptions } from "../options/preference.ts";
 import { loadOwnLoss } from "../own_loss.ts";
 import { describeAnswers } from "../show_answers.ts";
-import { referenceOf } from "./reference.ts";
+import { checkFollowing, followingOrFixed } from "./reference.ts";
 import { preparedLine } from "./prepared_line.ts";
 
 /** What `dpo` is called with. */
@@ -22,17 +21,7 @@ export const dpoCommand: Command = finetuningCommand<typeof dpoOptions, Preferen
       fDivergence: values.f_divergence_type,
       labelSmoothing: values.label_smoothing,
     }, values.use_weighting);
-    if (values.sync_ref_model && values.ref_model_name_or_path !== undefined) {
-      throw new UserError(
-        "--sync_ref_model lets the policy's own beginning follow it; --ref_model_name_or_path names another " +
-          "reference. Leave one of them out.",
-      );
-    }
-    if (values.sync_ref_model && values.precompute_ref_log_probs) {
-      throw new UserError(
-        "--precompute_ref_log_probs keeps log-probs of a reference that --sync_ref_model changes. Leave one of them out.",
-      );
-    }
+    checkFollowing(values);
   },
   prepare: (rows, { tokenizer, values, say }) =>
     preparedLine(prepareDpo(rows, tokenizer, {
@@ -55,26 +44,10 @@ export const dpoCommand: Command = finetuningCommand<typeof dpoOptions, Preferen
         ...(values.rpo_alpha === undefined ? {} : { rpoAlpha: values.rpo_alpha }),
         referenceFree: values.reference_free,
       });
-    const reference = values.sync_ref_model
-      ? {
-        following: {
-          params: opened.params,
-          every: values.ref_model_sync_steps,
-          mixup: values.ref_model_mixup_alpha,
-        },
-      }
-      : values.reference_free
+    const spec = pairSpec(examples);
+    const reference = values.reference_free
       ? {}
-      : {
-        reference: await referenceOf({
-          opened,
-          spec: pairSpec(examples),
-          options,
-          evaluation,
-          values,
-          say,
-        }),
-      };
+      : await followingOrFixed({ opened, spec, options, evaluation, values, say });
     return dpoTask({
       model: opened.model,
       examples,

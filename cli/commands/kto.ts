@@ -7,7 +7,7 @@ import { type Command, finetuningCommand } from "../finetune.ts";
 import { checkPreference, ktoOptions } from "../options/preference.ts";
 import { describeAnswers } from "../show_answers.ts";
 import { preparedLine } from "./prepared_line.ts";
-import { referenceOf } from "./reference.ts";
+import { checkFollowing, followingOrFixed } from "./reference.ts";
 
 /** What `kto` is called with. */
 export const ktoCommand: Command = finetuningCommand<typeof ktoOptions, UnpairedExample>({
@@ -16,6 +16,7 @@ export const ktoCommand: Command = finetuningCommand<typeof ktoOptions, Unpaired
   options: ktoOptions,
   check: (values) => {
     checkPreference(values);
+    checkFollowing(values);
     if (values.loss_type !== "kto") return;
     if (values.per_device_train_batch_size < 2) {
       throw new UserError(
@@ -46,7 +47,7 @@ export const ktoCommand: Command = finetuningCommand<typeof ktoOptions, Unpaired
     return ktoTask({
       model: opened.model,
       examples,
-      reference: await referenceOf({ opened, spec, options, evaluation, values, say }),
+      ...await followingOrFixed({ opened, spec, options, evaluation, values, say }),
       gradientCheckpointing: values.gradient_checkpointing,
       kto: {
         lossType: values.loss_type,

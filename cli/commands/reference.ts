@@ -1,6 +1,8 @@
 /** Reference log-probs for the commands that compare with a reference model. @module */
 
+import { UserError } from "../../core/mod.ts";
 import { type CompletionSpec, referenceFor } from "../../train/completion_task.ts";
+import type { FollowingReference } from "../../train/following.ts";
 import type { OpenModel } from "../../train/model_directory.ts";
 import { openModel } from "../../train/model_directory.ts";
 import type { TrainOptions } from "../../train/options.ts";
@@ -23,6 +25,51 @@ export interface ReferenceRequest<E> {
     readonly seed: number;
   };
   readonly say: (text: string) => void;
+}
+
+/** The settings of a reference that follows the policy. */
+export interface FollowingValues {
+  readonly sync_ref_model: boolean;
+  readonly ref_model_mixup_alpha: number;
+  readonly ref_model_sync_steps: number;
+  readonly ref_model_name_or_path: string | undefined;
+  readonly precompute_ref_log_probs: boolean;
+}
+
+/**
+ * Refuses settings that want the reference to follow and to stay.
+ *
+ * @throws UserError naming both.
+ */
+export function checkFollowing(values: FollowingValues): void {
+  if (values.sync_ref_model && values.ref_model_name_or_path !== undefined) {
+    throw new UserError(
+      "--sync_ref_model lets the policy's own beginning follow it; --ref_model_name_or_path names another " +
+        "reference. Leave one of them out.",
+    );
+  }
+  if (values.sync_ref_model && values.precompute_ref_log_probs) {
+    throw new UserError(
+      "--precompute_ref_log_probs keeps log-probs of a reference that --sync_ref_model changes. Leave one of them out.",
+    );
+  }
+}
+
+/** The reference that a task compares with: one that follows the policy, or log-probs of one that does not. */
+export async function followingOrFixed<E>(
+  request: ReferenceRequest<E> & { readonly values: FollowingValues },
+): Promise<
+  { readonly following: FollowingReference } | { readonly reference: ReferenceLogProbs }
+> {
+  const { opened, values } = request;
+  if (!values.sync_ref_model) return { reference: await referenceOf(request) };
+  return {
+    following: {
+      params: opened.params,
+      every: values.ref_model_sync_steps,
+      mixup: values.ref_model_mixup_alpha,
+    },
+  };
 }
 
 /** Log-probs under the reference: another checkpoint, or the policy as it begins. */

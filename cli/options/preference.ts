@@ -43,6 +43,8 @@ const quiet = section("Without effect here", {
   is_encoder_decoder: bool({ help: "Model type.", notice: "the model is what its config says" }),
 });
 
+const paddingFree = section("Without effect here", { padding_free: sftOptions.padding_free });
+
 const truncation = section("Data", { truncation_mode: sftOptions.truncation_mode });
 
 const completionLength = section("Data", {
@@ -133,6 +135,7 @@ export const dpoLossNames = [
 /** Every option of `dpo`. */
 export const dpoOptions = {
   ...base,
+  ...paddingFree,
   ...truncation,
   ...reference,
   ...following,
@@ -235,8 +238,8 @@ export const tpoOptions = {
 /** Every option of `kto`. */
 export const ktoOptions = {
   ...base,
-  ...truncation,
   ...reference,
+  ...following,
   ...section("Loss", {
     loss_type: choice({ choices: ["kto", "apo_zero_unpaired"], default: "kto", help: "The loss." }),
     beta: strength(0.1),
@@ -303,9 +306,37 @@ export const prmOptions = {
   learning_rate: rate(1e-5),
 } satisfies Options;
 
+const unusedByGkd = "a conversation's last answer is distilled, in TRL too";
+
+/** Options that TRL's GKD takes over from SFT, whose rows it does not prepare. */
+const notDistilled = section("Without effect here", {
+  ...withoutEffect(unusedByGkd, {
+    dataset_text_field: sftOptions.dataset_text_field,
+    dataset_kwargs: sftOptions.dataset_kwargs,
+    truncation_mode: sftOptions.truncation_mode,
+    shuffle_dataset: sftOptions.shuffle_dataset,
+    packing: sftOptions.packing,
+    packing_strategy: sftOptions.packing_strategy,
+    eval_packing: sftOptions.eval_packing,
+    completion_only_loss: sftOptions.completion_only_loss,
+    assistant_only_loss: sftOptions.assistant_only_loss,
+  }),
+  ...withoutEffect("the loss is the divergence from the teacher", {
+    loss_type: sftOptions.loss_type,
+  }),
+});
+
+function withoutEffect<const O extends Options>(text: string, options: O): O {
+  const status = { kind: "notice", text, quiet: [] } as const;
+  const entries = Object.entries(options).map(([name, option]) => [name, { ...option, status }]);
+  return Object.fromEntries(entries) as O;
+}
+
 /** Every option of `gkd`. */
 export const gkdOptions = {
   ...base,
+  ...paddingFree,
+  ...notDistilled,
   ...section("Loss", {
     teacher_model_name_or_path: string({
       required: true,

@@ -16,6 +16,7 @@ export interface AdafactorOptions {
   readonly decayRate?: number;
   /** Weight of the old update in the new one; null, the default, for no momentum. */
   readonly beta1?: number | null;
+  /** Decoupled weight decay. 0 by default. */
   readonly weightDecay?: number;
   /** Which parameters decay, by path. All of them by default. */
   readonly decays?: Decays;

@@ -6,15 +6,21 @@ import type { Optimizer, OptimizerState } from "./types.ts";
 
 /** First and second moments of every parameter. */
 export interface AdamWState<P> {
+  /** Moving averages of gradients. */
   readonly first: P;
+  /** Moving averages of their squares. */
   readonly second: P;
 }
 
 /** Settings of {@link adamW}. */
 export interface AdamWOptions {
+  /** Weight of the old first moment in the new one. */
   readonly beta1: number;
+  /** Weight of the old second moment in the new one. */
   readonly beta2: number;
+  /** Added to the root of the second moment. */
   readonly epsilon: number;
+  /** Share of a parameter that goes at each step, times the learning rate. */
   readonly weightDecay: number;
   /** Which parameters decay, by path. All of them by default. */
   readonly decays?: (path: string) => boolean;
@@ -22,9 +28,11 @@ export interface AdamWOptions {
 
 /** Numbers that change from step to step. */
 export interface AdamWStep {
+  /** The rate of this step. */
   readonly learningRate: Operand;
-  /** 1 − β₁ᵗ and 1 − β₂ᵗ, where t counts from 1. */
+  /** 1 − β₁ᵗ, where t counts from 1. */
   readonly correction1: Operand;
+  /** 1 − β₂ᵗ. */
   readonly correction2: Operand;
 }
 
@@ -36,7 +44,7 @@ export function adamWStep(
   learningRate: number,
   t: number,
   { beta1, beta2 }: AdamWOptions,
-): Record<AdamWScalar, number> {
+): Record<keyof AdamWStep, number> {
   return { learningRate, correction1: 1 - beta1 ** t, correction2: 1 - beta2 ** t };
 }
 

@@ -91,12 +91,16 @@ export function encode(map: DynamicMap, x: Tensor): Tensor {
     // There is no −1.
     .maximum(bitsOn(one, x))
     .bitcast("f32");
-  // Rounded down to a whole number by adding one so large that fractions have no place; no level is below ½.
-  const distance = level.sub(0.5);
-  const code = map.signed
-    ? withSign(distance.bitcast("i32"), x).bitcast("f32").add(2 ** 23 + 127)
-    : distance.add(2 ** 23 - 1);
-  return code.bitcast("u32").and(0xff).cast("u8");
+  if (!map.signed) return wholeBits(level.sub(1)).cast("u8");
+  const negative = x.bitcast("u32").shiftRight(31);
+  // Two's complement of the level where x is negative.
+  const signed = wholeBits(level).xor(full([], 0, "u32").sub(negative)).add(negative);
+  return signed.add(127).cast("u8");
+}
+
+/** A number from 0 to 1023 rounded down, u32. Beside 1024 its whole part stands above 13 bits of fraction. */
+function wholeBits(x: Tensor): Tensor {
+  return x.add(1024).bitcast("u32").shiftRight(13).and(0x3ff);
 }
 
 /** A part of a level: more than rounding adds to a line's value, and nothing beside a step. */

@@ -10,6 +10,7 @@ export interface LionOptions {
   readonly beta1?: number;
   /** Weight of the old momentum in the new one. 0.99 by default. */
   readonly beta2?: number;
+  /** Decoupled weight decay. 0 by default. */
   readonly weightDecay?: number;
   /** Which parameters decay, by path. All of them by default. */
   readonly decays?: Decays;

@@ -2,7 +2,15 @@
 
 export * from "./adafactor.ts";
 export * from "./adagrad.ts";
-export * from "./adamw.ts";
+export {
+  adamW,
+  adamWOptimizer,
+  type AdamWOptions,
+  type AdamWState,
+  type AdamWStep,
+  adamWStep,
+  initAdamW,
+} from "./adamw.ts";
 export * from "./adamw8bit.ts";
 export * from "./clip.ts";
 export * from "./lion.ts";

@@ -14,9 +14,11 @@ import type { Decays, Optimizer } from "./types.ts";
 
 /** What flags say about the optimiser, whichever it is. */
 export interface OptimizerSettings {
-  /** `adam_beta1`, `adam_beta2`, `adam_epsilon`. */
+  /** `adam_beta1`. */
   readonly beta1: number;
+  /** `adam_beta2`. */
   readonly beta2: number;
+  /** `adam_epsilon`. */
   readonly epsilon: number;
   /** `weight_decay`. */
   readonly weightDecay: number;

@@ -5,6 +5,7 @@ import { openSafetensors, writeSafetensors } from "../../data/safetensors.ts";
 import { fixture } from "../data/fixture_files.ts";
 import {
   argumentsOf,
+  digestOf,
   type Flags,
   namesIn,
   plumb,
@@ -239,12 +240,12 @@ Deno.test("a loss that is not a number stops the run and leaves the last checkpo
 Deno.test("what is wrong with a new run leaves the results of the one before", async () => {
   using output = temporary();
   await trained(smallRun(output.path, { max_steps: 2, save_strategy: "steps" }));
-  const before = Deno.readFileSync(`${output.path}/model.safetensors`);
+  const before = digestOf(`${output.path}/model.safetensors`);
   const names = namesIn(output.path);
   await refusal({ dataset_name: fixture("nothing.jsonl") }, output.path);
   await refusal({ learning_rate: 1e30, max_grad_norm: 0, logging_steps: 1 }, output.path);
   assert.deepEqual(namesIn(output.path), names);
-  assert.deepEqual(Deno.readFileSync(`${output.path}/model.safetensors`), before);
+  assert.equal(digestOf(`${output.path}/model.safetensors`), before);
 });
 
 Deno.test("a process of its own ends with code 1 and no stack trace, unless --debug asks", async () => {

@@ -251,6 +251,6 @@ Deno.test("a run that has nothing to do with the terminal says nothing on standa
   assert.deepEqual([outcome.code, outcome.stdout], [0, ""]);
   assert.match(
     outcome.stderr,
-    /step 1\/1  epoch .*  loss \d\.\d+  grad_norm .*\n.*step 1\/1  done  in /,
+    /step 1\/1 +epoch .* loss \d\.\d+ +grad_norm .*\n.*step 1\/1 +done +in /,
   );
 });

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { sftOptions } from "../../cli/options/sft.ts";
 import { fixture } from "../data/fixture_files.ts";
-import { type Flags, namesIn, smallRun, temporary, trained } from "./run_command.ts";
+import { digestOf, type Flags, namesIn, smallRun, temporary, trained } from "./run_command.ts";
 
 const shuffled = { dataset_name: fixture("trl/sft-shuffled/dataset.jsonl") };
 const pairs = { dataset_name: fixture("trl/sft-eval/data") };
@@ -116,8 +116,7 @@ async function run(flags: Flags): Promise<string> {
     ...namesIn(output.path).map((name) => `${output.path}/${name}`),
   ];
   const files = directories.filter((path) => Deno.statSync(path).isDirectory).map(namesIn);
-  const weights = Deno.readFileSync(`${output.path}/model.safetensors`);
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", weights)).toHex();
+  const digest = digestOf(`${output.path}/model.safetensors`);
   const config = Deno.readTextFileSync(`${output.path}/config.json`);
   return JSON.stringify({ log, files, digest, config });
 }

@@ -1,5 +1,6 @@
 /** Runs the command line, in this process or in one of its own, and reads what it left behind. @module */
 
+import { createHash } from "node:crypto";
 import { main } from "../../cli/main.ts";
 import { openSafetensors } from "../../data/safetensors.ts";
 import { toFloat32Array } from "../../data/safetensors_dtypes.ts";
@@ -13,13 +14,18 @@ export interface Outcome {
   readonly stderr: string;
 }
 
-/** Flags by name; true is a bare flag, undefined leaves it out. */
-export type Flags = Readonly<Record<string, string | number | boolean | undefined>>;
+type Flag = string | number | boolean;
+
+/** Flags by name; a list is several words, undefined leaves a flag out. */
+export type Flags = Readonly<Record<string, Flag | readonly Flag[] | undefined>>;
 
 /** The arguments of a command. */
 export function argumentsOf(command: string, flags: Flags): string[] {
   const given = Object.entries(flags).filter(([, value]) => value !== undefined);
-  return [command, ...given.flatMap(([name, value]) => [`--${name}`, String(value)])];
+  return [
+    command,
+    ...given.flatMap(([name, value]) => [`--${name}`, ...[value].flat().map(String)]),
+  ];
 }
 
 /** A new directory that is gone at the end of the block: `using directory = temporary()`. */
@@ -107,6 +113,11 @@ export async function weightsOf(directory: string): Promise<ReadonlyMap<string, 
     weights.set(name, toFloat32Array({ dtype, bytes: await bytes() }));
   }
   return weights;
+}
+
+/** A digest of a file, to compare files whose differences nobody wants to see. */
+export function digestOf(path: string): string {
+  return createHash("sha256").update(Deno.readFileSync(path)).digest("hex");
 }
 
 /** The names in a directory, sorted. */

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import {
   argumentsOf,
+  digestOf,
   type Flags,
   namesIn,
   plumb,
@@ -21,9 +22,9 @@ function resultOf(directory: string): Record<string, unknown> {
     .sort((a, b) => Number(a.slice(11)) - Number(b.slice(11))).at(-1)!;
   const { log_history, best_model_checkpoint, ...state } = stateOf(directory);
   return {
-    weights: Deno.readFileSync(`${directory}/model.safetensors`),
-    lastWeights: Deno.readFileSync(`${directory}/${last}/model.safetensors`),
-    moments: Deno.readFileSync(`${directory}/${last}/optimizer.safetensors`),
+    weights: digestOf(`${directory}/model.safetensors`),
+    lastWeights: digestOf(`${directory}/${last}/model.safetensors`),
+    moments: digestOf(`${directory}/${last}/optimizer.safetensors`),
     history: log_history.map((row) =>
       Object.fromEntries(
         Object.entries(row).filter(([name]) => !/_runtime$|_per_second$/.test(name)),

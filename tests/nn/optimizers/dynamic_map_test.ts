@@ -40,7 +40,7 @@ for (const signed of [true, false]) {
 
   eachDevice(`encode() finds the nearest of the map's numbers, ${kind}`, async () => {
     const values = dynamicMapValues({ signed });
-    const x: number[] = [...values];
+    const x: number[] = [...values, ...(signed ? [-1, -0.9999, -0] : [])];
     for (let i = 1; i < 256; i++) {
       const middle = (values[i]! + values[i - 1]!) / 2;
       const gap = values[i]! - values[i - 1]!;

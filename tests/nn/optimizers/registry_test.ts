@@ -1,5 +1,13 @@
 import assert from "node:assert/strict";
-import { jit, leavesOf, realize, type Tensor, tensor, UserError } from "../../../core/mod.ts";
+import {
+  jit,
+  leavesOf,
+  realize,
+  type Tensor,
+  tensor,
+  UserError,
+  zeros,
+} from "../../../core/mod.ts";
 import { type Optimizer, optimizerByName, optimizerNames } from "../../../nn/mod.ts";
 import { setDevice } from "../../../core/device/current.ts";
 import { devices } from "../../devices.ts";
@@ -138,6 +146,26 @@ Deno.test("muon steps hidden matrices and leaves heads and biases to AdamW", asy
   assert.deepEqual(head, adamHead);
   assert.deepEqual(bias, adamBias);
   assert.notDeepEqual(weight, adamWeight);
+});
+
+Deno.test("embedding_bits=32 keeps the moments of embeddings and heads in f32", () => {
+  setDevice(devices[0]!);
+  const params = {
+    model: { embed_tokens: { weight: zeros([64, 64]) } },
+    lm_head: { weight: zeros([64, 64]) },
+    up_proj: { weight: zeros([64, 64]) },
+  };
+  const slots = (args: string) =>
+    leavesOf(optimizerByName("adamw_8bit", settings, args).init(params)["first"])
+      .map(([path, leaf]) => `${path} ${(leaf as Tensor).dtype}`);
+  assert.deepEqual(slots("embedding_bits=32"), [
+    "model.embed_tokens.weight f32",
+    "lm_head.weight f32",
+    "up_proj.weight.codes u8",
+    "up_proj.weight.absmax f32",
+  ]);
+  assert.equal(slots("").filter((slot) => slot.endsWith(".codes u8")).length, 3);
+  assert.equal(slots("min_8bit_size=5000").length, 3);
 });
 
 Deno.test("only parameters that the mask names decay, under every optimiser", async () => {

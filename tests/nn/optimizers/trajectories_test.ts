@@ -156,9 +156,11 @@ for (const name of names) {
     for (const [i, gradients] of grads.entries()) {
       const scalars = optimizer.scalars(Number(options["lr"] ?? NaN), i + 1);
       [params, state] = step(params, state, tensorsOf(gradients), scalars);
-      for (const [key, expected] of Object.entries(parameters[i]!)) {
-        await assertNear(params[key]!, expected, `${key} after step ${i + 1}`);
-      }
+      await Promise.all(
+        Object.entries(parameters[i]!).map(([key, expected]) =>
+          assertNear(params[key]!, expected, `${key} after step ${i + 1}`)
+        ),
+      );
     }
     assert.equal(step.traces(), 1);
     assert.deepEqual(formsOf(state), forms, "the state keeps its shapes and dtypes");

@@ -1,0 +1,55 @@
+/** A reference that follows the policy. @module */
+
+import { mapTree, stopGradient, Tensor } from "../core/mod.ts";
+import type { DecoderParams } from "../nn/mod.ts";
+import type { TokenLogProbs } from "../rl/mod.ts";
+import type { ScoredBatch } from "./completion_task.ts";
+import type { ObjectiveContext, Task } from "./task.ts";
+
+/** A reference that follows the policy (TR-DPO, Gorbatovski et al., "Learn Your Reference Model", 2024). */
+export interface FollowingReference {
+  /** The reference as it begins. */
+  readonly params: DecoderParams;
+  /** Optimiser steps between two updates. */
+  readonly every: number;
+  /** The policy's share in an update. */
+  readonly mixup: number;
+}
+
+/** The reference as a task's state, and its updates: (1 − mixup)·reference + mixup·policy. */
+export function followPolicy(
+  { params, every, mixup }: FollowingReference,
+): Required<Pick<Task<DecoderParams>, "initialState" | "refresh">> {
+  return {
+    // A copy of its own: the policy's memory is written over.
+    initialState: () => ({ reference: mapTree(params, (leaf) => (leaf as Tensor).add(0)) }),
+    refresh: {
+      every,
+      update: (state, policy) => ({ reference: mixTrees(referenceIn(state), policy, mixup) }),
+    },
+  };
+}
+
+/** A batch's log-probs with those under the reference as it is now. */
+export function withFollowingReference(
+  batch: ScoredBatch,
+  { state }: ObjectiveContext,
+): TokenLogProbs {
+  const { tokens } = batch.scoreWith(referenceIn(state));
+  return { ...batch.tokens, refLogProbs: stopGradient(tokens.logProbs) };
+}
+
+function referenceIn(state: unknown): DecoderParams {
+  return (state as { reference: DecoderParams }).reference;
+}
+
+/** (1 − share)·reference + share·policy. */
+function mixTrees(reference: DecoderParams, policy: DecoderParams, share: number): DecoderParams {
+  const zip = (a: unknown, b: unknown): unknown => {
+    if (a instanceof Tensor) return a.mul(1 - share).add((b as Tensor).mul(share));
+    if (Array.isArray(a)) return a.map((value, i) => zip(value, (b as unknown[])[i]));
+    const [x, y] = [a as Record<string, unknown>, b as Record<string, unknown>];
+    return Object.fromEntries(Object.keys(x).map((key) => [key, zip(x[key], y[key])]));
+  };
+  return zip(reference, policy) as DecoderParams;
+}
