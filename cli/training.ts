@@ -1,7 +1,7 @@
 /** From flags to the loop's settings: what all training commands share. @module */
 
 import { followsMetric } from "../train/metric_schedule.ts";
-import { adamWOptimizer } from "../nn/mod.ts";
+import { optimizerByName } from "../nn/mod.ts";
 import type { TrainOptions } from "../train/options.ts";
 import { allReporters, consoleReporter, jsonlReporter, type Reporter } from "../train/reporters.ts";
 import { bestMetric, evalInterval, type TrainingValues } from "./options/training_checks.ts";
@@ -22,13 +22,13 @@ export function trainOptionsOf(values: TrainingValues): TrainOptions {
       kwargs: values.lr_scheduler_kwargs ?? {},
       warmup: values.warmup_steps,
     },
-    optimizer: adamWOptimizer({
+    optimizer: optimizerByName(values.optim, {
       beta1: values.adam_beta1,
       beta2: values.adam_beta2,
       epsilon: values.adam_epsilon,
       weightDecay: values.weight_decay,
       decays: (path) => !/bias$|norm/.test(path),
-    }),
+    }, values.optim_args ?? ""),
     maxGradNorm: values.max_grad_norm,
     seed: values.seed,
     dataSeed: values.data_seed,

@@ -38,3 +38,8 @@ export function computeType(dtype: DType): ComputeType {
 export function isFloat(dtype: DType): boolean {
   return dtype === "f32" || dtype === "f16" || dtype === "bf16";
 }
+
+/** Whether storing rounds: the dtype holds less than kernels compute with. */
+export function isNarrow(dtype: DType): boolean {
+  return dtype === "f16" || dtype === "bf16" || dtype === "u8";
+}

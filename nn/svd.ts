@@ -26,9 +26,18 @@ export function truncatedSvd(
   [rows, columns]: readonly [number, number],
   count: number,
 ): TruncatedSvd {
+  if (columns > rows) {
+    // The iteration begins on the side of the columns, whose space it must be able to fill.
+    const flipped = Float64Array.from(
+      { length: rows * columns },
+      (_, i) => weights[(i % rows) * columns + Math.floor(i / rows)]!,
+    );
+    const { left, values, right } = truncatedSvd(flipped, [columns, rows], count);
+    return { left: right, values, right: left };
+  }
   const w = Float64Array.from(weights);
   const random = uniforms();
-  const whole = Math.min(rows, columns);
+  const whole = columns;
   const lefts: Float64Array[] = [];
   const rights: Float64Array[] = [fresh([], columns, random)];
   const diagonal: number[] = [];

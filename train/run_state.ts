@@ -9,6 +9,7 @@ import { emptyWindow, type MetricWindow } from "./windows.ts";
 export interface RunState {
   /** Optimiser steps done. */
   readonly step: number;
+  /** Positions at this distance or more are not seen. */
   readonly window: MetricWindow;
   /** Sum of the losses of all steps that were logged. */
   readonly totalLoss: number;

@@ -16,6 +16,7 @@ import {
   readBoolean,
   string,
 } from "./builders.ts";
+import { optimizerNames } from "../../nn/mod.ts";
 import { type Options, section } from "./option.ts";
 import { inertOptions } from "./training_inert.ts";
 
@@ -29,14 +30,12 @@ const otherTrackers = (
 
 /** The other names of transformers' `optim`, and Muon. */
 const otherOptimisers = (
-  "adamw_torch_xla adamw_torch_npu_fused adafactor adamw_anyprecision adamw_torch_4bit " +
-  "adamw_torch_8bit ademamix sgd adagrad adamw_bnb_8bit adamw_8bit ademamix_8bit lion_8bit " +
-  "lion_32bit paged_adamw_32bit paged_adamw_8bit paged_ademamix_32bit paged_ademamix_8bit " +
-  "paged_lion_32bit paged_lion_8bit rmsprop rmsprop_bnb rmsprop_bnb_8bit rmsprop_bnb_32bit " +
-  "galore_adamw galore_adamw_8bit galore_adafactor galore_adamw_layerwise " +
-  "galore_adamw_8bit_layerwise galore_adafactor_layerwise lomo adalomo grokadamw " +
-  "schedule_free_radam schedule_free_adamw schedule_free_sgd apollo_adamw " +
-  "apollo_adamw_layerwise stable_adamw muon"
+  "adamw_anyprecision adamw_torch_4bit ademamix ademamix_8bit lion_8bit " +
+  "paged_ademamix_32bit paged_ademamix_8bit paged_lion_8bit rmsprop_bnb " +
+  "rmsprop_bnb_8bit rmsprop_bnb_32bit galore_adamw galore_adamw_8bit galore_adafactor " +
+  "galore_adamw_layerwise galore_adamw_8bit_layerwise galore_adafactor_layerwise lomo " +
+  "adalomo grokadamw schedule_free_radam schedule_free_adamw schedule_free_sgd " +
+  "apollo_adamw apollo_adamw_layerwise stable_adamw"
 ).split(" ");
 
 const run = section("Training", {
@@ -116,15 +115,16 @@ const optimiser = section("Optimiser and schedule", {
     help: "Steps over which the rate rises; below 1 a share of all steps.",
   }),
   optim: choice({
-    choices: ["adamw_torch_fused", "adamw_torch", "adamw_hf"],
+    choices: optimizerNames,
     default: "adamw_torch_fused",
-    help: "Optimiser. The names mean one AdamW here; others come with a later version.",
-    valueNotices: { adamw_hf: "it is AdamW as in PyTorch, as under the other names" },
+    help: "Optimiser, by its name in transformers; muon too.",
     unavailable: Object.fromEntries(
-      otherOptimisers.map((
-        name,
-      ) => [name, "this version has AdamW only; others come with a later one"]),
+      otherOptimisers.map((name) => [name, "this version does not have it"]),
     ),
+  }),
+  optim_args: string({
+    shown: "K=V,…",
+    help: "Settings of the optimiser that have no flag, such as momentum=0.9.",
   }),
   weight_decay: float({
     default: 0,

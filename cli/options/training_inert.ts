@@ -153,7 +153,6 @@ const unavailable = section("Not in this version", {
     help: "Upload the model.",
     refused: "uploading comes with a later version; upload output_dir with the Hub's own client",
   }),
-  optim_args: string({ help: "Optimiser settings.", refused: "AdamW's settings have flags" }),
   optim_target_modules: strings({
     help: "Layers of GaLore and the like.",
     refused: "the optimisers that use it are not in this version",
@@ -210,7 +209,7 @@ const retired = section("Older names", {
   adafactor: bool({
     default: false,
     help: "Removed from transformers.",
-    refused: "Adafactor is not in this version; leave it out to use AdamW",
+    refused: "give --optim adafactor instead",
   }),
   push_to_hub_model_id: string({ help: "Removed from transformers.", notice: hub }),
   push_to_hub_organization: string({ help: "Removed from transformers.", notice: hub }),

@@ -8,6 +8,7 @@
  * @module
  */
 
+import { isNarrow } from "../dtype.ts";
 import type { Node } from "../graph.ts";
 import { sizeOf } from "../shape.ts";
 import { type Operand, type Operands, tableView } from "./operands.ts";
@@ -117,7 +118,8 @@ export function join(group: Group, node: Node, limits: Limits, inner = false): G
     const table = node.operation.name === "gather" && i === 0 && !operands.copied(node);
     const inside = next.members.get(operand.base);
     if (inside !== undefined) {
-      if (table || !passes(next, operand, inside, at)) return null;
+      // A narrow value is rounded on its way through memory, so it must take that way.
+      if (isNarrow(operand.base.dtype) || table || !passes(next, operand, inside, at)) return null;
       continue;
     }
     if (table) {

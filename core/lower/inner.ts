@@ -1,5 +1,6 @@
 /** Inner nodes: values that are computed where they are needed instead of travelling through memory. @module */
 
+import { isNarrow } from "../dtype.ts";
 import type { Node } from "../graph.ts";
 import { sizeOf } from "../shape.ts";
 import { isBuffer } from "./groups.ts";
@@ -39,7 +40,8 @@ export function innerNodes(operands: Operands): Set<Node> {
 }
 
 function isElementwise(node: Node, operands: Operands): boolean {
-  return operands.computed(node) && !operands.copied(node) &&
+  // A narrow value is rounded on its way through memory, so it must take that way.
+  return operands.computed(node) && !operands.copied(node) && !isNarrow(node.dtype) &&
     ["unary", "binary", "where", "cast", "bitcast"].includes(node.operation.name);
 }
 

@@ -192,9 +192,10 @@ class Planner {
         this.operands.of(unit.node).filter(({ base }) => base === donor).length === 1;
     }
     const { kind, members, loads } = unit.group;
-    // Values of a map, and of columns once they are summed, are each computed at one place only.
-    const level = kind === "map" ? "element" : kind === "column" ? "reduced" : null;
-    return members.get(root) === level &&
+    // Values of a map, and of columns once they are summed, are each computed at one place only. Rows are stored
+    // on the last way along them, element by element, and what belongs to one as a whole when all have read it.
+    const level = members.get(root);
+    return level !== undefined && (kind !== "column" || level === "reduced") &&
       loads.every((load) => load.base !== donor || (load.level === level && isLinear(load, donor)));
   }
 

@@ -8,7 +8,7 @@ import {
   partition,
   randomKey,
   realize,
-  Tensor,
+  type Tensor,
   valueAndGrad,
 } from "../../core/mod.ts";
 import {

@@ -142,6 +142,14 @@ eachDevice("8-bit AdamW takes over the memory of parameters and state", async ()
   const [params, gradients] = [model(randomKey(1)), model(randomKey(2))];
   const state = optimizer.init(params);
   await realize([params, gradients, state]);
+  const { externals } = step.plan(params, gradients, state, optimizer.scalars(0.1, 1));
+  const fresh = externals.filter((external) => external.kind === "result");
+  // Only the blocks' scales are new: a row's element cannot be written onto what all of the row reads.
+  const scales = leavesOf(state).filter(([path]) => path.endsWith(".absmax"));
+  assert.deepEqual(
+    fresh.map(({ bytes }) => bytes).sort(),
+    scales.map(([, leaf]) => (leaf as Tensor).size * 4).sort(),
+  );
   const [next, after] = step(params, gradients, state, optimizer.scalars(0.1, 1));
   await realize([next, after]);
   for (const [, leaf] of leavesOf([params, state])) {
