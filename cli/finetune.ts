@@ -1,17 +1,25 @@
 /** What all training commands do; a command says how rows become examples, and what is minimised. @module */
 
-import { type Device, openDevice, partition, UserError } from "../core/mod.ts";
+import { combine, type Device, openDevice, partition, UserError } from "../core/mod.ts";
 import { cleanTemporaries, writeFilesAtomically } from "../data/atomic.ts";
 import { describeFileError } from "../data/local_paths.ts";
 import { readDataset, type Row } from "../data/readers.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
-import { type DecoderParams, type ModelHead, parameterShapes } from "../nn/mod.ts";
+import type { DecoderParams, LoraConfig, ModelHead, QuantizeOptions } from "../nn/mod.ts";
 import { checkpointStore, findCheckpoint, loadRun, trainerStateOf } from "../train/checkpoint.ts";
 import { train, type TrainResult } from "../train/loop.ts";
-import { type OpenModel, openModel, readParameters, writeModel } from "../train/model_directory.ts";
+import {
+  type ModelSource,
+  type OpenModel,
+  openModel,
+  readCheckpoint,
+  trainableOf,
+  writeModel,
+} from "../train/model_directory.ts";
 import type { TrainOptions } from "../train/options.ts";
 import type { LogRecord } from "../train/progress.ts";
 import type { Reporter } from "../train/reporters.ts";
+import type { WeightStorage } from "../train/quantized_files.ts";
 import type { Task } from "../train/task.ts";
 import { interruptSignal } from "./interrupt.ts";
 import type { Options, Values } from "./options/option.ts";
@@ -126,9 +134,12 @@ async function finetune<O extends Options, E>(
   }
 }
 
-function modelSourceOf(values: FinetuneValues, head: ModelHead | undefined) {
+function modelSourceOf(values: FinetuneValues, head: ModelHead | undefined): ModelSource {
   const { eos_token, pad_token, chat_template_path } = values;
   return {
+    storage: storageOf(values),
+    lora: values.use_peft ? loraOf(values, head) : undefined,
+    initialAdapter: values.initial_adapter,
     directory: values.model_name_or_path,
     initFromConfig: values.init_from_config,
     head,
@@ -139,6 +150,35 @@ function modelSourceOf(values: FinetuneValues, head: ModelHead | undefined) {
       ...(pad_token === undefined ? {} : { padToken: pad_token }),
       ...(chat_template_path === undefined ? {} : { chatTemplatePath: chat_template_path }),
     },
+  };
+}
+
+/** How the base's weights are kept in memory; undefined is f32. */
+function storageOf(values: FinetuneValues): WeightStorage | undefined {
+  const quantize: QuantizeOptions | undefined = values.load_in_4bit
+    ? { format: values.bnb_4bit_quant_type, nested: values.use_bnb_nested_quant }
+    : values.load_in_8bit
+    ? { format: "int8" }
+    : undefined;
+  const names = { float32: "f32", auto: "auto", bfloat16: "bf16", float16: "f16" } as const;
+  // What is trained whole stays in f32; only what is frozen under an adapter may be narrow.
+  const dtype = values.use_peft ? names[values.dtype] : "f32";
+  return quantize || dtype !== "f32" ? { quantize, dtype } : undefined;
+}
+
+function loraOf(values: FinetuneValues, head: ModelHead | undefined): Partial<LoraConfig> {
+  const targets = values.lora_target_modules;
+  const tasks = { language: "CAUSAL_LM", sequence: "SEQ_CLS", token: "TOKEN_CLS" } as const;
+  return {
+    r: values.lora_r,
+    lora_alpha: values.lora_alpha,
+    lora_dropout: values.lora_dropout,
+    // As TRL does, so that `all-linear` and regular expressions can be given.
+    target_modules: targets === undefined ? null : targets.length === 1 ? targets[0]! : targets,
+    modules_to_save: values.lora_modules_to_save ?? null,
+    use_rslora: values.use_rslora,
+    use_dora: values.use_dora,
+    task_type: tasks[head?.kind ?? "language"],
   };
 }
 
@@ -201,18 +241,17 @@ async function run<O extends Options, E>(
   reporter: Reporter,
   say: (text: string) => void,
 ): Promise<TrainResult<DecoderParams>> {
-  const { model, head } = opened;
   const options = trainOptionsOf(values);
   const taskOf = (examples: readonly E[], evaluation: boolean) =>
     command.task({ opened, values, options, examples, evaluation, say });
   const task = await taskOf(data.train, false);
   const evaluation = data.evaluation ? await taskOf(data.evaluation, true) : undefined;
-  const isTrainable = () => true;
+  const isTrainable = trainableOf(opened);
   let [trainable, frozen] = partition(opened.params, isTrainable);
   let resume;
   if (values.resume_from_checkpoint !== undefined) {
     const path = await findCheckpoint(values.output_dir, values.resume_from_checkpoint);
-    [trainable, frozen] = partition(await readParameters(model, path, head), isTrainable);
+    [trainable, frozen] = partition(await readCheckpoint(opened, path), isTrainable);
     resume = await loadRun(path, {
       optimizer: options.optimizer.init(trainable),
       taskState: task.initialState?.() ?? null,
@@ -233,8 +272,9 @@ async function run<O extends Options, E>(
       limit: values.save_total_limit,
       modelOnly: values.save_only_model,
       writeModel: (directory, tree) => writeModel(directory, opened, tree),
+      read: async (path) => partition(await readCheckpoint(opened, path), isTrainable)[0],
       options,
-    }, parameterShapes(model.config, head)),
+    }),
     resume,
     signal: interrupt.signal,
   });
@@ -256,8 +296,9 @@ async function save(
 ): Promise<void> {
   if (result.interrupted) return;
   const options = trainOptionsOf(values);
+  const [, frozen] = partition(opened.params, trainableOf(opened));
   await writeFilesAtomically(values.output_dir, async (directory) => {
-    await writeModel(directory, opened, result.trainable);
+    await writeModel(directory, opened, combine(result.trainable, frozen));
     await Deno.writeTextFile(`${directory}/trainer_state.json`, trainerStateOf(result, options));
   });
 }

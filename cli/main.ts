@@ -11,6 +11,7 @@ import { dpoCommand } from "./commands/dpo.ts";
 import { envCommand } from "./commands/env.ts";
 import { gkdCommand } from "./commands/gkd.ts";
 import { ktoCommand } from "./commands/kto.ts";
+import { mergeCommand } from "./commands/merge.ts";
 import { orpoCommand } from "./commands/orpo.ts";
 import { prmCommand } from "./commands/prm.ts";
 import { rewardCommand } from "./commands/reward.ts";
@@ -33,6 +34,7 @@ const commands: readonly Command[] = [
   rewardCommand,
   prmCommand,
   gkdCommand,
+  mergeCommand,
   envCommand,
 ];
 

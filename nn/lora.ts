@@ -37,16 +37,21 @@ import { copyTensor, hasAdapters, mapParameters, parametersOf } from "./weight_t
 
 /** Settings of one low-rank update. */
 export interface LoraSettings {
+  /** Rank. */
   readonly r: number;
   /** α / r or α / √r. */
   readonly scaling: number;
+  /** Probability of dropping an element of the input. */
   readonly dropout: number;
+  /** Whether magnitudes and directions are apart. */
   readonly dora: boolean;
+  /** How it begins. */
   readonly init: LoraConfig["init_lora_weights"];
 }
 
 /** A parameter tree with adapters, and the options as PEFT would write them. */
 export interface Adapted<P> {
+  /** The tree. */
   readonly params: P;
   /** With `target_modules` resolved. */
   readonly config: LoraConfig;

@@ -10,6 +10,7 @@ import { mapParameters, parametersOf } from "./weight_trees.ts";
 export interface ModelModule {
   /** As in `model.layers.0.self_attn.q_proj`. */
   readonly path: Path;
+  /** What its `weight` is: a matrix to multiply by, a matrix to read rows of, or neither. */
   readonly kind: "linear" | "embedding" | "other";
 }
 

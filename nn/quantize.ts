@@ -8,6 +8,7 @@ import type { NestedScales, Quantized } from "./quantized.ts";
 
 /** How to store weights. */
 export interface QuantizeOptions {
+  /** The code. */
   readonly format: Quantized["format"];
   /** Store the scales of a 4-bit format as 8-bit codes too. */
   readonly nested?: boolean;

@@ -21,6 +21,7 @@ export const nestedBlock = 256;
 
 /** Scales as codes. */
 export interface NestedQuantized {
+  /** Positions in the dynamic map. */
   readonly codes: Uint8Array;
   /** The largest magnitude of each 256 scales less the offset. */
   readonly absmax: Float32Array;

@@ -18,6 +18,7 @@ export type Weight = Tensor | Quantized | Lora | LoraEmbedding | Retrained;
  * magnitudes m it is DoRA, (m / ‖V‖)·V for V = W + s·BA with norms by row (Liu et al., arXiv:2402.09353).
  */
 export interface Lora {
+  /** What it updates; frozen. */
   readonly base: Weight;
   /** f32 [r, in]. */
   readonly lora_A: Tensor;
@@ -35,6 +36,7 @@ export interface Lora {
 
 /** A low-rank update of an embedding matrix: W + s·(BA)ᵀ; DoRA's norms are by column. */
 export interface LoraEmbedding {
+  /** What it updates; frozen. */
   readonly base: Weight;
   /** f32 [r, V]. */
   readonly lora_embedding_A: Tensor;
@@ -48,7 +50,9 @@ export interface LoraEmbedding {
 
 /** A parameter that is trained whole beside an adapter (`modules_to_save`), over what it was. */
 export interface Retrained<W = Weight> {
+  /** What it was; frozen. */
   readonly base: W;
+  /** What it is, f32. */
   readonly modules_to_save: Tensor;
 }
 

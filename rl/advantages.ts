@@ -25,7 +25,10 @@ export interface Advantages {
   readonly advantages: readonly number[];
   /** Weighted sums of the rewards, N numbers; NaN for such completions. */
   readonly rewards: readonly number[];
-  /** `reward`, `reward_std`, and `frac_reward_zero_std`, the share of completions that no other differs from. */
+  /**
+   * `reward`, `reward_std`, and `frac_reward_zero_std`, the share of completions that no other differs from; `kl` per
+   * token where rewards contain it.
+   */
   readonly metrics: Readonly<Record<string, number>>;
 }
 
@@ -49,6 +52,8 @@ export interface LeaveOneOutOptions extends RewardOptions {
   readonly beta?: number;
   /** Σ log π_old/π_ref over each completion's tokens, N numbers, where beta is not 0. */
   readonly divergences?: ArrayLike<number> | undefined;
+  /** Number of tokens of all completions, for the metric `kl`. */
+  readonly tokens?: number | undefined;
   /** Limits of the weighted rewards, before the divergence. */
   readonly rewardClipRange?: readonly [low: number, high: number] | undefined;
   /** Centres and scales the advantages over the batch; false by default. */
@@ -100,7 +105,10 @@ export function leaveOneOutAdvantages(table: RewardTable, options: LeaveOneOutOp
     return group.map((r) => numGenerations === 1 ? 0 : r - (sum - r) / (size - 1));
   });
   const advantages = normalizeAdvantages ? normalized(raw) : raw;
-  return result(rewards, advantages, groupDeviations(kept, numGenerations));
+  const found = result(rewards, advantages, groupDeviations(kept, numGenerations));
+  if (beta === 0 || options.tokens === undefined) return found;
+  const kl = sumOf(Array.from(divergences!)) / Math.max(options.tokens, 1);
+  return { ...found, metrics: { ...found.metrics, kl } };
 }
 
 /**

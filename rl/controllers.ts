@@ -48,7 +48,7 @@ export interface EntropyCoefficient {
 
 /**
  * The next weight of the entropy bonus (He et al., "Skywork Open Reasoner 1", 2025): larger while the entropy is at or below
- * its target, smaller above. Before the first step, entropy counts as below.
+ * its target, smaller above. The first step has no bonus yet, as in TRL.
  *
  * @param entropy Mean entropy of the last step's tokens.
  */

@@ -1,12 +1,12 @@
 /** `adapter_config.json`, as PEFT 0.21 writes it. @module */
 
 import { UserError } from "../core/mod.ts";
-import { isRecord, type JsonRecord } from "../data/json_files.ts";
+import { isRecord } from "../data/json_files.ts";
 import { type LoraConfig, loraConfig, loraDefaults } from "../nn/mod.ts";
 import type { AdapterDescription } from "./adapter_files.ts";
 
 /** PEFT's other options, with values that change nothing. */
-const otherOptions: JsonRecord = {
+const otherOptions: Readonly<Record<string, unknown>> = {
   alora_invocation_tokens: null,
   arrow_config: null,
   auto_mapping: null,
@@ -52,8 +52,10 @@ const unsupported = [
 ];
 
 /** The contents of `adapter_config.json`, keys in order. */
-export function adapterConfigJson({ config, base }: AdapterDescription): JsonRecord {
-  const all: JsonRecord = { ...otherOptions, ...config, base_model_name_or_path: base };
+export function adapterConfigJson(
+  { config, base }: AdapterDescription,
+): Readonly<Record<string, unknown>> {
+  const all = { ...otherOptions, ...config, base_model_name_or_path: base };
   return Object.fromEntries(Object.entries(all).sort(([a], [b]) => a < b ? -1 : 1));
 }
 
@@ -63,7 +65,10 @@ export function adapterConfigJson({ config, base }: AdapterDescription): JsonRec
  * @param path For messages.
  * @throws UserError for other kinds of adapters, options that are not supported, and values of the wrong type.
  */
-export function parseAdapterConfig(json: JsonRecord, path: string): AdapterDescription {
+export function parseAdapterConfig(
+  json: Readonly<Record<string, unknown>>,
+  path: string,
+): AdapterDescription {
   const kind = json["peft_type"];
   if (kind !== "LORA") {
     throw new UserError(

@@ -32,6 +32,7 @@ const prefix = "base_model.model.";
 
 /** An adapter's options, and the model it belongs to. */
 export interface AdapterDescription {
+  /** PEFT's options. */
   readonly config: LoraConfig;
   /** As it stands in `adapter_config.json`; see {@link resolveBaseModel}. */
   readonly base: string | null;

@@ -2,11 +2,10 @@
 
 import { leavesOf, replaceLeaves, type Tensor, UserError } from "../core/mod.ts";
 import { cleanTemporaries, writeDirectoryAtomically } from "../data/atomic.ts";
-import { openCheckpointFiles, writeCheckpointFiles } from "../data/checkpoint_files.ts";
 import { basePath, statIfPresent } from "../data/local_paths.ts";
 import { openSafetensors, writeSafetensors } from "../data/safetensors.ts";
 import type { CheckpointStore, ResumedRun, Snapshot } from "./loop.ts";
-import { loadParameters, readLike, tensorsToStore } from "./model_files.ts";
+import { readLike, tensorsToStore } from "./model_files.ts";
 import type { TrainOptions } from "./options.ts";
 import { parseRunState, type RunState } from "./run_state.ts";
 import { resolveInterval } from "./schedule.ts";
@@ -22,22 +21,21 @@ const stateFile = "plumb_state.json";
 export type WriteModel = (directory: string, params: unknown) => Promise<void>;
 
 /** Settings of {@link checkpointStore}. */
-export interface CheckpointOptions {
+export interface CheckpointOptions<P> {
   readonly outputDir: string;
   /** The most checkpoints that are kept, the best among them; no limit by default. */
   readonly limit?: number | undefined;
   /** Leave out what resuming needs. */
   readonly modelOnly?: boolean;
   readonly writeModel: WriteModel;
+  /** Reads the trainable parameters of a checkpoint. */
+  readonly read: (directory: string) => Promise<P>;
   readonly options: TrainOptions;
 }
 
 /** Checkpoints `checkpoint-N` in an output directory, each written aside and renamed. */
-export function checkpointStore<P>(
-  settings: CheckpointOptions,
-  shapes: unknown,
-): CheckpointStore<P> {
-  const { outputDir, limit, modelOnly, writeModel, options } = settings;
+export function checkpointStore<P>(settings: CheckpointOptions<P>): CheckpointStore<P> {
+  const { outputDir, limit, modelOnly, writeModel, read, options } = settings;
   const pathOf = (step: number) => `${outputDir}/checkpoint-${step}`;
   return {
     pathOf,
@@ -58,14 +56,7 @@ export function checkpointStore<P>(
       });
       if (limit !== undefined && limit > 0) await rotate(outputDir, limit, snapshot.state);
     },
-    load: async (path) => {
-      const files = await openCheckpointFiles(path);
-      try {
-        return await loadParameters<P>(shapes, files);
-      } finally {
-        files.close();
-      }
-    },
+    load: read,
   };
 }
 
@@ -201,9 +192,4 @@ export async function loadRun(
   } finally {
     file.close();
   }
-}
-
-/** Writes parameters as `model.safetensors`, in shards if large. */
-export async function writeParameters(directory: string, params: unknown): Promise<void> {
-  await writeCheckpointFiles(directory, tensorsToStore(params));
 }

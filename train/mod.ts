@@ -13,18 +13,26 @@
  */
 
 export * from "./checkpoint.ts";
+export * from "./completion_task.ts";
+export * from "./completions.ts";
 export * from "./evaluate.ts";
+export * from "./following.ts";
+export * from "./gkd.ts";
 export * from "./loop.ts";
 export * from "./metric_schedule.ts";
 export * from "./model_directory.ts";
 export * from "./model_files.ts";
 export * from "./options.ts";
+export * from "./pair_tasks.ts";
 export * from "./progress.ts";
+export * from "./reference.ts";
 export * from "./reporters.ts";
 export * from "./run_state.ts";
 export * from "./schedule.ts";
+export * from "./scoring_tasks.ts";
 export * from "./sft.ts";
 export * from "./steps.ts";
 export * from "./task.ts";
 export * from "./trainer_state.ts";
+export * from "./unpaired_tasks.ts";
 export * from "./windows.ts";

@@ -1,40 +1,67 @@
 /** Models as directories in the Hugging Face layout: reading one, writing one. @module */
 
-import { type Key, randomKey, realize, UserError } from "../core/mod.ts";
+import { type Key, type Path, randomKey, realize, Tensor, UserError } from "../core/mod.ts";
 import { openCheckpointFiles } from "../data/checkpoint_files.ts";
 import { isRecord, readJsonFile } from "../data/json_files.ts";
 import { missingPathError, parentPath, statIfPresent } from "../data/local_paths.ts";
 import { loadTokenizer, type Tokenizer, type TokenizerOverrides } from "../data/tokenizer.ts";
 import { saveTokenizer } from "../data/tokenizer_files.ts";
 import {
+  adapterParameters,
+  applyLora,
   type CausalModel,
   causalModel,
   type DecoderParams,
   freshParameter,
   headClasses,
+  headIsTied,
   type HuggingFaceConfig,
   initParameters,
+  isQuantized,
+  type LoraConfig,
   type ModelHead,
   type ParameterShape,
   parameterShapes,
+  parametersOf,
+  withoutAdapters,
 } from "../nn/mod.ts";
-import { writeParameters } from "./checkpoint.ts";
-import { loadParameters } from "./model_files.ts";
+import {
+  type AdapterDescription,
+  fillAdapter,
+  isAdapterDirectory,
+  loadAdapter,
+  readAdapterConfig,
+  resolveBaseModel,
+  writeAdapter,
+} from "./adapter_files.ts";
+import { loadParameters, type SavedDtype, writeParameters } from "./model_files.ts";
+import { loadWeights, type WeightStorage } from "./quantized_files.ts";
 
 /** A model, its parameters and its tokenizer. */
 export interface OpenModel {
+  /** The architecture. */
   readonly model: CausalModel;
+  /** Its last layer. */
   readonly head: ModelHead;
+  /** Its parameters, with adapters over them if there are any. */
   readonly params: DecoderParams;
+  /** What an objective's reference model is: the parameters as they begin, or without a fresh adapter. */
+  readonly reference: DecoderParams;
+  /** The adapter's options and its base, if there is one. */
+  readonly adapter: AdapterDescription | null;
+  /** The tokenizer. */
   readonly tokenizer: Tokenizer;
-  /** `config.json` and, if there is one, `generation_config.json`. */
+  /** `config.json`. */
   readonly config: HuggingFaceConfig;
+  /** `generation_config.json`, if there is one. */
   readonly generationConfig: HuggingFaceConfig | undefined;
 }
 
-/** Where a model comes from: a directory, or a config to begin from scratch. */
+/** Where a model comes from: a directory (of a model or an adapter), or a config to begin from scratch. */
 export interface ModelSource {
+  /** A model's or an adapter's directory. */
   readonly directory?: string | undefined;
+  /** A `config.json`, instead. */
   readonly initFromConfig?: string | undefined;
   /** The model's last layer; logits over the vocabulary by default. A missing score head begins fresh. */
   readonly head?: ModelHead | undefined;
@@ -42,7 +69,14 @@ export interface ModelSource {
   readonly seed: number;
   /** Directory of the tokenizer, if it is another. */
   readonly tokenizer?: string | undefined;
+  /** Special tokens and template in place of the tokenizer's. */
   readonly overrides?: TokenizerOverrides;
+  /** How the base's weights are stored in memory. */
+  readonly storage?: WeightStorage | undefined;
+  /** Options of a fresh adapter to be put over the parameters. */
+  readonly lora?: Partial<LoraConfig> | undefined;
+  /** An adapter's directory, whose weights the fresh adapter takes. */
+  readonly initialAdapter?: string | undefined;
 }
 
 /**
@@ -51,46 +85,120 @@ export interface ModelSource {
  * @throws UserError naming the file, if something is missing, broken or not supported.
  */
 export async function openModel(source: ModelSource): Promise<OpenModel> {
-  const configPath = source.initFromConfig ??
-    `${await modelDirectory(source.directory!)}/config.json`;
-  const home = source.initFromConfig ? parentPath(configPath) : source.directory!;
-  const config = await readConfig(configPath);
+  const given = source.initFromConfig ? null : await modelDirectory(source.directory!);
+  const saved = given !== null && await isAdapterDirectory(given)
+    ? await readAdapterConfig(given)
+    : null;
+  const base = given === null
+    ? parentPath(source.initFromConfig!)
+    : saved
+    ? await resolveBaseModel(given, saved)
+    : given;
+  const config = await readConfig(source.initFromConfig ?? `${base}/config.json`);
   const model = causalModel(config);
   const head = source.head ?? { kind: "language" };
-  const tokenizer = await loadTokenizer(source.tokenizer ?? home, source.overrides);
+  const tokenizer = await openTokenizer(source, saved ? given! : base, base, model);
+  const whole = source.initFromConfig
+    ? await realize(initParameters(model.config, randomKey(source.seed), head))
+    : await readParameters(model, base, head, {
+      fresh: randomKey(source.seed),
+      storage: source.storage,
+    });
+  const generationConfig = await readJsonFile(`${base}/generation_config.json`);
+  const adapted = await withAdapter(source, whole, given, saved, String(config["model_type"]));
+  return { model, head, ...adapted, tokenizer, config, generationConfig };
+}
+
+async function openTokenizer(
+  source: ModelSource,
+  home: string,
+  base: string,
+  model: CausalModel,
+): Promise<Tokenizer> {
+  const own = await statIfPresent(`${home}/tokenizer.json`) !== undefined;
+  const tokenizer = await loadTokenizer(source.tokenizer ?? (own ? home : base), source.overrides);
   if (tokenizer.vocabSize > model.config.vocabularySize) {
     throw new UserError(
-      `The tokenizer in ${tokenizer.directory} knows ${tokenizer.vocabSize} tokens, but the model of ${configPath} has ` +
+      `The tokenizer in ${tokenizer.directory} knows ${tokenizer.vocabSize} tokens, but the model in ${base} has ` +
         `only ${model.config.vocabularySize} (vocab_size). They do not belong together.`,
     );
   }
-  const params = source.initFromConfig
-    ? await realize(initParameters(model.config, randomKey(source.seed), head))
-    : await readParameters(model, source.directory!, head, randomKey(source.seed));
-  const generationConfig = await readJsonFile(`${home}/generation_config.json`);
-  return { model, head, params, tokenizer, config, generationConfig };
+  return tokenizer;
 }
 
-/**
- * Reads a model's parameters from a directory.
- *
- * @param fresh With a key, a score head that the files lack begins fresh instead of being an error.
- */
+/** Parameters with the adapter that was saved, or a fresh one, over them. */
+async function withAdapter(
+  source: ModelSource,
+  whole: DecoderParams,
+  given: string | null,
+  saved: AdapterDescription | null,
+  modelType: string,
+): Promise<Pick<OpenModel, "params" | "reference" | "adapter">> {
+  if (saved) {
+    const { params, config } = await loadAdapter(whole, given!, { modelType });
+    return { params, reference: params, adapter: { config, base: saved.base } };
+  }
+  if (!source.lora) return { params: whole, reference: whole, adapter: null };
+  const fresh = await applyLora(whole, source.lora, randomKey(source.seed), { modelType });
+  const params = source.initialAdapter === undefined
+    ? fresh.params
+    : await fillAdapter(fresh.params, source.initialAdapter, fresh.config);
+  const reference = withoutAdapters(params);
+  return {
+    params: await realize(params),
+    reference,
+    adapter: { config: fresh.config, base: given },
+  };
+}
+
+/** Options of {@link readParameters}. */
+export interface ReadOptions {
+  /** With a key, a score head that the files lack begins fresh instead of being an error. */
+  readonly fresh?: Key;
+  /** How weights are stored in memory; f32 by default. */
+  readonly storage?: WeightStorage | undefined;
+}
+
+/** Reads a model's parameters from a directory. */
 export async function readParameters(
   model: CausalModel,
   directory: string,
   head: ModelHead = { kind: "language" },
-  fresh?: Key,
+  { fresh, storage }: ReadOptions = {},
 ): Promise<DecoderParams> {
   const files = await openCheckpointFiles(directory);
   const shapes = parameterShapes(model.config, head);
   const begin = (path: string, { shape }: ParameterShape) =>
     fresh && path.startsWith("score.") ? freshParameter(path, shape, model.config, fresh) : null;
   try {
-    return await realize(await loadParameters<DecoderParams>(shapes, files, begin));
+    const coded = [...files.tensors.keys()].some((name) => /quant_state|\.SCB$/.test(name));
+    return storage || coded
+      ? await loadWeights<DecoderParams>(shapes, files, storage)
+      : await realize(await loadParameters<DecoderParams>(shapes, files, begin));
   } finally {
     files.close();
   }
+}
+
+/** The parameters of a checkpoint of a run: all of them, or the run's with the checkpoint's adapter. */
+export async function readCheckpoint(opened: OpenModel, directory: string): Promise<DecoderParams> {
+  const { model, head, params, adapter } = opened;
+  return adapter
+    ? await fillAdapter(params, directory, adapter.config)
+    : await readParameters(model, directory, head);
+}
+
+/** What is trained of a model: its adapters, or all of it. */
+export function trainableOf(
+  { params, adapter }: OpenModel,
+): (path: Path, leaf: unknown) => boolean {
+  if (adapter) return adapterParameters(params, adapter.config.bias);
+  if (parametersOf(params).some(([, weight]) => isQuantized(weight))) {
+    throw new UserError(
+      "Quantised weights cannot be trained themselves. Add --use_peft to train an adapter over them.",
+    );
+  }
+  return (_, leaf) => leaf instanceof Tensor;
 }
 
 async function modelDirectory(path: string): Promise<string> {
@@ -110,24 +218,41 @@ async function readConfig(path: string): Promise<HuggingFaceConfig> {
   );
 }
 
-/** Writes a model as transformers would: weights in f32, config, generation config, tokenizer. */
+/**
+ * Writes a model as transformers would: weights, config, generation config, tokenizer. A model with an adapter is
+ * written as PEFT would: the adapter, and the tokenizer.
+ */
 export async function writeModel(
   directory: string,
   opened: OpenModel,
   params: unknown,
+  options: { readonly dtype?: SavedDtype | undefined } = {},
 ): Promise<void> {
   await Deno.mkdir(directory, { recursive: true });
-  await writeParameters(directory, params);
-  const { config, generationConfig, tokenizer, head } = opened;
+  if (opened.adapter) await writeAdapter(directory, params, opened.adapter);
+  else await writeWhole(directory, opened, params, options.dtype ?? "float32");
+  await saveTokenizer(opened.tokenizer, directory);
+}
+
+async function writeWhole(
+  directory: string,
+  { config, generationConfig, tokenizer, head }: OpenModel,
+  params: unknown,
+  dtype: SavedDtype,
+): Promise<void> {
+  await writeParameters(directory, params, dtype);
   const special = {
     ...(tokenizer.eosTokenId === undefined ? {} : { eos_token_id: tokenizer.eosTokenId }),
     ...(tokenizer.padTokenId === undefined ? {} : { pad_token_id: tokenizer.padTokenId }),
   };
-  const dtype = "torch_dtype" in config ? { torch_dtype: "float32" } : { dtype: "float32" };
+  const { quantization_config: _, ...rest } = config;
   await writeJson(`${directory}/config.json`, {
-    ...config,
+    ...rest,
     ...headFields(config, head),
-    ...dtype,
+    ...("torch_dtype" in config ? { torch_dtype: dtype } : { dtype }),
+    ...(config["tie_word_embeddings"] === true && !headIsTied(params)
+      ? { tie_word_embeddings: false }
+      : {}),
     ...alignedTo(config, special),
   });
   if (isRecord(generationConfig)) {
@@ -136,7 +261,6 @@ export async function writeModel(
       ...alignedTo(generationConfig, special),
     });
   }
-  await saveTokenizer(tokenizer, directory);
 }
 
 /** What a config says of its head, as transformers writes it. */

@@ -1,7 +1,8 @@
 /** Parameters between files and trees. @module */
 
 import { fromBytes, leavesOf, mapTree, type Path, type Tensor, UserError } from "../core/mod.ts";
-import type { CheckpointFiles } from "../data/checkpoint_files.ts";
+import { type CheckpointFiles, writeCheckpointFiles } from "../data/checkpoint_files.ts";
+import { float32ToBfloat16, float32ToFloat16 } from "../data/half.ts";
 import type { StoredTensor, TensorToStore } from "../data/safetensors.ts";
 import { toFloat32Array } from "../data/safetensors_dtypes.ts";
 import type { ParameterShape, ParameterShapes } from "../nn/mod.ts";
@@ -94,4 +95,40 @@ export function tensorsToStore(tree: unknown, prefix = ""): TensorToStore[] {
       },
     };
   });
+}
+
+/** Dtypes that weights can be saved in, as configs name them. */
+export type SavedDtype = "float32" | "bfloat16" | "float16";
+
+const narrowed = {
+  bfloat16: { dtype: "BF16", round: float32ToBfloat16 },
+  float16: { dtype: "F16", round: float32ToFloat16 },
+} as const;
+
+/** Writes parameters as `model.safetensors`, in shards if large. */
+export async function writeParameters(
+  directory: string,
+  params: unknown,
+  dtype: SavedDtype = "float32",
+): Promise<void> {
+  const tensors = tensorsToStore(params);
+  if (dtype === "float32") {
+    await writeCheckpointFiles(directory, tensors);
+    return;
+  }
+  const { dtype: stored, round } = narrowed[dtype];
+  await writeCheckpointFiles(
+    directory,
+    tensors.map((tensor) => ({
+      ...tensor,
+      dtype: stored,
+      data: async () => {
+        const bytes = typeof tensor.data === "function" ? await tensor.data() : tensor.data;
+        const halves = round(
+          new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4),
+        );
+        return new Uint8Array(halves.buffer, halves.byteOffset, halves.byteLength);
+      },
+    })),
+  );
 }

@@ -261,7 +261,7 @@ async function partsOf(path: Path, weight: Quantized, dtype: string): Promise<Te
 export function quantizationConfig(
   { format, nested = false }: QuantizeOptions,
   dtype = "float32",
-): JsonRecord {
+): Readonly<Record<string, unknown>> {
   const eight = format === "int8";
   return {
     _load_in_4bit: !eight,

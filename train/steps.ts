@@ -24,6 +24,7 @@ import {
   type Optimizer,
   type OptimizerScalars,
   type OptimizerState,
+  seedDropout,
 } from "../nn/mod.ts";
 import type { Objective } from "../rl/mod.ts";
 import type { MicroBatch, PackedMetrics, Task, TaskObjective, TaskState } from "./task.ts";
@@ -100,6 +101,9 @@ export interface StepOptions {
   readonly maxGradNorm: number;
 }
 
+/** Sets dropout's randomness apart from what tasks use. */
+const dropoutStream = 2 ** 31;
+
 /** Compiles (at first use) the steps of a task. */
 export function trainSteps<P>(task: Task<P>, options: StepOptions): TrainSteps<P> {
   const gradient = (
@@ -112,7 +116,11 @@ export function trainSteps<P>(task: Task<P>, options: StepOptions): TrainSteps<P
   ) =>
     valueAndGradWithAux((p: P): [Tensor, TaskObjective] => {
       const context = { normalizer, key: foldKey(run, index), state };
-      const objective = task.objective(combine(p, frozen), batch as never, context);
+      const objective = task.objective(
+        seedDropout(combine(p, frozen), foldKey(context.key, dropoutStream)),
+        batch as never,
+        context,
+      );
       return [objective.loss, objective];
     })(trainable);
 

@@ -34,7 +34,7 @@ export const cpoCommand: Command = finetuningCommand<typeof cpoOptions, Preferen
       examples,
       objective: values.loss === undefined
         ? builtIn
-        : await loadOwnLoss<PairObjective>(values.loss),
+        : await loadOwnLoss<Parameters<PairObjective>>(values.loss),
       gradientCheckpointing: values.gradient_checkpointing,
       padTokenId: opened.tokenizer.padTokenId ?? 0,
     });

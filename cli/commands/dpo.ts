@@ -53,7 +53,7 @@ export const dpoCommand: Command = finetuningCommand<typeof dpoOptions, Preferen
       examples,
       objective: values.loss === undefined
         ? builtIn
-        : await loadOwnLoss<PairObjective>(values.loss),
+        : await loadOwnLoss<Parameters<PairObjective>>(values.loss),
       gradientCheckpointing: values.gradient_checkpointing,
       ldAlpha: values.ld_alpha,
       useWeighting: values.use_weighting,

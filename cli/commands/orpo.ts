@@ -25,7 +25,7 @@ export const orpoCommand: Command = finetuningCommand<typeof orpoOptions, Prefer
       examples,
       objective: values.loss === undefined
         ? (pairs, context) => orpo(pairs, { ...context, beta: values.beta })
-        : await loadOwnLoss<PairObjective>(values.loss),
+        : await loadOwnLoss<Parameters<PairObjective>>(values.loss),
       gradientCheckpointing: values.gradient_checkpointing,
       padTokenId: opened.tokenizer.padTokenId ?? 0,
     }),

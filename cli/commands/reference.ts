@@ -34,6 +34,7 @@ export interface FollowingValues {
   readonly ref_model_sync_steps: number;
   readonly ref_model_name_or_path: string | undefined;
   readonly precompute_ref_log_probs: boolean;
+  readonly use_peft: boolean;
 }
 
 /**
@@ -51,6 +52,12 @@ export function checkFollowing(values: FollowingValues): void {
   if (values.sync_ref_model && values.precompute_ref_log_probs) {
     throw new UserError(
       "--precompute_ref_log_probs keeps log-probs of a reference that --sync_ref_model changes. Leave one of them out.",
+    );
+  }
+  if (values.sync_ref_model && values.use_peft) {
+    throw new UserError(
+      "--sync_ref_model moves a reference's weights towards the policy's, and an adapter's reference is the model " +
+        "without it, which has none of its own. Leave --sync_ref_model or --use_peft out.",
     );
   }
 }
@@ -86,7 +93,7 @@ export async function referenceOf<E>(request: ReferenceRequest<E>): Promise<Refe
     // What is kept for later runs is kept whole; else only what this run visits is computed.
     const rest = order && values.precompute_ref_log_probs ? lengths.map((_, i) => i) : [];
     return await referenceFor({ ...spec, model: reference.model }, {
-      params: reference.params,
+      params: reference.reference,
       batchSize: values.precompute_ref_batch_size ??
         (evaluation ? options.evalBatchSize : options.batchSize),
       ...(order ? { only: [...new Set([...order, ...rest])] } : {}),

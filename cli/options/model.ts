@@ -7,10 +7,8 @@
 import { bool, choice, float, int, string, strings } from "./builders.ts";
 import { type Options, section, type Values } from "./option.ts";
 
-const adapters = "LoRA and other adapters come with a later version; this one trains all weights";
-const quantisation = "quantised base weights come with a later version, together with LoRA";
-
-const heldInF32 = "weights are held, computed and saved in float32 in this version";
+const heldInF32 =
+  "weights that are trained are held and saved in float32; frozen ones under an adapter are held so";
 
 const source = section("Model", {
   model_name_or_path: string({
@@ -40,7 +38,7 @@ const source = section("Model", {
     },
     default: "float32",
     aliases: ["torch_dtype"],
-    help: "Type of the weights. They are held, computed and saved in float32 whatever is given.",
+    help: "Type of frozen weights under an adapter. What is trained is held in float32.",
     valueNotices: { auto: heldInF32, bfloat16: heldInF32, float16: heldInF32 },
   }),
   attn_implementation: string({
@@ -65,30 +63,40 @@ const source = section("Model", {
 });
 
 const adapter = section("Adapters and quantisation", {
-  use_peft: bool({ default: false, help: "Train a LoRA adapter.", refused: adapters }),
-  lora_r: int({ default: 16, help: "LoRA rank.", refused: adapters }),
-  lora_alpha: int({ default: 32, help: "LoRA alpha.", refused: adapters }),
-  lora_dropout: float({ default: 0.05, help: "LoRA dropout.", refused: adapters }),
-  lora_target_modules: strings({ help: "Layers that get LoRA.", refused: adapters }),
-  lora_target_parameters: strings({ help: "Parameters that get LoRA.", refused: adapters }),
-  lora_modules_to_save: strings({ help: "Layers trained in full.", refused: adapters }),
-  lora_task_type: string({ default: "CAUSAL_LM", help: "PEFT task type.", refused: adapters }),
-  use_rslora: bool({ default: false, help: "Rank-stabilised LoRA.", refused: adapters }),
-  use_dora: bool({ default: false, help: "DoRA.", refused: adapters }),
-  load_in_8bit: bool({ default: false, help: "8-bit base weights.", refused: quantisation }),
-  load_in_4bit: bool({ default: false, help: "4-bit base weights.", refused: quantisation }),
-  bnb_4bit_quant_type: choice({
-    choices: ["nf4", "fp4"],
-    default: "nf4",
-    help: "4-bit code.",
-    refused: quantisation,
+  use_peft: bool({ default: false, help: "Train a LoRA adapter over frozen weights." }),
+  lora_r: int({ default: 16, min: 1, help: "LoRA rank." }),
+  lora_alpha: int({ default: 32, min: 1, help: "LoRA α: updates are scaled by α/r." }),
+  lora_dropout: float({ default: 0.05, min: 0, below: 1, help: "LoRA dropout." }),
+  lora_target_modules: strings({
+    help: "Layers that get LoRA: all-linear, names, or a regular expression. Unset: the family's.",
   }),
+  lora_target_parameters: strings({
+    help: "Parameters of expert layers that get LoRA.",
+    refused: "no model family of this version has expert layers",
+  }),
+  lora_modules_to_save: strings({ help: "Layers trained whole beside the adapter." }),
+  lora_task_type: string({
+    default: "CAUSAL_LM",
+    help: "PEFT task type.",
+    notice: "the command decides it",
+  }),
+  use_rslora: bool({ default: false, help: "Scale by α/√r." }),
+  use_dora: bool({ default: false, help: "DoRA: magnitudes and directions apart." }),
+  initial_adapter: string({
+    shown: "DIR",
+    help: "An adapter whose weights the fresh one takes; the reference stays the base. Not in TRL.",
+  }),
+  load_in_8bit: bool({ default: false, help: "Keep the frozen weights in 8 bit." }),
+  load_in_4bit: bool({ default: false, help: "Keep the frozen weights in 4 bit (QLoRA)." }),
+  bnb_4bit_quant_type: choice({ choices: ["nf4", "fp4"], default: "nf4", help: "4-bit code." }),
   use_bnb_nested_quant: bool({
     default: false,
-    help: "Quantised quantisation constants.",
-    refused: quantisation,
+    help: "Quantise the 4-bit code's scales too.",
   }),
-  bnb_4bit_quant_storage: string({ help: "4-bit storage type.", refused: quantisation }),
+  bnb_4bit_quant_storage: string({
+    help: "Type that packed codes are declared as.",
+    notice: "codes are bytes here",
+  }),
 });
 
 /** The model: where it comes from and how its weights are held. */

@@ -10,6 +10,7 @@ import {
   namesIn,
   plumb,
   plumbProcess,
+  refusalOf,
   rowsWith,
   smallRun,
   stateOf,
@@ -20,16 +21,9 @@ import {
 /** Runs `sft`, which has to refuse; gives the paragraph. */
 async function refusal(changes: Flags, output?: string): Promise<string> {
   using own = temporary();
-  const { code, stdout, stderr } = await plumb("sft", smallRun(output ?? own.path, changes));
-  assert.equal(code, 1, stderr);
-  assert.equal(stdout, "");
-  const lines = stderr.trimEnd().split("\n");
-  const errors = lines.filter((line) => line.startsWith("Error: "));
-  assert.equal(errors.length, 1, stderr);
-  assert.equal(lines.at(-1), errors[0], "the error is one paragraph, and the last thing said");
-  assert.doesNotMatch(stderr, /\n\s+at |defect of plumb|\.ts:\d+/, stderr);
+  const message = await refusalOf("sft", smallRun(output ?? own.path, changes));
   if (output === undefined) assert.deepEqual(namesIn(own.path), []);
-  return errors[0]!;
+  return message;
 }
 
 /** A copy of the llama fixture to break. */

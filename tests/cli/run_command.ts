@@ -1,5 +1,6 @@
 /** Runs the command line, in this process or in one of its own, and reads what it left behind. @module */
 
+import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { main } from "../../cli/main.ts";
 import { openSafetensors } from "../../data/safetensors.ts";
@@ -51,6 +52,19 @@ export async function plumb(command: string, flags: Flags = {}): Promise<Outcome
   } finally {
     sinks.forEach(([, sink], i) => sink.writeSync = writers[i]!);
   }
+}
+
+/** Runs a command that has to refuse: one paragraph on standard error, the last thing said, and code 1. */
+export async function refusalOf(command: string, flags: Flags): Promise<string> {
+  const { code, stdout, stderr } = await plumb(command, flags);
+  assert.equal(code, 1, stderr);
+  assert.equal(stdout, "");
+  const lines = stderr.trimEnd().split("\n");
+  const errors = lines.filter((line) => line.startsWith("Error: "));
+  assert.equal(errors.length, 1, stderr);
+  assert.equal(lines.at(-1), errors[0], "the error is one paragraph, and the last thing said");
+  assert.doesNotMatch(stderr, /\n\s+at |defect of plumb|\.ts:\d+/, stderr);
+  return errors[0]!;
 }
 
 /** Starts a command in a process of its own. */

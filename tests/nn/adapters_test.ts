@@ -4,6 +4,7 @@ import {
   grad,
   jit,
   leavesOf,
+  mapTree,
   type Operand,
   partition,
   randomKey,
@@ -15,6 +16,7 @@ import {
   adamW,
   adapterParameters,
   applyLora,
+  copyTensors,
   type DecoderParams,
   denseWeight,
   initAdamW,
@@ -238,4 +240,34 @@ eachDevice("dropout needs a key, drops its share, and is the same for the same k
     assert.ok(distance(await b.data(), await a.data()) < 1e-6, path);
   }
   assert.equal(parametersOf(adapted).filter(([, weight]) => isLora(weight)).length, 2);
+});
+
+eachDevice("biases are trained by PEFT's option", async () => {
+  const { params } = await readModel("qwen2");
+  const { params: adapted } = await applyLora(params, { target_modules: ["q_proj"] }, randomKey(1));
+  const biases = (bias: "none" | "all" | "lora_only") => {
+    const [trained] = partition(adapted, adapterParameters(adapted, bias));
+    return leavesOf(trained).map(([path]) => path).filter((path) => !path.includes("lora_"));
+  };
+  const layers = (...names: string[]) =>
+    [0, 1].flatMap((i) => names.map((name) => `model.layers.${i}.self_attn.${name}.bias`));
+  assert.deepEqual(biases("none"), []);
+  assert.deepEqual(biases("lora_only"), layers("q_proj"));
+  assert.deepEqual(biases("all"), layers("q_proj", "k_proj", "v_proj"));
+});
+
+eachDevice("copies of what is trained outlive its donation", async () => {
+  const { model, adapted, layout, columns, loss } = await readGoldenAdapter("lora");
+  const [trained, frozen] = partition(adapted.params, isAdapterParameter);
+  const reference = combine(await copyTensors(trained), frozen);
+  const step = jit(
+    (p: DecoderParams) => mapTree(p, (leaf) => (leaf as Tensor).mul(2)) as DecoderParams,
+    { donate: [0] },
+  );
+  const doubled = combine(step(trained), frozen);
+  const options = { rotary: model.tables(columns) };
+  const [kept, changed] = [reference, doubled].map((p) => meanLoss(model, p, layout, options));
+  assert.ok(Math.abs(await kept!.item() / loss - 1) < 2e-6);
+  assert.ok(Math.abs(await changed!.item() / loss - 1) > 1e-3);
+  await assert.rejects(() => meanLoss(model, adapted.params, layout, options).data(), /donated/);
 });

@@ -1,0 +1,72 @@
+/** `plumb merge`: an adapter folded into the weights of its base. @module */
+
+import { openDevice, realize, UserError } from "../../core/mod.ts";
+import { describeFileError, statIfPresent } from "../../data/local_paths.ts";
+import { mergeAdapters, type ModelHead } from "../../nn/mod.ts";
+import { readAdapterConfig } from "../../train/adapter_files.ts";
+import { openModel, writeModel } from "../../train/model_directory.ts";
+import type { Command } from "../finetune.ts";
+import { choice, string } from "../options/builders.ts";
+import { type Options, section } from "../options/option.ts";
+import { commandOptions } from "../options/script.ts";
+import { parse } from "../parse.ts";
+
+const mergeOptions = {
+  ...section("Model", {
+    model_name_or_path: string({ required: true, shown: "DIR", help: "Directory of the adapter." }),
+    output_dir: string({ required: true, shown: "DIR", help: "Where the whole model is written." }),
+    dtype: choice({
+      choices: ["float32", "bfloat16", "float16"],
+      default: "float32",
+      aliases: ["torch_dtype"],
+      help: "Type of the saved weights.",
+    }),
+  }),
+  ...section("Command", {
+    config: commandOptions.config,
+    device: commandOptions.device,
+    threads: commandOptions.threads,
+    debug: commandOptions.debug,
+  }),
+} satisfies Options;
+
+/** What `merge` is called with. */
+export const mergeCommand: Command = {
+  name: "merge",
+  summary:
+    "Folds an adapter into the full-precision weights of its base, and writes a whole model.",
+  options: mergeOptions,
+  run: async (argv) => {
+    const { values } = parse(argv, mergeOptions);
+    const { model_name_or_path: directory, output_dir: output } = values;
+    if (await statIfPresent(`${directory}/adapter_config.json`) === undefined) {
+      throw new UserError(
+        `${directory} is not an adapter: it has no adapter_config.json. Only adapters can be merged; a whole model ` +
+          "is used as it is.",
+      );
+    }
+    const device = await openDevice(
+      values.device,
+      values.threads === undefined ? {} : { threads: values.threads },
+    );
+    try {
+      const { config } = await readAdapterConfig(directory);
+      const opened = await openModel({ directory, seed: 0, head: headOf(config.task_type) });
+      const params = await realize(mergeAdapters(opened.params));
+      await writeModel(output, { ...opened, adapter: null }, params, { dtype: values.dtype })
+        .catch((error) => {
+          throw describeFileError(error, { action: "write", path: output });
+        });
+      Deno.stdout.writeSync(new TextEncoder().encode(`The merged model is in ${output}.\n`));
+      return 0;
+    } finally {
+      device.destroy();
+    }
+  },
+};
+
+function headOf(task: string | null): ModelHead {
+  if (task === "SEQ_CLS") return { kind: "sequence", labels: 1 };
+  if (task === "TOKEN_CLS") return { kind: "token", labels: 2 };
+  return { kind: "language" };
+}

@@ -1,0 +1,41 @@
+/**
+ * A loss of your own for pairs of answers: a hinge with a temperature.
+ *
+ *     deno run -A cli/main.ts dpo --loss ./examples/my_loss.ts --model_name_or_path … --dataset_name …
+ *
+ * A pair costs nothing once the policy's margin over the reference is `target` nats; short of that every missing nat
+ * costs one. The temperature rounds the corner off: 0 would be the hinge max(0, target − margin).
+ *
+ * In a script it is the task's objective, like a built-in loss:
+ *
+ *     import { data, nn, train } from "@plumb/plumb";
+ *     import myLoss from "./my_loss.ts";
+ *
+ *     const { model, params, tokenizer } = await train.openModel({ directory: "my-model", seed: 0 });
+ *     const { examples } = data.prepareDpo(await data.readDataset("pairs.jsonl"), tokenizer);
+ *     const spec = { model, ...train.pairSpec(examples) };
+ *     const reference = await train.referenceFor(spec, { params, batchSize: 8 });
+ *     const task = train.dpoTask({ model, examples, reference, objective: myLoss });
+ *     // `train.train({ task, trainable: params, … })` minimises it.
+ *
+ * @module
+ */
+
+import { softplus } from "@plumb/plumb/core";
+import { pairMetrics, type PairObjective } from "@plumb/plumb/rl";
+
+const target = 2;
+const temperature = 0.5;
+
+const myLoss: PairObjective = (pairs, { normalizer } = {}) => {
+  const chosen = pairs.chosen.sub(pairs.refChosen!); // [B]
+  const rejected = pairs.rejected.sub(pairs.refRejected!);
+  const missing = chosen.sub(rejected).neg().add(target);
+  const losses = softplus(missing.div(temperature)).mul(temperature);
+  return {
+    loss: losses.sum().div(normalizer ?? losses.size),
+    metrics: pairMetrics(chosen, rejected, pairs),
+  };
+};
+
+export default myLoss;

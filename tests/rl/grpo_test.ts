@@ -1,0 +1,190 @@
+import assert from "node:assert/strict";
+import { grad, type Tensor, tensor } from "../../core/mod.ts";
+import {
+  grpo,
+  type GrpoLossType,
+  type ImportanceLevel,
+  maskedQuantile,
+  type RolloutTokens,
+  samplingCorrection,
+  withoutTruncated,
+} from "../../rl/mod.ts";
+import { eachDevice } from "../devices.ts";
+import { type Inputs, type LossCase, nameOption, numberOption, onCpu, present } from "./cases.ts";
+import { flatTokens, numberOr, testOnlineCases } from "./online_cases.ts";
+
+/** The rollout of a case. */
+export function rollout(inputs: Inputs): RolloutTokens {
+  const oldLogProbs = inputs.find("old_token_logps")?.reshape(-1);
+  return {
+    ...flatTokens(inputs, { logProbs: "token_logps", refLogProbs: "ref_token_logps" }),
+    ...(oldLogProbs && { oldLogProbs }),
+    advantages: inputs.get("advantages"),
+  };
+}
+
+function fixture(inputs: Inputs, c: LossCase) {
+  const accumulation = numberOr(c, "gradient_accumulation_steps", 1);
+  const tokens = Math.max(numberOr(c, "num_items_in_batch", 1), 1);
+  const corrected = c.options["use_bias_correction_kl"];
+  return grpo(
+    rollout(inputs),
+    present({
+      lossType: nameOption(c, "loss_type") as GrpoLossType | undefined,
+      importanceSamplingLevel: nameOption(c, "importance_sampling_level") as
+        | ImportanceLevel
+        | undefined,
+      epsilon: numberOption(c, "epsilon"),
+      epsilonHigh: numberOption(c, "epsilon_high"),
+      delta: numberOption(c, "delta"),
+      beta: numberOption(c, "beta"),
+      useBiasCorrectionKl: typeof corrected === "boolean" ? corrected : undefined,
+      topEntropyQuantile: numberOption(c, "top_entropy_quantile"),
+      entropyCoef: numberOption(c, "entropy_coef"),
+      offPolicyMaskThreshold: numberOption(c, "off_policy_mask_threshold"),
+      maxCompletionLength: numberOption(c, "max_completion_length"),
+      normalizer: tokens * accumulation / numberOr(c, "steps_per_generation", 1),
+      share: 1 / accumulation,
+    }),
+  );
+}
+
+for (const [file, name] of [["grpo", "grpo"], ["gspo_token", "grpo"]] as const) {
+  testOnlineCases({
+    file,
+    function: name,
+    variant: (c) =>
+      [
+        nameOption(c, "loss_type"),
+        numberOption(c, "top_entropy_quantile"),
+        numberOption(c, "off_policy_mask_threshold"),
+      ].join(),
+    objective: fixture,
+  });
+}
+
+const layout = {
+  mask: tensorOf([1, 1, 1, 1, 0]),
+  segments: { data: [0, 0, 1, 1, -1] },
+};
+
+function tensorOf(data: number[]) {
+  return { data };
+}
+
+/** Two completions of two tokens, and a token of padding. */
+function small(logProbs: Tensor): RolloutTokens {
+  return {
+    logProbs,
+    mask: tensor(layout.mask.data),
+    segments: tensor(layout.segments.data, { dtype: "i32" }),
+    oldLogProbs: tensor([-1, -1.5, -2, -0.5, 7]),
+    advantages: tensor([1, -1]),
+  };
+}
+
+const logProbs = () => tensor([-1.05, -1.2, -1.9, -0.7, NaN]);
+
+onCpu("advantages of tokens that repeat those of completions give the same loss", async () => {
+  const tokens = small(logProbs());
+  const repeated = { ...tokens, tokenAdvantages: tensor([1, 1, -1, -1, 0]) };
+  assert.equal(await grpo(tokens).loss.item(), await grpo(repeated).loss.item());
+});
+
+onCpu("padding contributes nothing, not even its NaN", async () => {
+  const slope = grad((x: Tensor) => grpo(small(x)).loss);
+  const found = await slope(logProbs()).data();
+  assert.ok(found.slice(0, 4).every((x) => Number.isFinite(x) && x !== 0));
+  assert.equal(found[4], 0);
+});
+
+onCpu("withoutTruncated() leaves out the completions that were cut off", async () => {
+  const tokens = withoutTruncated(small(logProbs()), tensor([0, 1]));
+  assert.deepEqual([...await tokens.mask.data()], [1, 1, 0, 0, 0]);
+  const slope = grad((x: Tensor) => grpo(withoutTruncated(small(x), tensor([0, 1]))).loss);
+  assert.deepEqual((await slope(logProbs()).data()).slice(2), new Float32Array(3));
+});
+
+onCpu("completions without tokens do not enter the extremes of clip ratios", async () => {
+  const ratio = (truncated: number[]) =>
+    grpo(withoutTruncated(small(logProbs()), tensor(truncated)), { epsilon: 0.01 }).metrics;
+  assert.equal(await ratio([0, 0])["clip_ratio/low_min"]!.item(), 0);
+  assert.equal(await ratio([1, 0])["clip_ratio/low_min"]!.item(), 0.5);
+  assert.ok(Number.isNaN(await ratio([1, 1])["clip_ratio/low_min"]!.item()));
+  assert.ok(Number.isNaN(await ratio([1, 1])["clip_ratio/high_max"]!.item()));
+});
+
+onCpu(
+  "importance ratios multiply the tokens' losses, in vespo the sequences' weights",
+  async () => {
+    const ratios = tensor([2, 2, 2, 2, 1]);
+    const loss = (lossType: GrpoLossType, corrected: boolean) =>
+      grpo(
+        { ...small(logProbs()), ...(corrected && { importanceRatios: ratios }) },
+        { lossType },
+      ).loss.item();
+    assert.ok(Math.abs(await loss("dapo", true) - 2 * await loss("dapo", false)) < 1e-6);
+    // w is 4 times as large; φ of either sign by hand.
+    const phi = (w: number, k: number, lambda: number) =>
+      Math.exp(lambda + k * Math.log(w) - lambda * w);
+    const [first, second] = [Math.exp(-0.05 + 0.3) * 4, Math.exp(0.1 - 0.2) * 4];
+    const expected = (phi(first, 2, 3) * (1.05 + 1.2) - phi(second, 3, 2) * (1.9 + 0.7)) / 4;
+    assert.ok(Math.abs(await loss("vespo", true) - expected) < 1e-6);
+  },
+);
+
+onCpu("samplingCorrection() cuts or drops ratios of tokens or sequences", async () => {
+  const tokens = small(logProbs());
+  const old = tensor([0, 0, 0, 0, 9]);
+  const sampler = tensor([-1, 0.5, -Math.log(2), 0, -9]);
+  const found = async (
+    mode: "token_truncate" | "token_mask" | "sequence_truncate" | "sequence_mask",
+  ) =>
+    [
+      ...await samplingCorrection(old, sampler, tokens, 2, { mode, clipMax: 1.8, clipMin: 0.7 })
+        .data(),
+    ]
+      .slice(0, 4).map((x) => Math.round(x * 1000) / 1000);
+  assert.deepEqual(await found("token_truncate"), [1.8, 0.7, 1.8, 1]);
+  assert.deepEqual(await found("token_mask"), [0, 0, 0, 1]);
+  assert.deepEqual(await found("sequence_truncate"), [1.649, 1.649, 1.8, 1.8]);
+  assert.deepEqual(await found("sequence_mask"), [1.649, 1.649, 0, 0]);
+});
+
+onCpu("grpo() names what an option lacks", () => {
+  const tokens = small(logProbs());
+  assert.throws(() => grpo(tokens, { beta: 0.1 }), /refLogProbs/);
+  assert.throws(() => grpo(tokens, { topEntropyQuantile: 0.2 }), /top_entropy_quantile.*entropies/);
+  assert.throws(() => grpo(tokens, { entropyCoef: 0.1 }), /entropy_coef.*entropies/);
+  assert.throws(() => grpo(tokens, { lossType: "dr_grpo" }), /max_completion_length/);
+  const unknown = "gepo" as GrpoLossType;
+  assert.throws(() => grpo(tokens, { lossType: unknown }), /loss_type is "gepo".*dapo/);
+});
+
+onCpu("the bonus reports the entropies it is the mean of", async () => {
+  const entropies = tensor([0.5, 1, 2, 0.1, 9]);
+  const { bonusEntropy, metrics } = grpo(
+    { ...small(logProbs()), entropies },
+    { entropyCoef: 0.1, topEntropyQuantile: 0.5 },
+  );
+  assert.equal(await bonusEntropy!.sum.item(), 3);
+  assert.equal(await bonusEntropy!.count.item(), 2);
+  assert.ok(Math.abs(await metrics["entropy"]!.item() - 0.9) < 1e-6);
+});
+
+eachDevice(
+  "maskedQuantile() interpolates between order statistics, with ties and zeros",
+  async () => {
+    const values = [0, 3, 1e-30, 2, 2, 2, 5.5, 0.25, 1e20, -0];
+    const counted = values.map((_, i) => i === 8 ? 0 : 1);
+    const sorted = values.filter((_, i) => counted[i]).sort((a, b) => a - b);
+    for (const q of [0, 0.1, 0.33, 0.5, 0.8, 0.95, 1]) {
+      const at = q * (sorted.length - 1);
+      const [low, high] = [sorted[Math.floor(at)]!, sorted[Math.ceil(at)]!];
+      const expected = low + (high - low) * (at - Math.floor(at));
+      const found = await maskedQuantile(tensor(values), tensor(counted), q).item();
+      assert.ok(Math.abs(found - expected) < 1e-5, `${q}: ${found}, not ${expected}`);
+    }
+    assert.equal(await maskedQuantile(tensor([1]), tensor([0]), 0.5).item(), Infinity);
+  },
+);
