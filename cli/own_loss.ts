@@ -47,6 +47,10 @@ function checked(path: string, call: () => unknown): Objective {
   return { ...objective, loss: loss.reshape(), metrics: objective?.metrics ?? {} };
 }
 
+/** An error's message on one line; of a syntax error its first line and where it is. */
 function reason(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  const text = error instanceof Error ? error.message : String(error);
+  const place = /:(\d+):\d+\s*$/.exec(text);
+  const [first] = text.split("\n");
+  return place ? `${first} (line ${place[1]})` : text.replaceAll(/\s*\n\s*/g, " ");
 }

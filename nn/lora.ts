@@ -33,7 +33,13 @@ import {
   type Weight,
   weightShape,
 } from "./weight.ts";
-import { copyTensor, hasAdapters, mapParameters, parametersOf } from "./weight_trees.ts";
+import {
+  copyTensor,
+  hasAdapters,
+  mapParameters,
+  parametersOf,
+  trainedBiases,
+} from "./weight_trees.ts";
 
 /** Settings of one low-rank update. */
 export interface LoraSettings {
@@ -97,7 +103,13 @@ export async function applyLora<P>(
     }
   }
   const mapped = mapParameters(tree, (weight, path) => adapted.get(path) ?? weight);
-  return { params: await realize(mapped), config };
+  // What is trained is f32, whatever the base is stored in.
+  const biases = new Set(trainedBiases(mapped, config.bias));
+  const widened = mapParameters(
+    mapped,
+    (weight, path) => biases.has(path) && weight instanceof Tensor ? weight.cast("f32") : weight,
+  );
+  return { params: await realize(widened), config };
 }
 
 function withOwnHead<P>(params: P, changes: (module: Path) => boolean): P {

@@ -26,7 +26,7 @@ export interface AdapterValues {
   /** Modules trained whole. */
   readonly lora_modules_to_save?: readonly string[] | undefined;
   /** What the model is for. */
-  readonly lora_task_type: "CAUSAL_LM" | "SEQ_CLS" | "TOKEN_CLS";
+  readonly lora_task_type: string;
   /** Scale by α / √r. */
   readonly use_rslora: boolean;
   /** Magnitudes and directions apart. */
@@ -45,10 +45,22 @@ export interface AdapterValues {
   readonly initial_adapter?: string | undefined;
 }
 
-/** LoRA's options, as TRL's `get_peft_config` gives them. */
+const tasks = ["CAUSAL_LM", "SEQ_CLS", "TOKEN_CLS"] as const;
+
+/**
+ * LoRA's options, as TRL's `get_peft_config` gives them.
+ *
+ * @throws UserError for an unknown task type.
+ */
 export function loraOptionsOf(values: AdapterValues): Partial<LoraConfig> {
   const { lora_target_modules: targets } = values;
   const [only] = targets ?? [];
+  const task = tasks.find((name) => name === values.lora_task_type);
+  if (task === undefined) {
+    throw new UserError(
+      `--lora_task_type is ${values.lora_task_type}; ${tasks.join(", ")} are supported.`,
+    );
+  }
   // TRL takes a list of one for a regular expression; a plain name, which would find nothing, stays one.
   const isPattern = targets?.length === 1 && (only === "all-linear" || !/^[\w.]+$/.test(only!));
   return {
@@ -59,7 +71,7 @@ export function loraOptionsOf(values: AdapterValues): Partial<LoraConfig> {
     modules_to_save: values.lora_modules_to_save ?? null,
     use_rslora: values.use_rslora,
     use_dora: values.use_dora,
-    task_type: values.lora_task_type,
+    task_type: task,
   };
 }
 

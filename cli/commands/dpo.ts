@@ -1,5 +1,6 @@
 /** `plumb dpo`: direct preference optimisation. @module */
 
+import { UserError } from "../../core/mod.ts";
 import { type PreferenceExample, prepareDpo } from "../../data/prepare_pairs.ts";
 import { checkDpo, dpo, type PairObjective } from "../../rl/mod.ts";
 import { dpoTask, pairSpec } from "../../train/pair_tasks.ts";
@@ -22,6 +23,16 @@ export const dpoCommand: Command = finetuningCommand<typeof dpoOptions, Preferen
       labelSmoothing: values.label_smoothing,
     }, values.use_weighting);
     checkFollowing(values);
+    const { loss_type, loss_weights } = values;
+    const weights = loss_weights?.map(Number);
+    if (weights && !(weights.length === loss_type.length && weights.every(Number.isFinite))) {
+      throw new UserError(
+        `--loss_weights is ${
+          loss_weights!.join(" ")
+        }, but one number for each loss of --loss_type is needed, and ` +
+          `these are ${loss_type.length}: ${loss_type.join(" ")}.`,
+      );
+    }
   },
   prepare: (rows, { tokenizer, values, say }) =>
     preparedLine(prepareDpo(rows, tokenizer, {

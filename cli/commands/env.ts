@@ -1,6 +1,7 @@
 /** `plumb env`: what a bug report needs. @module */
 
 import { openDevice } from "../../core/mod.ts";
+import { findAdapter } from "../../core/device/webgpu/adapter.ts";
 import configuration from "../../deno.json" with { type: "json" };
 import { commandOptions } from "../options/script.ts";
 import { section } from "../options/option.ts";
@@ -43,7 +44,7 @@ export const envCommand = {
 };
 
 async function adapters(): Promise<[string, string][]> {
-  const adapter = await navigator.gpu?.requestAdapter().catch(() => null);
+  const adapter = await findAdapter("any");
   if (!adapter) return [["WebGPU adapter", "none (no GPU driver was found)"]];
   const { info, limits, features } = adapter;
   const mebibytes = (bytes: number) => `${Math.floor(bytes / 2 ** 20)} MiB`;

@@ -61,12 +61,13 @@ Deno.test("kto with its KL term refuses batches of one and an order it cannot pa
 
 Deno.test("losses that do not go together are refused before anything is read", async () => {
   const cases: readonly [Flags, RegExp][] = [
-    [{ loss_type: "ipo", f_divergence_type: "forward_kl" }, /forward_kl.*ipo/s],
+    [{ loss_type: "nca_pair", f_divergence_type: "forward_kl" }, /forward_kl.*nca_pair/s],
     [{ loss_type: "aot", use_weighting: true }, /use_weighting.*aot/s],
     [{ loss_type: "robust", label_smoothing: 0.5 }, /robust.*0\.5/s],
     [{ loss_type: "exo_pair" }, /exo_pair.*label_smoothing/s],
     [{ loss_type: "sigmod" }, /sigmoid/],
-    [{ loss_type: ["sigmoid", "sft"], loss_weights: [1] }, /loss_weights/],
+    [{ loss_type: ["sigmoid", "sft"], loss_weights: [1] }, /loss_weights is 1,.*2: sigmoid sft/],
+    [{ loss_weights: ["much"] }, /loss_weights is much/],
     [{ sync_ref_model: true, precompute_ref_log_probs: true }, /sync_ref_model/],
     [
       { sync_ref_model: true, ref_model_name_or_path: fixture("models/llama") },

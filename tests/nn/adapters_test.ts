@@ -271,3 +271,42 @@ eachDevice("copies of what is trained outlive its donation", async () => {
   assert.ok(Math.abs(await changed!.item() / loss - 1) > 1e-3);
   await assert.rejects(() => meanLoss(model, adapted.params, layout, options).data(), /donated/);
 });
+
+eachDevice(
+  "a base in bf16 trains as its numbers in f32 do, and what is trained is f32",
+  async () => {
+    const { model, params } = await readModel("qwen2");
+    const narrow = await realize(
+      mapTree(params, (leaf) => (leaf as Tensor).cast("bf16")) as DecoderParams,
+    );
+    const wide = mapTree(narrow, (leaf) => (leaf as Tensor).cast("f32")) as DecoderParams;
+    const layout = rowsLayout(ids, 17);
+    const options = { rotary: model.tables(17), gradientCheckpointing: true };
+    const [first, second] = await Promise.all([narrow, wide].map(async (base) => {
+      const { params: adapted, config } = await applyLora(base, {
+        target_modules: ["q_proj", "down_proj"],
+        modules_to_save: ["norm"],
+        bias: "all",
+        init_lora_weights: false,
+      }, randomKey(7));
+      const [trained, frozen] = partition(adapted, adapterParameters(adapted, config.bias));
+      for (const [path, leaf] of leavesOf(trained)) {
+        assert.equal((leaf as Tensor).dtype, "f32", path);
+      }
+      const [loss, gradients] = jit((trained: DecoderParams, frozen: DecoderParams) =>
+        valueAndGrad((p: DecoderParams) => meanLoss(model, combine(p, frozen), layout, options))(
+          trained,
+        )
+      )(trained, frozen);
+      return { loss: await loss.item(), gradients: leavesOf(gradients) };
+    }));
+    assert.ok(Math.abs(first!.loss / second!.loss - 1) < 1e-6);
+    assert.equal(first!.gradients.length, 2 * (2 * 2 + 3 + 2) + 1);
+    for (const [i, [path, leaf]] of first!.gradients.entries()) {
+      if (path.endsWith("k_proj.bias")) continue;
+      const other = second!.gradients[i]![1] as Tensor;
+      const error = distance(await (leaf as Tensor).data(), await other.data());
+      assert.ok(error < 1e-5, `gradient of ${path} is off by ${error}`);
+    }
+  },
+);

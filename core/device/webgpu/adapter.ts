@@ -3,26 +3,42 @@
 /** Classes of adapters; `software` ones (llvmpipe, SwiftShader) run on the processor. */
 export type AdapterClass = "hardware" | "software" | "any";
 
-/** The first adapter of a class, the fastest asked for first; undefined when there is none. */
-export async function findAdapter(wanted: AdapterClass): Promise<
-  GPUAdapter | undefined
-> {
-  const requests: GPURequestAdapterOptions[] = [
-    { powerPreference: "high-performance" },
-    {},
-    { forceFallbackAdapter: true },
-  ];
-  for (const request of requests) {
-    let adapter: GPUAdapter | null = null;
-    try {
-      adapter = await navigator.gpu.requestAdapter(request);
-    } catch {
-      continue; // Without any driver the request may throw; that is no adapter either.
-    }
+/** What to ask for, in order. A GPU, if there is one, is what the first request gives. */
+const requests: Readonly<Record<AdapterClass, readonly GPURequestAdapterOptions[]>> = {
+  hardware: [{ powerPreference: "high-performance" }],
+  software: [{ forceFallbackAdapter: true }, {}],
+  any: [{ powerPreference: "high-performance" }, {}, { forceFallbackAdapter: true }],
+};
+
+/** The first adapter of a class; undefined when there is none. */
+export async function findAdapter(wanted: AdapterClass): Promise<GPUAdapter | undefined> {
+  for (const request of requests[wanted]) {
+    const adapter = await requestQuietly(request);
     if (adapter === null) continue;
     if (wanted === "any" || isSoftware(adapter.info) === (wanted === "software")) return adapter;
   }
   return undefined;
+}
+
+/**
+ * Asks for an adapter. Drivers of Mesa complain on standard error where the session has no runtime directory, which
+ * they do not need for this; they are given one meanwhile.
+ */
+async function requestQuietly(request: GPURequestAdapterOptions): Promise<GPUAdapter | null> {
+  const name = "XDG_RUNTIME_DIR";
+  const missing = Deno.build.os === "linux" && mayUse(name) && Deno.env.get(name) === undefined;
+  if (missing) Deno.env.set(name, "/tmp");
+  try {
+    return await navigator.gpu.requestAdapter(request);
+  } catch {
+    return null; // Without any driver the request may throw; that is no adapter either.
+  } finally {
+    if (missing) Deno.env.delete(name);
+  }
+}
+
+function mayUse(variable: string): boolean {
+  return Deno.permissions.querySync({ name: "env", variable }).state === "granted";
 }
 
 /** Whether an adapter imitates a GPU on the processor. */
