@@ -4,6 +4,7 @@ import { buildStream, type Sequence, type StreamArrays } from "./token_stream.ts
 
 /** A completion and the number it has in its batch. */
 export interface NumberedCompletion {
+  /** Token ids. */
   readonly ids: Int32Array;
   /** Its number among the batch's completions. */
   readonly number: number;
@@ -11,7 +12,9 @@ export interface NumberedCompletion {
 
 /** Completions of one prompt. */
 export interface CompletionFamily {
+  /** Token ids of the prompt. */
   readonly promptIds: Int32Array;
+  /** Its answers. */
   readonly completions: readonly NumberedCompletion[];
   /** The number under which the prompt's own tokens count too, where they are to be learned. */
   readonly promptNumber?: number;
@@ -32,6 +35,7 @@ export interface CompletionLayout {
 
 /** A stream of families. */
 export interface CompletionArrays {
+  /** The tokens. */
   readonly stream: StreamArrays;
   /** [N]: the number of the completion each label belongs to; −1 in padding. */
   readonly numbers: Int32Array;

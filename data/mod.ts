@@ -19,14 +19,27 @@
 
 export * from "./atomic.ts";
 export * from "./chat_template.ts";
+export type { ChatTemplates } from "./chat_template_files.ts";
 export * from "./checkpoint_files.ts";
+export * from "./completions.ts";
+export * from "./conversions.ts";
+export * from "./dataset_types.ts";
 export * from "./formats.ts";
 export * from "./half.ts";
+export type { JsonRecord } from "./json_files.ts";
 export * from "./packing.ts";
+export * from "./preference_formats.ts";
+export * from "./preference_tokens.ts";
+export * from "./prepare_gkd.ts";
+export * from "./prepare_pairs.ts";
+export * from "./prepare_prm.ts";
+export * from "./prepare_reward.ts";
 export * from "./prepare_sft.ts";
+export * from "./prepare_unpaired.ts";
 export * from "./readers.ts";
 export * from "./safetensors.ts";
 export * from "./safetensors_dtypes.ts";
+export type { Described } from "./safetensors_header.ts";
 export * from "./sampler.ts";
 export * from "./token_stream.ts";
 export * from "./tokenizer.ts";

@@ -21,9 +21,11 @@ export interface Sequence {
 export interface StreamArrays {
   /** Bucketed numbers of tokens and labels. */
   readonly length: number;
+  /** Bucketed number of labels. */
   readonly labelCount: number;
   /** Tokens and labels that are real. */
   readonly tokens: number;
+  /** Labels that are real. */
   readonly labels: number;
   /** [T]; 0 in padding. */
   readonly ids: Int32Array;

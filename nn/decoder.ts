@@ -13,25 +13,37 @@ import { denseWeight, embed, type Weight } from "./weight.ts";
 
 /** Everything about the architecture that is not a parameter. */
 export interface DecoderConfig {
+  /** Tokens of the vocabulary. */
   readonly vocabularySize: number;
+  /** Width of hidden states. */
   readonly hiddenSize: number;
+  /** Width inside the feed-forward layers. */
   readonly intermediateSize: number;
+  /** Number of layers. */
   readonly layers: number;
+  /** Query heads. */
   readonly heads: number;
+  /** Key and value heads. */
   readonly keyValueHeads: number;
+  /** Width of a head. */
   readonly headDim: number;
+  /** ε of normalisation. */
   readonly normEpsilon: number;
+  /** Rotary position embedding. */
   readonly rotary: RotaryConfig;
   /** Whether the output head is the embedding matrix. */
   readonly tied: boolean;
   /** Which projections have biases. */
   readonly queryKeyValueBias: boolean;
+  /** Whether attention's output projection has a bias. */
   readonly outputBias: boolean;
+  /** Whether feed-forward layers have biases. */
   readonly mlpBias: boolean;
   /** Whether queries and keys are normalised per head. */
   readonly queryKeyNorm: boolean;
   /** How many positions back layer i sees; null is no limit. */
   readonly window: (layer: number) => number | null;
+  /** Positions the model was made for. */
   readonly maxPositions: number;
   /** Standard deviation of fresh weights. */
   readonly initializerRange: number;
@@ -39,6 +51,7 @@ export interface DecoderConfig {
 
 /** Parameters, under their Hugging Face names. */
 export interface DecoderParams {
+  /** The decoder. */
   readonly model: {
     readonly embed_tokens: { readonly weight: Weight };
     readonly layers: readonly LayerParams[];
@@ -50,7 +63,9 @@ export interface DecoderParams {
 
 /** Parameters of one layer. */
 export interface LayerParams {
+  /** Before attention. */
   readonly input_layernorm: NormParams;
+  /** Attention's projections. */
   readonly self_attn: {
     readonly q_proj: LinearParams;
     readonly k_proj: LinearParams;
@@ -59,7 +74,9 @@ export interface LayerParams {
     readonly q_norm?: NormParams;
     readonly k_norm?: NormParams;
   };
+  /** Before the feed-forward layer. */
   readonly post_attention_layernorm: NormParams;
+  /** The feed-forward layer. */
   readonly mlp: {
     readonly gate_proj: LinearParams;
     readonly up_proj: LinearParams;
@@ -79,6 +96,7 @@ export interface TokenStream {
 
 /** Settings of one forward pass. */
 export interface ForwardOptions {
+  /** Rotary position embedding. */
   readonly rotary: RotaryTables;
   /** Recompute each layer in the backward pass instead of keeping its intermediate values. */
   readonly gradientCheckpointing?: boolean;
@@ -90,6 +108,7 @@ export interface ForwardOptions {
 export interface KeyValueCache {
   /** f32 [rows, K, D] per layer. */
   readonly keys: readonly Tensor[];
+  /** f32 [rows, K, D] per layer. */
   readonly values: readonly Tensor[];
 }
 

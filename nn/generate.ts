@@ -21,7 +21,7 @@ import type { RotaryTables } from "./rotary.ts";
 export type Sampler = (logits: Tensor, key: Key) => Tensor;
 
 /** The most probable token. */
-export const greedy: Sampler = (logits) => logits.argMax(-1);
+export const greedy: Sampler = (logits: Tensor): Tensor => logits.argMax(-1);
 
 /** A token drawn from softmax(logits / temperature), by the Gumbel trick. */
 export function atTemperature(temperature: number): Sampler {
@@ -39,6 +39,7 @@ export interface GenerateOptions {
   readonly eosTokenIds?: readonly number[];
   /** Greedy by default. */
   readonly sampler?: Sampler;
+  /** Seed of all randomness. */
   readonly seed?: number;
   /** Steps between two looks at the tokens; looking waits for the device. */
   readonly stepsPerRead?: number;

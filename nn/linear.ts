@@ -7,6 +7,7 @@ import { denseVector, project, type VectorWeight, type Weight } from "./weight.t
 export interface LinearParams {
   /** A matrix [out, in]. */
   readonly weight: Weight;
+  /** [out]. */
   readonly bias?: VectorWeight | null;
 }
 

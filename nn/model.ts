@@ -40,6 +40,7 @@ export const families: Readonly<Record<string, (config: HuggingFaceConfig) => De
 
 /** A causal language model without its parameters: pure functions of them. */
 export interface CausalModel {
+  /** Its architecture. */
   readonly config: DecoderConfig;
   /** Hidden states f32 [T, D] of a token stream. */
   readonly hidden: (params: DecoderParams, stream: TokenStream, options: ForwardOptions) => Tensor;
@@ -89,6 +90,7 @@ export type ParameterShapes = unknown;
 
 /** A leaf of {@link parameterShapes}. */
 export class ParameterShape {
+  /** Wraps a shape. */
   constructor(readonly shape: Shape) {}
 }
 

@@ -5,6 +5,7 @@ import { denseVector, type VectorWeight } from "./weight.ts";
 
 /** A gain, under its Hugging Face name. */
 export interface NormParams {
+  /** As wide as what it scales. */
   readonly weight: VectorWeight;
 }
 

@@ -20,12 +20,15 @@ export interface RotaryConfig {
   readonly headDim: number;
   /** Base of the wavelengths. */
   readonly theta: number;
+  /** How frequencies are stretched. */
   readonly scaling: RotaryScaling;
 }
 
 /** cos and sin of every position and frequency, f32 [positions, D/2]. */
 export interface RotaryTables {
+  /** Cosines. */
   readonly cos: Tensor;
+  /** Sines. */
   readonly sin: Tensor;
 }
 

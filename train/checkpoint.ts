@@ -22,14 +22,17 @@ export type WriteModel = (directory: string, params: unknown) => Promise<void>;
 
 /** Settings of {@link checkpointStore}. */
 export interface CheckpointOptions<P> {
+  /** Where checkpoints go. */
   readonly outputDir: string;
   /** The most checkpoints that are kept, the best among them; no limit by default. */
   readonly limit?: number | undefined;
   /** Leave out what resuming needs. */
   readonly modelOnly?: boolean;
+  /** Writes the model's files. */
   readonly writeModel: WriteModel;
   /** Reads the trainable parameters of a checkpoint. */
   readonly read: (directory: string) => Promise<P>;
+  /** Settings of the run. */
   readonly options: TrainOptions;
 }
 

@@ -14,13 +14,17 @@ import type { MicroBatch, ObjectiveContext, Task, TaskObjective } from "./task.t
 
 /** A prompt and an answer to it. */
 export interface PromptedAnswer {
+  /** Token ids of the prompt. */
   readonly promptIds: Int32Array;
+  /** Token ids of the answer. */
   readonly completionIds: Int32Array;
 }
 
 /** What distinguishes one task over completions from another. */
 export interface CompletionSpec<E> {
+  /** The model. */
   readonly model: CausalModel;
+  /** The prepared rows. */
   readonly examples: readonly E[];
   /** The answers of an example, the same number for all; those with the same prompt array share it. */
   readonly answers: (example: E) => readonly PromptedAnswer[];
@@ -28,14 +32,19 @@ export interface CompletionSpec<E> {
   readonly row: (example: E) => number;
   /** A number that the objective gets for each example, such as its label; 1 by default. */
   readonly label?: (example: E) => number;
+  /** How families lie in the stream. */
   readonly layout?: CompletionLayout;
   /** Whether prompts are to be learned too: their tokens are then numbered after all answers. */
   readonly learnPrompts?: boolean;
+  /** Recompute layers in the backward pass. */
   readonly gradientCheckpointing?: boolean;
   /** Log-probs of the answers under a reference model, by example. */
   readonly reference?: ReferenceLogProbs | undefined;
+  /** See `Task`. */
   readonly initialState?: Task<DecoderParams>["initialState"];
+  /** See `Task`. */
   readonly refresh?: Task<DecoderParams>["refresh"];
+  /** From the scored batch to the loss. */
   readonly objective: (batch: ScoredBatch, context: ObjectiveContext) => TaskObjective;
 }
 

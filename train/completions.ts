@@ -13,11 +13,15 @@ import type { TokenLogProbs } from "../rl/mod.ts";
 
 /** Tensors of some families of completions. */
 export interface CompletionInputs {
+  /** The tokens. */
   readonly stream: TokenStream;
   /** i32 [N]: of each label the token that predicts it, its id, its completion, its position therein. */
   readonly sources: Tensor;
+  /** i32 [N]: the labels' ids. */
   readonly targets: Tensor;
+  /** i32 [N]: the labels' completions. */
   readonly numbers: Tensor;
+  /** i32 [N]: the labels' places in their completions. */
   readonly positions: Tensor;
   /** i32 [M]: all positions with their completions, where metrics are taken over all. */
   readonly everywhere: { readonly sources: Tensor; readonly numbers: Tensor } | null;
@@ -27,7 +31,9 @@ export interface CompletionInputs {
 
 /** A batch on the host and its tensors. */
 export interface CompletionBatch {
+  /** On the host. */
   readonly arrays: CompletionArrays;
+  /** What it is computed from. */
   readonly inputs: CompletionInputs;
 }
 
@@ -78,6 +84,7 @@ function bucketed(values: Int32Array): Int32Array {
 
 /** Log-probs and statistics of the labels' tokens, and of all positions where they are listed. */
 export interface ScoredCompletions {
+  /** The labels' tokens. */
   readonly tokens: TokenLogProbs;
   /** Mean logits of all positions, as `TokenStatistics`; null where they are not listed. */
   readonly everywhere: {

@@ -9,10 +9,15 @@ import type { ObjectiveContext, Task } from "./task.ts";
 
 /** Settings of {@link gkdTask}. */
 export interface GkdTaskOptions {
+  /** The model. */
   readonly model: CausalModel;
+  /** The prepared rows. */
   readonly examples: readonly DistillationExample[];
+  /** The model that is followed. */
   readonly teacher: { readonly model: CausalModel; readonly params: DecoderParams };
+  /** How distributions are compared. */
   readonly divergence: JsdOptions;
+  /** Recompute layers in the backward pass. */
   readonly gradientCheckpointing?: boolean;
 }
 

@@ -22,12 +22,17 @@ import { averages, emptyWindow, withMicroBatch, withStep } from "./windows.ts";
 
 /** Everything a checkpoint is made of. */
 export interface Snapshot<P> {
+  /** Parameters that learn. */
   readonly trainable: P;
+  /** Parameters that do not. */
   readonly frozen: P;
+  /** The optimiser's memory. */
   readonly optimizer: OptimizerState;
   /** What the task carries along. */
   readonly taskState: TaskState;
+  /** What the run is in the middle of. */
   readonly state: RunState;
+  /** How far it is. */
   readonly progress: RunProgress;
 }
 
@@ -35,7 +40,9 @@ export interface Snapshot<P> {
 export interface RunProgress {
   /** Passes over the data so far, with their fraction, and of the whole run. */
   readonly epoch: number;
+  /** Passes over the data of the whole run. */
   readonly epochs: number;
+  /** Optimiser steps of the whole run. */
   readonly totalSteps: number;
 }
 
@@ -51,20 +58,27 @@ export interface CheckpointStore<P> {
 
 /** What a run goes on with, beside its parameters. */
 export interface ResumedRun {
+  /** The optimiser's memory. */
   readonly optimizer: OptimizerState;
+  /** What the task carries along. */
   readonly taskState: TaskState;
+  /** What the run is in the middle of. */
   readonly state: RunState;
 }
 
 /** What to train. */
 export interface TrainRun<P> {
+  /** What is learned. */
   readonly task: Task<P>;
+  /** What is evaluated, if anything. */
   readonly evaluation?: Task<P> | undefined;
   /** Parameters that learn. Their memory is taken over. */
   readonly trainable: P;
   /** Parameters that do not; null where the other tree has a leaf. */
   readonly frozen: P;
+  /** Settings of the run. */
   readonly options: TrainOptions;
+  /** Where checkpoints go, if anywhere. */
   readonly checkpoints?: CheckpointStore<P> | undefined;
   /** Moments and state of a run to go on with. */
   readonly resume?: ResumedRun | undefined;
@@ -74,9 +88,13 @@ export interface TrainRun<P> {
 
 /** What a run leaves behind. */
 export interface TrainResult<P> {
+  /** Parameters that learn. */
   readonly trainable: P;
+  /** What the run is in the middle of. */
   readonly state: RunState;
+  /** How far it is. */
   readonly progress: RunProgress;
+  /** Whether it stopped before its last step. */
   readonly interrupted: boolean;
 }
 

@@ -12,6 +12,7 @@
  * @module
  */
 
+export * from "./adapter_files.ts";
 export * from "./checkpoint.ts";
 export * from "./completion_task.ts";
 export * from "./completions.ts";
@@ -25,7 +26,9 @@ export * from "./model_files.ts";
 export * from "./options.ts";
 export * from "./pair_tasks.ts";
 export * from "./progress.ts";
+export * from "./quantized_files.ts";
 export * from "./reference.ts";
+export * from "./reference_cache.ts";
 export * from "./reporters.ts";
 export * from "./run_state.ts";
 export * from "./schedule.ts";
@@ -35,4 +38,5 @@ export * from "./steps.ts";
 export * from "./task.ts";
 export * from "./trainer_state.ts";
 export * from "./unpaired_tasks.ts";
+export * from "./visited.ts";
 export * from "./windows.ts";

@@ -5,7 +5,9 @@ import type { Optimizer } from "../nn/mod.ts";
 
 /** When something happens: never, every so many steps (below 1: that share of all steps), or every epoch. */
 export interface Rhythm {
+  /** What is counted. */
   readonly strategy: "no" | "steps" | "epoch";
+  /** How many. */
   readonly steps: number;
 }
 
@@ -15,25 +17,38 @@ export interface TrainOptions {
   readonly numTrainEpochs: number;
   /** Optimiser steps; overrides the epochs if positive. */
   readonly maxSteps: number;
+  /** Examples of a micro-batch. */
   readonly batchSize: number;
+  /** Examples of an evaluation batch. */
   readonly evalBatchSize: number;
+  /** Micro-batches of an optimiser step. */
   readonly gradientAccumulationSteps: number;
+  /** The highest learning rate. */
   readonly learningRate: number;
+  /** How the learning rate changes. */
   readonly schedule: {
     readonly name: string;
     readonly kwargs: Readonly<Record<string, unknown>>;
     /** Steps, or below 1 a share of all steps. */
     readonly warmup: number;
   };
+  /** The optimiser. */
   readonly optimizer: Optimizer;
+  /** The most the gradient's norm may be; 0 for no limit. */
   readonly maxGradNorm: number;
+  /** Seed of all randomness. */
   readonly seed: number;
+  /** Seed of the order of examples, if it is another. */
   readonly dataSeed: number | undefined;
   /** Whether a resumed run begins its epoch anew instead of going on where it stopped. */
   readonly ignoreDataSkip: boolean;
+  /** The order of examples. */
   readonly sampling: SamplingStrategy;
+  /** When to log. */
   readonly logging: Rhythm & { readonly firstStep: boolean };
+  /** When to evaluate. */
   readonly evaluation: Rhythm & { readonly delay: number; readonly onStart: boolean };
+  /** When to save. */
   readonly saving: Omit<Rhythm, "strategy"> & { readonly strategy: Rhythm["strategy"] | "best" };
   /** Which evaluation is best; null if nobody asks. */
   readonly best: { readonly metric: string; readonly greaterIsBetter: boolean } | null;
@@ -45,7 +60,9 @@ export interface TrainOptions {
 export interface RunLength {
   /** Micro-batches and optimiser steps of an epoch. */
   readonly batchesPerEpoch: number;
+  /** Optimiser steps of an epoch. */
   readonly stepsPerEpoch: number;
+  /** Optimiser steps of the whole run. */
   readonly totalSteps: number;
   /** Epochs of the whole run, the last perhaps not full. */
   readonly epochs: number;

@@ -19,10 +19,13 @@ import type { ObjectiveContext, Task, TaskObjective } from "./task.ts";
 
 /** Settings that all tasks over pairs share. */
 export interface PairTaskOptions<O> {
+  /** The model. */
   readonly model: CausalModel;
+  /** The prepared rows. */
   readonly examples: readonly PreferenceExample[];
   /** The loss, from the pairs' log-probs. */
   readonly objective: O;
+  /** Recompute layers in the backward pass. */
   readonly gradientCheckpointing?: boolean;
   /** Whether a pair's answers share their prompt's tokens; true by default. */
   readonly sharePrompts?: boolean;

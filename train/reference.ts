@@ -15,13 +15,17 @@ export type ReferenceLogProbs = ReadonlyMap<number, readonly Float32Array[]>;
 
 /** What {@link referenceLogProbs} goes through. */
 export interface ReferencePass {
+  /** The model. */
   readonly model: CausalModel;
+  /** Its parameters. */
   readonly params: DecoderParams;
+  /** Rotary position embedding. */
   readonly rotary: RotaryTables;
   /** Numbers of the examples. */
   readonly examples: readonly number[];
   /** Completions per example. */
   readonly completions: number;
+  /** Examples of a micro-batch. */
   readonly batchSize: number;
   /**
    * Lays examples out: completion k of the batch's i-th example has the number k·examples + i.

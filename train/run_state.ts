@@ -15,7 +15,9 @@ export interface RunState {
   readonly totalLoss: number;
   /** Tokens seen in training. */
   readonly tokens: number;
+  /** Rows logged so far. */
   readonly logHistory: readonly LogRow[];
+  /** The best evaluation so far. */
   readonly best: {
     readonly metric: number;
     readonly step: number;

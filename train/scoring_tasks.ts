@@ -33,8 +33,11 @@ interface RewardInputs {
 
 /** Settings of {@link rewardTask}. */
 export interface RewardTaskOptions extends Pick<BradleyTerryOptions, "centerRewardsCoefficient"> {
+  /** The model. */
   readonly model: CausalModel;
+  /** The prepared rows. */
   readonly examples: readonly RewardPair[];
+  /** Recompute layers in the backward pass. */
   readonly gradientCheckpointing?: boolean;
 }
 
@@ -108,8 +111,11 @@ interface StepwiseInputs {
 
 /** Settings of {@link prmTask}. */
 export interface PrmTaskOptions {
+  /** The model. */
   readonly model: CausalModel;
+  /** The prepared rows. */
   readonly examples: readonly StepwiseExample[];
+  /** Recompute layers in the backward pass. */
   readonly gradientCheckpointing?: boolean;
   /** Whether the accuracy is reported; TRL does so in evaluation only. */
   readonly evaluation: boolean;

@@ -17,8 +17,11 @@ import type { MicroBatch, ObjectiveContext, Task } from "./task.ts";
 
 /** Settings of {@link sftTask}. */
 export interface SftTaskOptions {
+  /** The model. */
   readonly model: CausalModel;
+  /** The prepared rows. */
   readonly examples: readonly Example[];
+  /** The loss. */
   readonly objective: TokenObjective;
   /** Recompute layers in the backward pass. */
   readonly gradientCheckpointing?: boolean;
@@ -30,10 +33,13 @@ export interface SftTaskOptions {
 
 /** Tensors of a micro-batch. */
 export interface SftInputs {
+  /** The tokens. */
   readonly stream: TokenStream;
   /** i32 [N]: tokens whose hidden state predicts a label, the labels, and the sequences they belong to. */
   readonly sources: Tensor;
+  /** i32 [N]: the labels' ids. */
   readonly targets: Tensor;
+  /** i32 [N]: the sequences the labels belong to. */
   readonly labelSegments: Tensor;
   /** NEFTune's L. */
   readonly noiseLength: Operand;

@@ -32,11 +32,13 @@ import { countPrefix } from "./windows.ts";
 
 /** Numbers of a micro-batch that change from step to step. */
 export interface BatchScalars {
+  /** What sums are divided by. */
   readonly normalizer: Operand;
 }
 
 /** Where a micro-batch's randomness comes from: folded inside the step, as nothing is computed outside of it. */
 export interface BatchKey {
+  /** The run's key. */
   readonly run: Key;
   /** u32 [1]: the number of the micro-batch in the run. */
   readonly index: Tensor;
@@ -44,14 +46,19 @@ export interface BatchKey {
 
 /** What a step leaves behind. */
 export interface StepResult<P> {
+  /** Parameters that learn. */
   readonly trainable: P;
+  /** The optimiser. */
   readonly optimizer: OptimizerState;
+  /** Numbers to report. */
   readonly metrics: PackedMetrics;
 }
 
 /** What a micro-batch leaves behind: the state of the task, and metrics. */
 export interface BatchResult {
+  /** What the task carries along. */
   readonly state: TaskState;
+  /** Numbers to report. */
   readonly metrics: PackedMetrics;
 }
 
@@ -96,6 +103,7 @@ export interface TrainSteps<P> {
 
 /** Settings of {@link trainSteps}. */
 export interface StepOptions {
+  /** The optimiser. */
   readonly optimizer: Optimizer;
   /** The most the norm of the gradient may be; 0 for no limit. */
   readonly maxGradNorm: number;

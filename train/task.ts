@@ -32,6 +32,7 @@ export type TaskState = Readonly<Record<string, unknown>> | null;
 
 /** An objective that may also give the state for the next micro-batch. */
 export interface TaskObjective extends Objective {
+  /** For the next micro-batch; as before if absent. */
   readonly state?: TaskState;
 }
 
@@ -61,6 +62,7 @@ export interface Task<P> {
 
 /** Named numbers in one tensor, so that a step is read back at once. */
 export interface PackedMetrics {
+  /** Their names. */
   readonly names: readonly string[];
   /** f32 [names]. */
   readonly values: Tensor;

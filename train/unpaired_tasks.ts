@@ -21,15 +21,19 @@ import type { Task } from "./task.ts";
 
 /** Settings of the tasks of this module. */
 export interface UnpairedTaskOptions {
+  /** The model. */
   readonly model: CausalModel;
+  /** The prepared rows. */
   readonly examples: readonly UnpairedExample[];
   /** Log-probs under the reference model, computed ahead. */
   readonly reference?: ReferenceLogProbs | undefined;
+  /** Recompute layers in the backward pass. */
   readonly gradientCheckpointing?: boolean;
 }
 
 /** Settings of {@link ktoTask}. */
 export interface KtoTaskOptions extends UnpairedTaskOptions {
+  /** Settings of the objective. */
   readonly kto: KtoOptions;
   /** A reference that changes along the way, instead of `reference`. */
   readonly following?: FollowingReference;

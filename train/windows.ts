@@ -9,6 +9,7 @@
 export interface MetricWindow {
   /** Sum of the losses of steps, and the number of steps. */
   readonly loss: number;
+  /** Optimiser steps. */
   readonly steps: number;
   /** Sum and count of each metric. */
   readonly metrics: Readonly<Record<string, readonly [sum: number, count: number]>>;

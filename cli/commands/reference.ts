@@ -92,11 +92,13 @@ export async function referenceOf<E>(request: ReferenceRequest<E>): Promise<Refe
     const order = evaluation ? null : visitedExamples(lengths, options);
     // What is kept for later runs is kept whole; else only what this run visits is computed.
     const rest = order && values.precompute_ref_log_probs ? lengths.map((_, i) => i) : [];
+    const numbers = order ? [...new Set([...order, ...rest])] : lengths.map((_, i) => i);
+    say(`Reference log-probs of ${numbers.length} examples are computed once ahead.`);
     return await referenceFor({ ...spec, model: reference.model }, {
       params: reference.reference,
       batchSize: values.precompute_ref_batch_size ??
         (evaluation ? options.evalBatchSize : options.batchSize),
-      ...(order ? { only: [...new Set([...order, ...rest])] } : {}),
+      only: numbers,
     });
   };
   if (!values.precompute_ref_log_probs) return await compute();

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
-import { grad, type Tensor, tensor } from "../../core/mod.ts";
+import { grad, type Tensor, tensor, valueAndGrad } from "../../core/mod.ts";
 import {
   entropyMask,
   grpo,
   type GrpoLossType,
+  grpoVariants,
   type ImportanceLevel,
   maskedQuantile,
   type RolloutTokens,
@@ -133,6 +134,49 @@ onCpu(
     assert.ok(Math.abs(await loss("vespo", true) - expected) < 1e-6);
   },
 );
+
+onCpu("cispo and vespo report how their weights lie", async () => {
+  const metric = async (lossType: GrpoLossType, name: string, epsilonHigh = 0.2) =>
+    await grpo(small(logProbs()), { lossType, epsilonHigh }).metrics[name]!.item();
+  assert.equal(await metric("cispo", "cispo_clip_ratio", 1.2), 0.25);
+  assert.equal(await metric("cispo", "cispo_clip_ratio", 5), 0);
+  const phi = (x: number, k: number, lambda: number) =>
+    Math.exp(lambda + k * x - lambda * Math.exp(x));
+  const expected = (phi(0.25, 2, 3) + phi(-0.1, 3, 2)) / 2;
+  assert.ok(Math.abs(await metric("vespo", "vespo/phi_seq_mean") - expected) < 1e-6);
+  assert.deepEqual(Object.keys(grpo(small(logProbs()), { lossType: "sapo" }).metrics), []);
+});
+
+onCpu("log-ratios of thousands leave every variant's loss and gradient finite", async () => {
+  const lossTypes = Object.keys(grpoVariants) as GrpoLossType[];
+  for (const importanceSamplingLevel of ["token", "sequence", "sequence_token"] as const) {
+    for (const [lossType, from] of lossTypes.flatMap((x) => [[x, 1], [x, -1]] as const)) {
+      const options = { lossType, importanceSamplingLevel, beta: 0.1, maxCompletionLength: 2 };
+      const [loss, slope] = valueAndGrad((x: Tensor) =>
+        grpo({
+          ...small(x),
+          oldLogProbs: tensor([-5000, -1, -5000, -1, 0]),
+          refLogProbs: tensor([-1, -5000, -1, -5000, 0]),
+          advantages: tensor([from, -from]),
+        }, options).loss
+      )(tensor([-1, -5000, -1, -1, 0]));
+      const found = [await loss.item(), ...await slope.data()];
+      assert.ok(found.every(Number.isFinite), `${lossType} ${importanceSamplingLevel}: ${found}`);
+    }
+  }
+});
+
+onCpu("the sampler's own log-probs decide about the off-policy mask", async () => {
+  const loss = (sampled?: number) =>
+    grpo({
+      ...small(logProbs()),
+      ...(sampled !== undefined && { samplingLogProbs: tensor([0, 0, sampled, sampled, 0]) }),
+    }, { lossType: "luspo", epsilon: 10, offPolicyMaskThreshold: 0.2 }).losses!.data();
+  // The answer's mean log-prob is −1.3.
+  assert.ok((await loss(-1.2))[2]! > 0);
+  assert.deepEqual([...await loss(-1)].slice(2, 4), [0, 0]);
+  assert.ok((await loss())[2]! > 0);
+});
 
 onCpu("samplingCorrection() cuts or drops ratios of tokens or sequences", async () => {
   const tokens = small(logProbs());

@@ -30,21 +30,21 @@ testOnlineCases({
 onCpu("the answer of higher reward is chosen, and metrics follow it", async () => {
   const { metrics } = onlineDpo({
     logProbs: tensor([-1, -2, -3, -4]),
-    refLogProbs: tensor([-1, -1, -2, -6]),
+    refLogProbs: tensor([-1, -1, -2, -8]),
     rewards: tensor([0, 1, 2, 0.5]),
   }, { beta: 0.5 });
   const expected = {
     "logps/chosen": -2.5,
     "logps/rejected": -2.5,
     "rewards/chosen": -0.5,
-    "rewards/rejected": 0.5,
-    "rewards/margins": -1,
+    "rewards/rejected": 1,
+    "rewards/margins": -1.5,
     "rewards/accuracies": 0,
-    "objective/kl": 0,
+    "objective/kl": 0.5,
     "objective/entropy": 2.5,
-    "objective/non_score_reward": 0,
+    "objective/non_score_reward": -0.25,
     "objective/scores": 0.875,
-    "objective/rlhf_reward": 0.875,
+    "objective/rlhf_reward": 0.625,
     "objective/scores_margin": 1.25,
   };
   for (const [name, value] of Object.entries(expected)) {
