@@ -51,10 +51,10 @@ export function onlineDpo(answers: AnswerLogProbs, options: OnlineDpoOptions = {
   const size = rewards.size / 2;
   const firstWins = rewards.slice(0, size).ge(rewards.slice(size));
   const ordered = (x: Tensor) => byPreference(firstWins, x.slice(0, size), x.slice(size));
-  const [ratios, logProbs, scores] = [logRatios, answers.logProbs, rewards].map(ordered) as [
-    Preferred,
-    Preferred,
-    Preferred,
+  const [ratios, logProbs, scores] = [
+    ordered(logRatios),
+    ordered(answers.logProbs),
+    ordered(rewards),
   ];
   const losses = variantOf(onlineDpoLosses, lossType, "loss_type")(
     ratios.chosen.sub(ratios.rejected),

@@ -1,4 +1,8 @@
-/** What objectives of sampled answers share: ratios of policies, how they are clipped, and the distance to a reference. */
+/**
+ * What objectives of sampled answers share: ratios of policies, how they are clipped, and the distance to a reference.
+ *
+ * @module
+ */
 
 import { type Operand, stopGradient, type Tensor, where } from "../core/mod.ts";
 import { UserError } from "../core/errors.ts";

@@ -93,6 +93,26 @@ onCpu("advantages of tokens that repeat those of completions give the same loss"
   assert.equal(await grpo(tokens).loss.item(), await grpo(repeated).loss.item());
 });
 
+onCpu("the loss does not depend on how the window is cut", async () => {
+  const whole = small(logProbs());
+  for (const lossType of ["grpo", "dapo", "dr_grpo", "luspo", "sapo"] as const) {
+    const options = { lossType, normalizer: 4, maxCompletionLength: 3, entropyCoef: 0.1 };
+    const entropies = tensor([0.5, 1, 2, 0.1, 9]);
+    const part = (first: number) =>
+      grpo({
+        logProbs: whole.logProbs.slice(2 * first, 2 * first + 2),
+        oldLogProbs: whole.oldLogProbs!.slice(2 * first, 2 * first + 2),
+        entropies: entropies.slice(2 * first, 2 * first + 2),
+        mask: tensor([1, 1]),
+        segments: tensor([0, 0], { dtype: "i32" }),
+        advantages: whole.advantages.slice(first, first + 1),
+      }, { ...options, share: 1 / 2 }).loss.item();
+    const sum = await part(0) + await part(1);
+    const expected = await grpo({ ...whole, entropies }, options).loss.item();
+    assert.ok(Math.abs(sum - expected) < 1e-6, `${lossType}: ${sum}, not ${expected}`);
+  }
+});
+
 onCpu("padding contributes nothing, not even its NaN", async () => {
   const slope = grad((x: Tensor) => grpo(small(x), { epsilon: 0.5 }).loss);
   const found = await slope(logProbs()).data();

@@ -1,5 +1,7 @@
+import assert from "node:assert/strict";
+import { tensor } from "../../core/mod.ts";
 import { rloo } from "../../rl/mod.ts";
-import { type Inputs, numberOption, present } from "./cases.ts";
+import { type Inputs, numberOption, onCpu, present } from "./cases.ts";
 import { flatTokens, testOnlineCases } from "./online_cases.ts";
 
 const tokens = (inputs: Inputs) => ({
@@ -20,4 +22,31 @@ testOnlineCases({
         epsilonHigh: numberOption(c, "epsilon_high"),
       }),
     ),
+});
+
+onCpu("the ratio of a completion is the product over its tokens, 1 without old log-probs", async () => {
+  const tokens = {
+    logProbs: tensor([-1, -2, -4, 9]),
+    mask: tensor([1, 1, 1, 0]),
+    segments: tensor([0, 0, 1, -1], { dtype: "i32" }),
+    advantages: tensor([1, -2]),
+    entropies: tensor([1, 2, 6, 100]),
+  };
+  assert.deepEqual([...await rloo(tokens).losses!.data()], [-1, 2]);
+  const old = tensor([-1.25, -1.75, -4 - Math.log(2), 0]);
+  const { losses, metrics } = rloo({ ...tokens, oldLogProbs: old }, { epsilonHigh: 0.5 });
+  const found = await losses!.data();
+  assert.ok(Math.abs(found[0]! + 1) < 1e-6 && Math.abs(found[1]! - 4) < 1e-5);
+  assert.equal(await metrics["entropy"]!.item(), 3);
+  assert.equal(await metrics["clip_ratio/high_max"]!.item(), 0);
+});
+
+onCpu("a batch's loss is its share of the window's completions", async () => {
+  const tokens = {
+    logProbs: tensor([-1]),
+    mask: tensor([1]),
+    segments: tensor([0], { dtype: "i32" }),
+    advantages: tensor([1]),
+  };
+  assert.equal(await rloo(tokens, { normalizer: 4 }).loss.item(), -0.25);
 });
