@@ -12,11 +12,12 @@ import { UserError } from "../core/mod.ts";
 import { attentionPiece } from "./attention.ts";
 import { type BackendName, backendNames, openBackend } from "./backend.ts";
 import { matmulPiece } from "./matmul.ts";
+import { dpoStepPiece } from "./dpo_step.ts";
 import type { Piece, PieceOptions, Row } from "./piece.ts";
 import { sftStepPiece } from "./sft_step.ts";
 import { showTable, showTransposed } from "./table.ts";
 
-const pieces: readonly Piece[] = [matmulPiece, attentionPiece, sftStepPiece];
+const pieces: readonly Piece[] = [matmulPiece, attentionPiece, sftStepPiece, dpoStepPiece];
 
 /** What one process measured. */
 interface Outcome {

@@ -40,7 +40,8 @@ export const sftStepPiece: Piece = {
   run: async (backend, options) => [await measure(backend, options)],
 };
 
-const large = {
+/** A Llama of 27 M parameters. */
+export const large = {
   model_type: "llama",
   vocab_size: 8192,
   hidden_size: 512,
@@ -52,7 +53,8 @@ const large = {
   max_position_embeddings: 1024,
 };
 
-const small = {
+/** A small one for quick runs and software adapters. */
+export const small = {
   ...large,
   vocab_size: 1024,
   hidden_size: 128,

@@ -155,26 +155,30 @@ function modelSourceOf(values: FinetuneValues, head: ModelHead | undefined): Mod
 
 /** How the base's weights are kept in memory; undefined is f32. */
 function storageOf(values: FinetuneValues): WeightStorage | undefined {
+  if (values.load_in_4bit && values.load_in_8bit) {
+    throw new UserError("Both --load_in_4bit and --load_in_8bit are given. Choose one of them.");
+  }
   const quantize: QuantizeOptions | undefined = values.load_in_4bit
     ? { format: values.bnb_4bit_quant_type, nested: values.use_bnb_nested_quant }
     : values.load_in_8bit
     ? { format: "int8" }
     : undefined;
   const names = { float32: "f32", auto: "auto", bfloat16: "bf16", float16: "f16" } as const;
-  // What is trained whole stays in f32; only what is frozen under an adapter may be narrow.
-  const dtype = values.use_peft ? names[values.dtype] : "f32";
+  const dtype = names[values.dtype];
   return quantize || dtype !== "f32" ? { quantize, dtype } : undefined;
 }
 
 function loraOf(values: FinetuneValues, head: ModelHead | undefined): Partial<LoraConfig> {
-  const targets = values.lora_target_modules;
+  const { lora_target_modules: targets } = values;
+  const [only] = targets ?? [];
+  // TRL takes a list of one for a regular expression; a plain name, which would find nothing, stays one.
+  const isPattern = targets?.length === 1 && (only === "all-linear" || !/^[\w.]+$/.test(only!));
   const tasks = { language: "CAUSAL_LM", sequence: "SEQ_CLS", token: "TOKEN_CLS" } as const;
   return {
     r: values.lora_r,
     lora_alpha: values.lora_alpha,
     lora_dropout: values.lora_dropout,
-    // As TRL does, so that `all-linear` and regular expressions can be given.
-    target_modules: targets === undefined ? null : targets.length === 1 ? targets[0]! : targets,
+    target_modules: isPattern ? only! : targets ?? null,
     modules_to_save: values.lora_modules_to_save ?? null,
     use_rslora: values.use_rslora,
     use_dora: values.use_dora,

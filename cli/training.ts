@@ -27,7 +27,7 @@ export function trainOptionsOf(values: TrainingValues): TrainOptions {
       beta2: values.adam_beta2,
       epsilon: values.adam_epsilon,
       weightDecay: values.weight_decay,
-      decays: (path) => !/bias$|norm/.test(path),
+      decays: (path) => !/bias(\.|$)|norm/.test(path),
     }, values.optim_args ?? ""),
     maxGradNorm: values.max_grad_norm,
     seed: values.seed,

@@ -63,8 +63,8 @@ export interface LeaveOneOutOptions extends RewardOptions {
 const epsilon = 1e-4; // TRL's, beside a standard deviation
 
 /**
- * (R − mean) / (std + 10⁻⁴) over each group of completions (Shao et al., "DeepSeekMath", 2024), with TRL's variants. A lone
- * applicable completion has nothing to be compared with and gets 0.
+ * (R − mean) / (std + 10⁻⁴) over each group of completions (Shao et al., "DeepSeekMath", 2024), with TRL's variants.
+ * A lone applicable completion has nothing to be compared with and gets 0.
  *
  * @throws UserError if the table does not fit the options.
  */
@@ -81,8 +81,8 @@ export function groupAdvantages(table: RewardTable, options: GroupAdvantageOptio
 }
 
 /**
- * R minus the mean of the group's other completions, R = clip(Σ w r) − β Σ log π_old/π_ref (Ahmadian et al., "Back to Basics",
- * 2024).
+ * R minus the mean of the group's other completions, R = clip(Σ w r) − β Σ log π_old/π_ref (Ahmadian et al., "Back to
+ * Basics", 2024).
  *
  * @throws UserError if the table does not fit the options, or divergences are missing.
  */

@@ -9,8 +9,8 @@ export interface KlControllerOptions {
 }
 
 /**
- * The next weight of the divergence from the reference: coef·(1 + clip(KL/target − 1, ±0.2)·n/horizon) (Ziegler et al.,
- * "Fine-Tuning Language Models from Human Preferences", 2019, section 2.2).
+ * The next weight of the divergence from the reference: coef·(1 + clip(KL/target − 1, ±0.2)·n/horizon) (Ziegler et
+ * al., "Fine-Tuning Language Models from Human Preferences", 2019, section 2.2).
  *
  * @param kl Mean divergence of the last n completions.
  * @param samples Their number n.
@@ -47,8 +47,8 @@ export interface EntropyCoefficient {
 }
 
 /**
- * The next weight of the entropy bonus (He et al., "Skywork Open Reasoner 1", 2025): larger while the entropy is at or below
- * its target, smaller above. The first step has no bonus yet, as in TRL.
+ * The next weight of the entropy bonus (He et al., "Skywork Open Reasoner 1", 2025): larger while the entropy is at
+ * or below its target, smaller above. The first step has no bonus yet, as in TRL.
  *
  * @param entropy Mean entropy of the last step's tokens.
  */

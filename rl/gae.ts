@@ -43,8 +43,8 @@ export interface KlRewardOptions {
   /** How it is estimated; `k1` by default. */
   readonly klEstimator?: KlEstimator;
   /**
-   * Numbers of steps of each completion, no fewer than its tokens; those are the default. The score is the reward of the
-   * last step: TRL 0.12–1.11 has one step more than tokens, unless the completion is as long as it may be.
+   * Numbers of steps of each completion, no fewer than its tokens; those are the default. The score is the reward of
+   * the last step: TRL 0.12–1.11 has one step more than tokens, unless the completion is as long as it may be.
    */
   readonly steps?: readonly number[] | undefined;
 }
@@ -60,8 +60,8 @@ export interface KlRewards {
 }
 
 /**
- * Rewards −kl_coef·KL of each token, and the score at the last step (Ouyang et al., "Training language models to follow
- * instructions", 2022, equation 2). Unlike TRL's, entropies do not count padding.
+ * Rewards −kl_coef·KL of each token, and the score at the last step (Ouyang et al., "Training language models to
+ * follow instructions", 2022, equation 2). Unlike TRL's, entropies do not count padding.
  *
  * @throws UserError if there is no such estimator, or rows do not fit together.
  */
@@ -109,8 +109,8 @@ export interface GaeResult {
 }
 
 /**
- * Generalised advantage estimation (Schulman et al., 2015, equation 16): A_t = δ_t + γλ A_{t+1}, δ_t = r_t + γ V_{t+1} − V_t. The value
- * after the last step is 0.
+ * Generalised advantage estimation (Schulman et al., 2015, equation 16): A_t = δ_t + γλ A_{t+1} with
+ * δ_t = r_t + γ V_{t+1} − V_t. The value after the last step is 0.
  *
  * @throws UserError if rows of rewards and values differ in length.
  */

@@ -159,8 +159,8 @@ function grpoMetrics(
 }
 
 /**
- * 1 for the tokens whose entropy is among the largest, f32 [N]; undefined if that is all of them (Wang et al., "Beyond the
- * 80/20 Rule", 2025).
+ * 1 for the tokens whose entropy is among the largest, f32 [N]; undefined if that is all of them (Wang et al.,
+ * "Beyond the 80/20 Rule", 2025).
  */
 export function entropyMask(tokens: TokenLogProbs, share: number): Tensor | undefined {
   if (share >= 1) return undefined;

@@ -1,6 +1,6 @@
 /**
- * The variants of group-relative policy optimisation by TRL's `loss_type`: a loss of each token, how tokens are averaged,
- * and what is reported.
+ * The variants of group-relative policy optimisation by TRL's `loss_type`: a loss of each token, how tokens are
+ * averaged, and what is reported.
  *
  * @module
  */

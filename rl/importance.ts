@@ -23,8 +23,8 @@ const levels = {
 };
 
 /**
- * Importance ratios exp(log π_old − log π_sampler), f32 [N]: of tokens, or the product over a sequence given to each of its
- * tokens. 1 throughout when sampler and policy agree, which is the case within one engine. TRL's
+ * Importance ratios exp(log π_old − log π_sampler), f32 [N]: of tokens, or the product over a sequence given to each
+ * of its tokens. 1 throughout when sampler and policy agree, which is the case within one engine. TRL's
  * `vllm_importance_sampling_correction`.
  *
  * @param oldLogProbs,samplingLogProbs f32 [N].

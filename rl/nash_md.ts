@@ -21,8 +21,8 @@ export interface NashMdOptions extends MeanOptions {
 }
 
 /**
- * Nash-MD (Munos et al., "Nash Learning from Human Feedback", 2023): β Σ sg(log π/π_ref)·log π − (P − ½) Σ log π, where P =
- * σ(score − mixture's score) is the chance to win.
+ * Nash-MD (Munos et al., "Nash Learning from Human Feedback", 2023): β Σ sg(log π/π_ref)·log π − (P − ½) Σ log π,
+ * where P = σ(score − mixture's score) is the chance to win.
  *
  * @param tokens Of the policy's answers, with `refLogProbs`.
  * @returns Losses of prompts [B]. As in TRL, `…/chosen` are the policy's and `…/rejected` the reference's log-probs and

@@ -39,8 +39,9 @@ export interface OnlineDpoOptions extends MeanOptions {
 }
 
 /**
- * Online DPO (Guo et al., "Direct Language Model Alignment from Online AI Feedback", 2024): of two sampled answers the one
- * of higher reward is chosen, the first if they are equal. Penalties for answers that do not end are part of the rewards.
+ * Online DPO (Guo et al., "Direct Language Model Alignment from Online AI Feedback", 2024): of two sampled answers
+ * the one of higher reward is chosen, the first if they are equal. Penalties for answers that do not end are part of
+ * the rewards.
  *
  * @returns Losses of prompts [B]. Unlike TRL's, `objective/…` do not count padding.
  */

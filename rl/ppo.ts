@@ -45,8 +45,8 @@ export interface PpoOptions extends ShareOptions {
 }
 
 /**
- * Proximal policy optimisation (Schulman et al., 2017): clipped surrogate of the tokens plus a clipped squared error of the
- * values, ½·max((V − R)², (clip(V, V_old ± c) − R)²).
+ * Proximal policy optimisation (Schulman et al., 2017): clipped surrogate of the tokens plus a clipped squared error
+ * of the values, ½·max((V − R)², (clip(V, V_old ± c) − R)²).
  *
  * @returns Losses of tokens [N], of the policy alone; metrics with TRL's names, of this batch.
  */

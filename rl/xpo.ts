@@ -34,8 +34,9 @@ export interface XpoOptions extends MeanOptions {
 }
 
 /**
- * XPO (Xie et al., "Exploratory Preference Optimization", 2024): DPO between the policy's answer and the reference model's,
- * plus α Σ log π(reference's answer), which makes the policy try others. The policy's answer wins if scores are equal.
+ * XPO (Xie et al., "Exploratory Preference Optimization", 2024): DPO between the policy's answer and the reference
+ * model's, plus α Σ log π(reference's answer), which makes the policy try others. The policy's answer wins if scores
+ * are equal.
  *
  * @returns Losses of prompts [B]. As in TRL, `logps/…` add the policy's and the reference's log-probs.
  */

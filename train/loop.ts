@@ -114,6 +114,7 @@ export async function* train<P>(run: TrainRun<P>): AsyncGenerator<LogRecord, Tra
 class Training<P> {
   readonly #length;
   readonly #steps: TrainSteps<P>;
+  readonly #evaluation: TrainSteps<P>["evaluate"] | undefined;
   readonly #rate: (step: number) => number;
   readonly #key;
   readonly #refreshed;
@@ -136,6 +137,8 @@ class Training<P> {
     }
     this.#length = runLength(task.examples, options);
     this.#steps = trainSteps(task, options);
+    // The evaluated task has an objective of its own: it may reach further positions, or report more.
+    this.#evaluation = run.evaluation && trainSteps(run.evaluation, options).evaluate;
     this.#key = randomKey(options.seed);
     this.#refreshed = task.refresh &&
       jit(task.refresh.update, { donate: [0], name: "the refresh" });
@@ -431,15 +434,16 @@ class Training<P> {
   /** Evaluates; gives the metrics. */
   async *#evaluate(): AsyncGenerator<LogRecord, Metrics> {
     const { evaluation, options, frozen } = this.run;
-    if (!evaluation) throw new Error("An evaluation is due, but the run has no evaluation task.");
+    const evaluate = this.#evaluation;
+    if (!evaluation || !evaluate) {
+      throw new Error("An evaluation is due, but the run has no evaluation task.");
+    }
     await this.#settle(0);
     const values = await evaluateTask(
       evaluation,
       options,
       (batch, normalizer) =>
-        this.#steps.evaluate(this.#trainable, this.#taskState, frozen, batch.inputs, {
-          normalizer,
-        }),
+        evaluate(this.#trainable, this.#taskState, frozen, batch.inputs, { normalizer }),
     );
     const {
       eval_loss,

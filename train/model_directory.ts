@@ -35,7 +35,7 @@ import {
   writeAdapter,
 } from "./adapter_files.ts";
 import { loadParameters, type SavedDtype, writeParameters } from "./model_files.ts";
-import { loadWeights, type WeightStorage } from "./quantized_files.ts";
+import { checkQuantizationConfig, loadWeights, type WeightStorage } from "./quantized_files.ts";
 
 /** A model, its parameters and its tokenizer. */
 export interface OpenModel {
@@ -94,7 +94,14 @@ export async function openModel(source: ModelSource): Promise<OpenModel> {
     : saved
     ? await resolveBaseModel(given, saved)
     : given;
+  if (saved && (source.lora || source.initialAdapter !== undefined)) {
+    throw new UserError(
+      `${given} has an adapter to go on with, but a fresh one was asked for (--use_peft or --initial_adapter). Leave ` +
+        "the flag out, or name the base model.",
+    );
+  }
   const config = await readConfig(source.initFromConfig ?? `${base}/config.json`);
+  checkQuantizationConfig(config);
   const model = causalModel(config);
   const head = source.head ?? { kind: "language" };
   const tokenizer = await openTokenizer(source, saved ? given! : base, base, model);
@@ -102,7 +109,10 @@ export async function openModel(source: ModelSource): Promise<OpenModel> {
     ? await realize(initParameters(model.config, randomKey(source.seed), head))
     : await readParameters(model, base, head, {
       fresh: randomKey(source.seed),
-      storage: source.storage,
+      // What is trained whole stays in f32; only what is frozen under an adapter may be narrow.
+      storage: saved || source.lora
+        ? source.storage
+        : source.storage?.quantize && { quantize: source.storage.quantize },
     });
   const generationConfig = await readJsonFile(`${base}/generation_config.json`);
   const adapted = await withAdapter(source, whole, given, saved, String(config["model_type"]));
@@ -173,7 +183,7 @@ export async function readParameters(
   try {
     const coded = [...files.tensors.keys()].some((name) => /quant_state|\.SCB$/.test(name));
     return storage || coded
-      ? await loadWeights<DecoderParams>(shapes, files, storage)
+      ? await loadWeights<DecoderParams>(shapes, files, storage, begin)
       : await realize(await loadParameters<DecoderParams>(shapes, files, begin));
   } finally {
     files.close();

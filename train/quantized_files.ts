@@ -55,19 +55,26 @@ const narrow: Partial<Record<StoredDtype, "f32" | "f16" | "bf16">> = {
  * narrowed before the next is read, so that the model is never in memory in full precision. Matrices that are
  * quantised in the files stay as they are.
  *
+ * @param begin Gives a fresh parameter in place of a missing one, or null.
  * @throws UserError if one is missing, has another shape, or is quantised in a way that is not known.
  */
 export async function loadWeights<P>(
   shapes: ParameterShapes,
   files: CheckpointFiles,
   { quantize, dtype = "f32" }: WeightStorage = {},
+  begin: (path: Path, shape: ParameterShape) => Tensor | null = () => null,
 ): Promise<P> {
-  const wanted = leavesOf(shapes).map(([path, leaf]) =>
-    [path, (leaf as ParameterShape).shape] as const
-  );
-  // This says at once, and for all of them, which are missing.
-  if (wanted.some(([path]) => !files.tensors.has(path))) await loadParameters<P>(shapes, files);
   const weights = new Map<Path, Weight>();
+  const wanted: [Path, readonly number[]][] = [];
+  let missing = false;
+  for (const [path, leaf] of leavesOf(shapes)) {
+    const fresh = files.tensors.has(path) ? null : begin(path, leaf as ParameterShape);
+    if (fresh) weights.set(path, await realize(fresh));
+    else wanted.push([path, (leaf as ParameterShape).shape]);
+    missing ||= !fresh && !files.tensors.has(path);
+  }
+  // This says at once, and for all of them, which are missing.
+  if (missing) await loadParameters<P>(shapes, files, begin);
   for (const [path, shape] of wanted) {
     const stored = files.tensors.get(path)!;
     const quantized = await readQuantized(files, path, shape);

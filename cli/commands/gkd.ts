@@ -22,8 +22,12 @@ export const gkdCommand: Command = finetuningCommand<typeof gkdOptions, Distilla
       );
     }
   },
-  prepare: (rows, { tokenizer, values }) =>
-    prepareGkd(rows, tokenizer, { maxLength: values.max_length ?? null }),
+  prepare: (rows, { tokenizer, values }) => {
+    const { examples, description } = prepareGkd(rows, tokenizer, {
+      maxLength: values.max_length ?? null,
+    });
+    return { examples, description: `${description}; ${examples.length} examples` };
+  },
   describe: (example, tokenizer) => describeAnswers({ answer: example }, tokenizer),
   task: async ({ opened, values, examples }) => {
     const teacher = await openModel({

@@ -181,6 +181,32 @@ Deno.test("evaluation reports a loss and accuracies for pairs, single answers an
   }
 });
 
+Deno.test("rows longer than all that are trained on are evaluated the same", async () => {
+  using place = temporary();
+  const rows = Deno.readTextFileSync(rowsOf.dpo).trim().split("\n")
+    .toSorted((a, b) => a.length - b.length);
+  const loss = async (name: string, train: readonly string[]) => {
+    const data = `${place.path}/${name}`;
+    Deno.mkdirSync(data);
+    Deno.writeTextFileSync(`${data}/train.jsonl`, train.join("\n"));
+    Deno.writeTextFileSync(`${data}/test.jsonl`, rows.at(-1)!);
+    const { state } = await succeed(
+      "dpo",
+      smallPreferenceRun("dpo", `${place.path}/out`, {
+        dataset_name: data,
+        ref_model_name_or_path: fixture("models/mistral"),
+        max_steps: 1,
+        max_length: undefined,
+        eval_strategy: "steps",
+        eval_on_start: true,
+      }),
+    );
+    return valuesOf(state, "eval_loss")[0]!;
+  };
+  const [short, long] = [await loss("short", rows.slice(0, 1)), await loss("long", rows)];
+  assert.ok(Math.abs(short - long) < 1e-5 * long, `${short}, ${long}`);
+});
+
 Deno.test("show_data prints a row's prompt and what carries loss", async () => {
   const shown = {
     dpo: /chosen: \d+ \+ \d+ tokens\n[^⟦]+⟦[^⟧]+⟧\nrejected: \d+ \+ \d+ tokens\n[^⟦]+⟦[^⟧]+⟧/,
@@ -209,7 +235,7 @@ Deno.test("gkd brings a student nearer to its teacher", async () => {
       smallPreferenceRun("gkd", output.path, { beta, max_steps: 12, learning_rate: 3e-3 }),
     );
     const losses = valuesOf(state, "loss");
-    assert.ok(losses.at(-1)! < 0.7 * losses[0]!, `beta ${beta}: ${losses}`);
+    assert.ok(losses.at(-1)! < 0.8 * losses[0]!, `beta ${beta}: ${losses}`);
   }
 });
 
@@ -247,7 +273,7 @@ Deno.test("a reward model begins with a causal one, and is saved as transformers
 Deno.test("the commands are listed with their summaries, and each explains its options", async () => {
   const { stdout } = await plumb("help");
   for (const command of Object.keys(rowsOf)) {
-    assert.match(stdout, new RegExp(`^  ${command} +[A-Z].*\\.$`, "m"));
+    assert.match(stdout, new RegExp(`^  ${command} +[A-Z].*[.?]$`, "m"));
     const help = await plumb(command, { help: "" });
     assert.equal(help.code, 0);
     assert.match(help.stdout, /--learning_rate FLOAT/);

@@ -22,16 +22,24 @@ export function recordedRuns(prefix: string): string[] {
     .sort();
 }
 
-const paths = new Set(["model_name_or_path", "dataset_name", "chat_template_path"]);
+const paths = new Set([
+  "model_name_or_path",
+  "dataset_name",
+  "chat_template_path",
+  "initial_adapter",
+]);
 
 /** The command of a recorded run, and its flags with the paths of this machine. */
 export async function recordedFlags(
   name: string,
   outputDir: string,
 ): Promise<{ readonly command: string; readonly flags: Flags }> {
-  const { command, flags } = await readFixture<{ command: string; flags: Flags }>(
-    `trl/${name}/flags.json`,
-  );
+  const { command, flags: given, beyond_trl } = await readFixture<
+    { command: string; flags: Flags; beyond_trl?: Flags }
+  >(`trl/${name}/flags.json`);
+  // Of what TRL has no flag for, this is a flag here; the rest of it is prose.
+  const { initial_adapter } = beyond_trl ?? {};
+  const flags = { ...given, ...(initial_adapter === undefined ? {} : { initial_adapter }) };
   return {
     command,
     flags: {
@@ -71,8 +79,8 @@ const tolerances: readonly (readonly [RegExp, Tolerance])[] = [
   [/loss$|entropy$|logps\//, relative],
 ];
 
-/** Compares the log and the weights in a directory with the recorded ones. */
-export async function compareWithRecorded(name: string, outputDir: string): Promise<void> {
+/** Compares the log in a directory with the recorded one, which is given back with all that was recorded. */
+export async function compareLogs(name: string, outputDir: string): Promise<Recorded> {
   const expected = await readFixture<Recorded>(`trl/${name}/expected.json`);
   const { log_history } = stateOf(outputDir);
   assert.equal(log_history.length, expected.log_history.length);
@@ -87,6 +95,12 @@ export async function compareWithRecorded(name: string, outputDir: string): Prom
       close(log_history[i]![metric]!, value, tolerance, `${name} ${i} ${metric}`);
     }
   });
+  return expected;
+}
+
+/** Compares the log and the weights in a directory with the recorded ones. */
+export async function compareWithRecorded(name: string, outputDir: string): Promise<void> {
+  const expected = await compareLogs(name, outputDir);
   const weights = await weightsOf(outputDir);
   assert.deepEqual([...weights.keys()].sort(), Object.keys(expected.final_parameters).sort());
   for (const [path, { l2, sum }] of Object.entries(expected.final_parameters)) {

@@ -119,9 +119,12 @@ export function rowsWith(state: TrainerState, metric: string): TrainerState["log
   return state.log_history.filter((row) => Object.hasOwn(row, metric));
 }
 
-/** The weights in a directory. */
-export async function weightsOf(directory: string): Promise<ReadonlyMap<string, Float32Array>> {
-  using file = await openSafetensors(`${directory}/model.safetensors`);
+/** The weights in a directory, or the tensors of another file in it. */
+export async function weightsOf(
+  directory: string,
+  name = "model.safetensors",
+): Promise<ReadonlyMap<string, Float32Array>> {
+  using file = await openSafetensors(`${directory}/${name}`);
   const weights = new Map<string, Float32Array>();
   for (const [name, { dtype, bytes }] of file.tensors) {
     weights.set(name, toFloat32Array({ dtype, bytes: await bytes() }));

@@ -24,22 +24,25 @@ testOnlineCases({
     ),
 });
 
-onCpu("the ratio of a completion is the product over its tokens, 1 without old log-probs", async () => {
-  const tokens = {
-    logProbs: tensor([-1, -2, -4, 9]),
-    mask: tensor([1, 1, 1, 0]),
-    segments: tensor([0, 0, 1, -1], { dtype: "i32" }),
-    advantages: tensor([1, -2]),
-    entropies: tensor([1, 2, 6, 100]),
-  };
-  assert.deepEqual([...await rloo(tokens).losses!.data()], [-1, 2]);
-  const old = tensor([-1.25, -1.75, -4 - Math.log(2), 0]);
-  const { losses, metrics } = rloo({ ...tokens, oldLogProbs: old }, { epsilonHigh: 0.5 });
-  const found = await losses!.data();
-  assert.ok(Math.abs(found[0]! + 1) < 1e-6 && Math.abs(found[1]! - 4) < 1e-5);
-  assert.equal(await metrics["entropy"]!.item(), 3);
-  assert.equal(await metrics["clip_ratio/high_max"]!.item(), 0);
-});
+onCpu(
+  "the ratio of a completion is the product over its tokens, 1 without old log-probs",
+  async () => {
+    const tokens = {
+      logProbs: tensor([-1, -2, -4, 9]),
+      mask: tensor([1, 1, 1, 0]),
+      segments: tensor([0, 0, 1, -1], { dtype: "i32" }),
+      advantages: tensor([1, -2]),
+      entropies: tensor([1, 2, 6, 100]),
+    };
+    assert.deepEqual([...await rloo(tokens).losses!.data()], [-1, 2]);
+    const old = tensor([-1.25, -1.75, -4 - Math.log(2), 0]);
+    const { losses, metrics } = rloo({ ...tokens, oldLogProbs: old }, { epsilonHigh: 0.5 });
+    const found = await losses!.data();
+    assert.ok(Math.abs(found[0]! + 1) < 1e-6 && Math.abs(found[1]! - 4) < 1e-5);
+    assert.equal(await metrics["entropy"]!.item(), 3);
+    assert.equal(await metrics["clip_ratio/high_max"]!.item(), 0);
+  },
+);
 
 onCpu("a batch's loss is its share of the window's completions", async () => {
   const tokens = {

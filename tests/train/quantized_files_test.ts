@@ -190,3 +190,21 @@ eachDevice("a quantised checkpoint of another shape is refused by name", async (
     );
   });
 });
+
+eachDevice("a head that the files lack begins fresh, and is not quantised", async () => {
+  const { model } = await readModel("llama");
+  const shapes = parameterShapes(model.config, { kind: "sequence", labels: 1 });
+  using files = await openCheckpointFiles(fixture("models/llama"));
+  const quantize = { format: "nf4" } as const;
+  const loaded = await loadWeights<DecoderParams & { score: { weight: Weight } }>(
+    shapes,
+    files,
+    { quantize },
+    (path, { shape }) => path === "score.weight" ? tensor([7]).broadcastTo(...shape) : null,
+  );
+  const { weight } = loaded.score;
+  assert.ok(weight instanceof Tensor);
+  assert.ok((await weight.data()).every((x) => x === 7));
+  assert.ok(isQuantized(loaded.model.layers[0]!.mlp.up_proj.weight));
+  await assert.rejects(loadWeights(shapes, files, { quantize }), /lacks score\.weight/);
+});
