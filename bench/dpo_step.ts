@@ -20,7 +20,7 @@ import { timeSteady } from "./measure.ts";
 import type { Piece, PieceOptions, Row } from "./piece.ts";
 import { large, small } from "./sft_step.ts";
 
-/** Time and memory of a step against log-probs of a reference that were computed ahead. */
+/** Time of a step against log-probs of a reference that were computed ahead. */
 export const dpoStepPiece: Piece = {
   name: "dpo",
   title: "A step of DPO, f32, Llama, 4 pairs, prompts of 512 and answers of 64 tokens, AdamW",
@@ -77,7 +77,7 @@ async function measure(
   let metrics: { readonly names: readonly string[]; readonly values: Tensor } | null = null;
   const once = () => {
     metrics?.values.dispose();
-    const scalars = { normalizer: batch.items, ...optimizer.scalars(++steps, 1e-5) };
+    const scalars = { normalizer: batch.items, ...optimizer.scalars(1e-5, ++steps) };
     const next = whole(trainable, moments, null, frozen, batch.inputs, key, scalars);
     ({ trainable, optimizer: moments, metrics } = next);
   };
@@ -100,7 +100,6 @@ async function measure(
     parameters: `${(size / 1e6).toFixed(1)} M`,
     tokens: completions.stream.ids.size,
     "step ms": ms,
-    "peak device MB": device.counters().peakBytes / 1e6,
     "first loss": firstLoss,
     "last loss": `${lastLoss.toFixed(4)} (${steps} steps)`,
   };

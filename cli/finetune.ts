@@ -1,6 +1,13 @@
 /** What all training commands do; a command says how rows become examples, and what is minimised. @module */
 
-import { combine, type Device, openDevice, partition, UserError } from "../core/mod.ts";
+import {
+  combine,
+  currentDevice,
+  type Device,
+  openDevice,
+  partition,
+  UserError,
+} from "../core/mod.ts";
 import { cleanTemporaries, writeFilesAtomically } from "../data/atomic.ts";
 import { describeFileError } from "../data/local_paths.ts";
 import { readDataset, type Row } from "../data/readers.ts";
@@ -17,7 +24,7 @@ import {
   writeModel,
 } from "../train/model_directory.ts";
 import type { TrainOptions } from "../train/options.ts";
-import type { LogRecord } from "../train/progress.ts";
+import { formatBytes, type LogRecord, type RunPosition } from "../train/progress.ts";
 import type { Reporter } from "../train/reporters.ts";
 import type { WeightStorage } from "../train/quantized_files.ts";
 import type { Task } from "../train/task.ts";
@@ -25,12 +32,13 @@ import { interruptSignal } from "./interrupt.ts";
 import type { Options, Values } from "./options/option.ts";
 import type { ModelValues } from "./options/model.ts";
 import { deviceName, type TrainingValues } from "./options/training_checks.ts";
-import type { DatasetValues } from "./options/script.ts";
+import type { CommandValues, DatasetValues } from "./options/script.ts";
+import { availableBytes, memoryAdvice } from "./memory_advice.ts";
 import { parse } from "./parse.ts";
 import { openReporters, trainOptionsOf } from "./training.ts";
 
 /** The values every training command has. */
-export type FinetuneValues = TrainingValues & ModelValues & DatasetValues & {
+export type FinetuneValues = TrainingValues & ModelValues & DatasetValues & CommandValues & {
   readonly eos_token?: string | undefined;
   readonly pad_token?: string | undefined;
   readonly chat_template_path?: string | undefined;
@@ -99,10 +107,28 @@ export function finetuningCommand<O extends Options, E>(
     summary,
     options,
     run: async (argv) => {
-      const { values, notices } = parse(argv, options, { check: command.check });
-      return await finetune(command, values as Values<O> & FinetuneValues, notices);
+      const { values, notices, given } = parse(argv, options, { check: command.check });
+      const all = values as Values<O> & FinetuneValues;
+      return await finetune(command, all, [...notices, ...withoutEffect(all, given)]);
     },
   };
+}
+
+/** Lines about flags that other flags leave without effect. */
+function withoutEffect(values: FinetuneValues, given: ReadonlySet<string>): string[] {
+  const pairs: readonly [flag: string, idle: boolean, because: string][] = [
+    ["eval_steps", values.eval_strategy !== "steps", `--eval_strategy is ${values.eval_strategy}`],
+    ["save_steps", values.save_strategy !== "steps", `--save_strategy is ${values.save_strategy}`],
+    [
+      "logging_steps",
+      values.logging_strategy !== "steps",
+      `--logging_strategy is ${values.logging_strategy}`,
+    ],
+    ["num_train_epochs", values.max_steps > 0, `--max_steps is ${values.max_steps}`],
+  ];
+  return pairs.flatMap(([flag, idle, because]) =>
+    idle && given.has(flag) ? [`--${flag} has no effect: ${because}.`] : []
+  );
 }
 
 async function finetune<O extends Options, E>(
@@ -110,10 +136,10 @@ async function finetune<O extends Options, E>(
   values: Values<O> & FinetuneValues,
   notices: readonly string[],
 ): Promise<number> {
-  await openOutputDirectory(values.output_dir);
-  const reporter = openReporters(values);
-  const say = (text: string) =>
-    reporter.report({ kind: "notice", step: 0, totalSteps: 0, epoch: 0, elapsedSeconds: 0, text });
+  if (!values.dry_run) await openOutputDirectory(values.output_dir);
+  const { reporter, say } = noticing(
+    openReporters(values.dry_run ? { ...values, report_to: [] } : values),
+  );
   let device: Device | undefined;
   try {
     notices.forEach(say);
@@ -125,8 +151,13 @@ async function finetune<O extends Options, E>(
     const opened = await openModel(modelSourceOf(values, command.head));
     const data = await readData(command, values, opened.tokenizer, say);
     const result = await run(command, values, opened, data, reporter, say);
+    if (result === null) return 0;
+    const { peakBytes } = device.counters();
+    say(`Memory used: ${formatBytes(peakBytes)} at most.`);
     await save(values, opened, result);
-    if (result.interrupted) say("Go on from here with --resume_from_checkpoint true.");
+    if (result.interrupted && !values.save_only_model) {
+      say("Go on from here with --resume_from_checkpoint true.");
+    }
     return result.interrupted ? 130 : 0;
   } finally {
     reporter.close();
@@ -150,6 +181,23 @@ function modelSourceOf(values: FinetuneValues, head: ModelHead | undefined): Mod
       ...(pad_token === undefined ? {} : { padToken: pad_token }),
       ...(chat_template_path === undefined ? {} : { chatTemplatePath: chat_template_path }),
     },
+  };
+}
+
+/** A reporter, and a way to say something at the point the run has come to. */
+function noticing(inner: Reporter): {
+  readonly reporter: Reporter;
+  readonly say: (text: string) => void;
+} {
+  let position: RunPosition = { step: 0, totalSteps: 0, epoch: 0, elapsedSeconds: 0 };
+  const report = (record: LogRecord) => {
+    const { step, totalSteps, epoch, elapsedSeconds } = record;
+    position = { step, totalSteps, epoch, elapsedSeconds };
+    inner.report(record);
+  };
+  return {
+    reporter: { report, close: inner.close },
+    say: (text) => inner.report({ kind: "notice", ...position, text }),
   };
 }
 
@@ -237,6 +285,7 @@ async function readData<O extends Options, E>(
   return { train: examples, evaluation };
 }
 
+/** Trains; null if the run is a dry one, which ends before the first step. */
 async function run<O extends Options, E>(
   command: Finetuning<O, E>,
   values: Values<O> & FinetuneValues,
@@ -244,7 +293,7 @@ async function run<O extends Options, E>(
   data: PreparedData<E>,
   reporter: Reporter,
   say: (text: string) => void,
-): Promise<TrainResult<DecoderParams>> {
+): Promise<TrainResult<DecoderParams> | null> {
   const options = trainOptionsOf(values);
   const taskOf = (examples: readonly E[], evaluation: boolean) =>
     command.task({ opened, values, options, examples, evaluation, say });
@@ -287,6 +336,13 @@ async function run<O extends Options, E>(
       const next: IteratorResult<LogRecord, TrainResult<DecoderParams>> = await training.next();
       if (next.done) return next.value;
       reporter.report(next.value);
+      if (next.value.kind !== "memory") continue;
+      const available = availableBytes(currentDevice());
+      const advice = available === null
+        ? null
+        : memoryAdvice({ values, opened, isTrainable, memory: next.value.memory }, available);
+      if (advice !== null) say(advice);
+      if (values.dry_run) return null;
     }
   } finally {
     interrupt.dispose();

@@ -1,5 +1,7 @@
 /** A loss from a module of the user's. @module */
 
+import { resolve } from "node:path";
+import { pathToFileURL } from "node:url";
 import { Tensor, UserError } from "../core/mod.ts";
 import type { Objective } from "../rl/mod.ts";
 
@@ -13,7 +15,7 @@ export async function loadOwnLoss<A extends readonly unknown[]>(
 ): Promise<(...args: A) => Objective> {
   let module: { readonly default?: unknown };
   try {
-    const url = new URL(path, `file://${Deno.cwd()}/`);
+    const url = pathToFileURL(resolve(path));
     module = await import(url.href);
   } catch (error) {
     throw new UserError(`The loss in ${path} cannot be loaded: ${reason(error)}`, { cause: error });

@@ -192,9 +192,11 @@ export function customVjp<P, Y>(
     const variables = variablesOf(inputs).map((t) => t.node);
     const parts = p.custom(outputs, variables, (cotangents) => {
       const dense = outputs.map((y, i) => new Tensor(cotangents[i] ?? p.full(0, y.shape, "f32")));
-      return rule(inputs, raw, replaceLeaves(raw, dense)).map((t) => t?.node ?? null);
+      // The rule gets the outputs with their own rule, so that it can be differentiated in turn.
+      return rule(inputs, wrapped, replaceLeaves(raw, dense)).map((t) => t?.node ?? null);
     });
-    return replaceLeaves(raw, parts.map((node) => new Tensor(node)));
+    const wrapped = replaceLeaves(raw, parts.map((node) => new Tensor(node)));
+    return wrapped;
   };
 }
 

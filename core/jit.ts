@@ -3,12 +3,12 @@
 import { currentDevice } from "./device/current.ts";
 import type { Allocation, Device, Program } from "./device/device.ts";
 import { bindExternals, computeNodes, givenAllocation, upload } from "./execute.ts";
-import { makeNode, type Node } from "./graph.ts";
+import { makeNode, type Node, topologicalOrder } from "./graph.ts";
 import { planGraph, type PlannedGraph } from "./lower/plan.ts";
 import { sameShape } from "./shape.ts";
 import { Storage } from "./storage.ts";
 import { Tensor } from "./tensor.ts";
-import { leavesOf, mapTree } from "./tree.ts";
+import { isBranch, leavesOf, mapTree } from "./tree.ts";
 
 /** Options of {@link jit}. */
 export interface JitOptions {
@@ -24,8 +24,9 @@ export interface JitOptions {
 /** What was compiled for one signature. */
 interface Trace {
   readonly planned: PlannedGraph;
-  readonly program: Program;
   readonly device: Device;
+  /** Compiled at the first run. */
+  program: Program | null;
   /** The result, with positions of roots in place of tensors. */
   readonly result: unknown;
 }
@@ -52,7 +53,7 @@ export interface Jitted<A extends readonly unknown[], R> {
   (...args: A): R;
   /** Signatures compiled so far. */
   readonly traces: () => number;
-  /** The plan for these arguments, compiled if need be; for tests and tools. */
+  /** The plan for these arguments, which is not compiled before it has to run. */
   readonly plan: (...args: A) => PlannedGraph;
 }
 
@@ -86,8 +87,8 @@ export function jit<A extends readonly unknown[], R>(
     const key = `${device.kind}|${args.signature}`;
     let trace = traces.get(key);
     if (trace?.device !== device) {
-      trace?.program.dispose();
-      traces.set(key, trace = compile(f as (...args: readonly unknown[]) => unknown, args, device));
+      trace?.program?.dispose();
+      traces.set(key, trace = lower(f as (...args: readonly unknown[]) => unknown, args, device));
       if (traces.size === manyTraces) {
         // deno-lint-ignore no-console -- the one warning a library user has to see
         console.warn(
@@ -111,12 +112,33 @@ export function jit<A extends readonly unknown[], R>(
   });
 }
 
+/** The branches of a tree, with their keys; leaves are told apart elsewhere. */
+function structureOf(tree: unknown): string {
+  if (tree === null || tree === undefined) return String(tree);
+  if (Array.isArray(tree)) return `[${tree.map(structureOf).join()}]`;
+  if (!isBranch(tree)) return "*";
+  return `{${
+    Object.entries(tree).map(([key, value]) => JSON.stringify(key) + structureOf(value)).join()
+  }}`;
+}
+
 /** Arguments that are not computed yet are computed now, so that shared memory shows. */
 function computePending(args: readonly unknown[]): void {
   const nodes = leavesOf(args).flatMap(([, leaf]) =>
     leaf instanceof Tensor && !leaf.node.storage ? [leaf.node] : []
   );
-  if (nodes.length > 0) computeNodes(nodes, currentDevice());
+  if (nodes.length === 0) return;
+  const open = topologicalOrder(nodes).find(({ storage, operation }) =>
+    storage === null && ["variable", "placeholder", "scalar"].includes(operation.name)
+  );
+  if (open) {
+    throw new Error(
+      open.operation.name === "variable"
+        ? "A jitted function cannot be differentiated from outside: call grad inside of jit, jit(grad(f))"
+        : "A jitted function cannot be called inside of another one: call the function itself there",
+    );
+  }
+  computeNodes(nodes, currentDevice());
 }
 
 function takeApart(args: readonly unknown[], donate: readonly number[]): Arguments {
@@ -127,7 +149,7 @@ function takeApart(args: readonly unknown[], donate: readonly number[]): Argumen
   const slots: (number | null)[] = [];
   let signature = "";
   args.forEach((arg, position) => {
-    signature += `(${position}`;
+    signature += `(${position}${structureOf(arg)}`;
     mapTree(arg, (leaf, path) => {
       signature += `;${path}:`;
       if (leaf instanceof Tensor) {
@@ -174,7 +196,7 @@ function takeApart(args: readonly unknown[], donate: readonly number[]): Argumen
   return { signature, tensors, scalars, donated, traced };
 }
 
-function compile(
+function lower(
   f: (...args: readonly unknown[]) => unknown,
   args: Arguments,
   device: Device,
@@ -190,10 +212,14 @@ function compile(
     donations: pairDonations(args, roots),
     maxArguments: device.maxKernelArguments,
   });
+  return { planned, program: null, device, result };
+}
+
+function compile({ planned, device }: Trace): Program {
   for (const external of planned.externals) {
     if (external.kind === "given") upload(external.node, device, true);
   }
-  return { planned, program: device.compile(planned.plan), device, result };
+  return device.compile(planned.plan);
 }
 
 /** Which result each donated tensor makes room for: the first of its shape and dtype not yet taken. */
@@ -215,8 +241,23 @@ function pairDonations(
   return pairs;
 }
 
-function run({ planned, program, device, result }: Trace, args: Arguments, name: string): unknown {
+function run(trace: Trace, args: Arguments, name: string): unknown {
+  const { planned, device, result } = trace;
+  const program = trace.program ??= compile(trace);
   const given = args.tensors.map(({ node }) => givenAllocation(node, device));
+  const donatedStorages = new Set(
+    [...args.donated].map((index) => args.tensors[index]!.node.storage),
+  );
+  for (const external of planned.externals) {
+    if (
+      external.kind === "given" && external.node.storage &&
+      donatedStorages.has(external.node.storage)
+    ) {
+      throw new Error(
+        `${name} captures a tensor that is donated to it: pass it as the argument alone, or do not donate it`,
+      );
+    }
+  }
   const bound: Allocation[] = bindExternals(planned.externals, device, (index) => given[index]!);
   device.run(program, bound, Float32Array.from(args.scalars));
 

@@ -50,23 +50,30 @@ function logitsOf(hidden: Tensor, head: Tensor, options: HeadOptions): Tensor {
     : scaled.div(options.softCap).tanh().mul(options.softCap);
 }
 
-/** Which statistics are computed beside `logProb` and `entropy`; the others cost nothing. */
-type Row = { readonly [K in keyof LogitStats]: Tensor } & { readonly logZ: Tensor };
+/** The statistics of rows, and what their log-probabilities are computed from again. */
+type Row = { readonly [K in keyof LogitStats]: Tensor } & {
+  /** Largest logit, and log Σ e^(logit − largest). */
+  readonly largest: Tensor;
+  readonly logTotal: Tensor;
+};
 
 function statsOf(logits: Tensor, labels: Tensor): Row {
   const column = { keepDims: true };
   const largest = logits.max(-1, column);
-  const exponentials = logits.sub(largest).exp();
+  // Everything is relative to the largest logit, so that no digits are lost to its size.
+  const shifted = logits.sub(largest);
+  const exponentials = shifted.exp();
   const total = exponentials.sum(-1, column);
-  const logZ = total.log().add(largest);
+  const logTotal = total.log();
   const hit = labels.unsqueeze(1).eq(iota(logits.shape[1]!));
-  const picked = where(hit, logits, 0).sum(-1, column);
-  const expected = exponentials.mul(logits).sum(-1, column).div(total);
+  const picked = where(hit, shifted, 0).sum(-1, column);
+  const weighted = where(exponentials.eq(0), 0, exponentials.mul(shifted));
   const row = (x: Tensor) => x.reshape(logits.shape[0]!);
   return {
-    logZ: row(logZ),
-    logProb: row(picked.sub(logZ)),
-    entropy: row(logZ.sub(expected)),
+    largest: row(largest),
+    logTotal: row(logTotal),
+    logProb: row(picked.sub(logTotal)),
+    entropy: row(logTotal.sub(weighted.sum(-1, column).div(total))),
     argMax: row(logits.argMax(-1)),
     meanLogit: row(logits.mean(-1, column)),
     sumSquares: row(exponentials.square().sum(-1, column).div(total.square())),
@@ -78,21 +85,17 @@ function logitCotangents(
   logits: Tensor,
   labels: Tensor,
   row: Row,
-  gLogProb: Tensor,
-  gEntropy: Tensor,
+  cotangents: Row,
 ): Tensor {
-  const [logZ, entropy, g, h] = [row.logZ, row.entropy, gLogProb, gEntropy].map((x) =>
-    x.unsqueeze(1)
-  ) as [
-    Tensor,
-    Tensor,
-    Tensor,
-    Tensor,
-  ];
-  const logP = logits.sub(logZ);
+  const column = (x: Tensor) => x.unsqueeze(1);
+  const [g, h] = [column(cotangents.logProb), column(cotangents.entropy)];
+  const logP = logits.sub(column(row.largest)).sub(column(row.logTotal));
+  const p = logP.exp();
   const hit = labels.unsqueeze(1).eq(iota(logits.shape[1]!));
   // ∂ log p_y / ∂l_j = [j = y] − p_j and ∂H / ∂l_j = −p_j (log p_j + H)
-  return where(hit, g, 0).sub(logP.exp().mul(g.add(h.mul(logP.add(entropy)))));
+  // The normaliser has a cotangent when this is differentiated again: ∂ log Z / ∂l_j = p_j
+  const slope = g.add(h.mul(logP.add(column(row.entropy)))).sub(column(cotangents.logTotal));
+  return where(hit, g, 0).sub(where(p.eq(0), 0, p.mul(slope)));
 }
 
 /**
@@ -166,7 +169,7 @@ function headStats(
       const tokens = [cotangents.logProb.node, cotangents.entropy.node];
       const held = recompute ? new Tensor(p.barrier(hidden.node, tokens)) : hidden;
       const logits = logitsOf(held, head, withBias(bias));
-      const capped = logitCotangents(logits, labels, row, cotangents.logProb, cotangents.entropy);
+      const capped = logitCotangents(logits, labels, row, cotangents);
       const slope = softCap === undefined ? null : logits.div(softCap).square().neg().add(1);
       const raw = (slope ? capped.mul(slope) : capped).mul(1 / temperature);
       return [

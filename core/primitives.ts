@@ -119,6 +119,9 @@ export function gather(table: Node, ids: Node): Node {
 
 /** base with rows[n] added to, or put in place of, its row ids[n]. base [V, C], ids [N], rows [N, C]. */
 export function scatter(base: Node, ids: Node, rows: Node, add: boolean): Node {
+  if (base.dtype !== rows.dtype) {
+    throw new TypeError(`Cannot scatter ${rows.dtype} rows into a ${base.dtype} table`);
+  }
   return makeNode({ name: "scatter", add }, [base, ids, rows], base.shape, base.dtype);
 }
 
@@ -188,7 +191,8 @@ export function custom(
   rule: CustomRule,
 ): Node[] {
   const operation: Operation = { name: "custom", outputs: outputs.length, rule };
-  const first = outputs[0]!;
+  // Gradients flow through the node if they do through any of its outputs, so it is known by such a one.
+  const first = outputs.find(differentiable) ?? outputs[0]!;
   const node = makeNode(operation, [...outputs, ...inputs], first.shape, first.dtype);
   return outputs.map((_, index) => part(node, index));
 }

@@ -24,6 +24,7 @@ export async function scope<T>(f: () => T | Promise<T>): Promise<T> {
   const kept = new Set<Storage>();
   try {
     const result = await f();
+    await realize(result);
     for (const { node } of tensorsIn(result)) if (node.storage) kept.add(node.storage);
     return result;
   } finally {

@@ -210,7 +210,7 @@ export class Tensor {
     return unary("not", this);
   }
 
-  /** The same numbers in another dtype: to integers truncates and saturates, to bool is ≠ 0. */
+  /** The same numbers in another dtype: to i32 and u32 truncates and saturates, to u8 keeps the low bits, to bool is ≠ 0. */
   cast(dtype: DType): Tensor {
     return new Tensor(p.cast(this.node, dtype));
   }
@@ -267,6 +267,9 @@ export class Tensor {
   /** Zeros before and after the elements of one axis. */
   pad(before: number, after: number, axis = 0): Tensor {
     const along = normalizeAxis(axis, this.shape, "pad");
+    if (!(before >= 0 && after >= 0)) {
+      throw new RangeError(`Cannot pad ${this} by ${before} and ${after}: use slice to cut`);
+    }
     const low = this.shape.map((_, i) => i === along ? before : 0);
     const shape = this.shape.map((n, i) => i === along ? before + n + after : n);
     return new Tensor(p.pad(this.node, low, shape));
@@ -302,7 +305,9 @@ export class Tensor {
     const size = this.shape[along]!;
     const shape = this.shape.map((_, i) => i === along ? size : 1);
     const position = new Tensor(p.iota(size)).reshape(...shape);
-    return where(this.eq(this.max(along, { keepDims: true })), position, size).min(along, options);
+    // A NaN counts as the largest.
+    const hit = this.eq(this.max(along, { keepDims: true })).or(this.ne(this));
+    return where(hit, position, size - 1).min(along, options);
   }
 
   // Rows and products.

@@ -111,7 +111,12 @@ const rules: Rules = {
     const count = ids!.size;
     const width = count === 0 ? 1 : g.size / count;
     const base = zeros([table!.shape[0]!, width]);
-    const rows = p.scatter(base.node, ids!.reshape(count).node, g.reshape(count, width).node, true);
+    const rows = p.scatter(
+      base.node,
+      ids!.reshape(count).node,
+      g.cast("f32").reshape(count, width).node,
+      true,
+    );
     return [new Tensor(rows).reshape(...table!.shape), null];
   },
   scatter: (g, _y, [, ids, rows], { add }) => {

@@ -46,6 +46,7 @@ export * from "./ppo.ts";
 export * from "./prm.ts";
 export * from "./quantile.ts";
 export * from "./reward.ts";
+export * from "./rewards/mod.ts";
 export * from "./rloo.ts";
 export * from "./sequences.ts";
 export * from "./sft.ts";

@@ -137,7 +137,17 @@ export async function findCheckpoint(outputDir: string, given: string | true): P
   await cleanTemporaries(outputDir).catch((error) => {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   });
-  if (given !== true) return given.replace(/\/+$/, "");
+  if (given !== true) {
+    const path = given.replace(/\/+$/, "");
+    if (await statIfPresent(path)) return path;
+    throw new UserError(
+      `There is no checkpoint ${path} to resume from. ${outputDir} has ` +
+        `${
+          (await checkpointSteps(outputDir)).map((step) => `checkpoint-${step}`).join(", ") ||
+          "none"
+        }.`,
+    );
+  }
   const newest = (await checkpointSteps(outputDir)).at(-1);
   if (newest === undefined) {
     throw new UserError(

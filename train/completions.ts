@@ -53,7 +53,7 @@ export function completionBatch(
   const refLogProbs = reference &&
     Float32Array.from(
       numbers,
-      (number, i) => number < 0 ? 0 : reference(number)[positions[i]!] ?? 0,
+      (number, i) => number < 0 ? 0 : known(reference(number)[positions[i]!]),
     );
   return {
     arrays,
@@ -74,6 +74,13 @@ export function completionBatch(
       refLogProbs: refLogProbs ? tensor(refLogProbs) : null,
     },
   };
+}
+
+function known(logProb: number | undefined): number {
+  if (logProb === undefined) {
+    throw new Error("Reference log-probs are missing for a completion of this batch");
+  }
+  return logProb;
 }
 
 function bucketed(values: Int32Array): Int32Array {

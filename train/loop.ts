@@ -10,6 +10,7 @@ import { currentDevice, jit, randomKey, realize, scope, tensor, UserError } from
 import { batchesOf, epochOrder } from "../data/sampler.ts";
 import type { OptimizerState } from "../nn/mod.ts";
 import { evaluateTask } from "./evaluate.ts";
+import { type StepMemory, stepMemory } from "./memory.ts";
 import { followsMetric, startMetricSchedule, stepMetricSchedule } from "./metric_schedule.ts";
 import { runLength, type TrainOptions } from "./options.ts";
 import { Pace } from "./pace.ts";
@@ -159,6 +160,13 @@ class Training<P> {
     const sampling = samplingOf(task.examples, options);
     if (!resume) return initialRunState({ device, sampling, metricSchedule });
     const before = resume.state;
+    const { totalSteps } = this.#length;
+    if (before.step > totalSteps) {
+      throw new UserError(
+        `The checkpoint was taken after step ${before.step}, but this run ends after step ${totalSteps}. It may be ` +
+          "of an earlier run in the same output_dir: name the checkpoint to go on with, or remove the old ones.",
+      );
+    }
     if (before.device !== device) {
       this.#notices.push(
         `The checkpoint was computed by another device (${before.device}; now ${device}): the last bits of the ` +
@@ -199,6 +207,9 @@ class Training<P> {
     const { totalSteps } = this.#length;
     await realize([this.#trainable, this.#optimizer, this.#taskState, run.frozen, this.#key]);
     yield* this.#tell();
+    if (this.#state.step < totalSteps) {
+      yield { kind: "memory", ...this.#position(), memory: await this.#memory() };
+    }
     if (options.evaluation.onStart && this.#state.step === 0) yield* this.#evaluate();
     while (this.#state.step < totalSteps && !run.signal?.aborted) {
       await this.#step();
@@ -222,6 +233,22 @@ class Training<P> {
       progress: this.#progress(),
       interrupted,
     };
+  }
+
+  async #memory(): Promise<StepMemory> {
+    const { options, run } = this;
+    const { step } = this.#state;
+    return await scope(() =>
+      stepMemory(this.#steps, {
+        trainable: this.#trainable,
+        frozen: run.frozen,
+        optimizer: this.#optimizer,
+        scalars: options.optimizer.scalars(this.#rate(step), step + 1),
+        state: this.#taskState,
+        key: this.#key,
+        window: this.#windowOf(step),
+      })
+    );
   }
 
   *#tell(): Generator<LogRecord> {
@@ -350,11 +377,17 @@ class Training<P> {
     metrics: readonly PackedMetrics[],
     update: PackedMetrics,
   ): void {
+    const read = (packed: PackedMetrics) => {
+      const values = unpack(packed);
+      // A failure is thrown where the values are used; until then it is not unhandled.
+      values.catch(() => {});
+      return values;
+    };
     this.#pending.push({
       step: this.#state.step + 1,
       rows: window.flatMap((batch) => batch.rows),
-      microBatches: metrics.map(unpack),
-      update: unpack(update),
+      microBatches: metrics.map(read),
+      update: read(update),
     });
   }
 

@@ -20,6 +20,7 @@ export * from "./evaluate.ts";
 export * from "./following.ts";
 export * from "./gkd.ts";
 export * from "./loop.ts";
+export * from "./memory.ts";
 export * from "./metric_schedule.ts";
 export * from "./model_directory.ts";
 export * from "./model_files.ts";

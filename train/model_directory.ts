@@ -105,6 +105,12 @@ export async function openModel(source: ModelSource): Promise<OpenModel> {
   const model = causalModel(config);
   const head = source.head ?? { kind: "language" };
   const tokenizer = await openTokenizer(source, saved ? given! : base, base, model);
+  if (source.initFromConfig && source.storage?.quantize) {
+    throw new UserError(
+      `${source.initFromConfig} begins a model at random, which is not quantised: only the weights of a checkpoint ` +
+        "are. Train it in full precision first, and quantise what was saved.",
+    );
+  }
   const whole = source.initFromConfig
     ? await realize(initParameters(model.config, randomKey(source.seed), head))
     : await readParameters(model, base, head, {
@@ -115,7 +121,12 @@ export async function openModel(source: ModelSource): Promise<OpenModel> {
         : source.storage?.quantize && { quantize: source.storage.quantize },
     });
   const generationConfig = await readJsonFile(`${base}/generation_config.json`);
-  const adapted = await withAdapter(source, whole, given, saved, String(config["model_type"]));
+  const adapted = await withAdapter(source, whole, {
+    given,
+    base,
+    saved,
+    modelType: String(config["model_type"]),
+  });
   return { model, head, ...adapted, tokenizer, config, generationConfig };
 }
 
@@ -140,13 +151,17 @@ async function openTokenizer(
 async function withAdapter(
   source: ModelSource,
   whole: DecoderParams,
-  given: string | null,
-  saved: AdapterDescription | null,
-  modelType: string,
+  { given, base, saved, modelType }: {
+    readonly given: string | null;
+    readonly base: string;
+    readonly saved: AdapterDescription | null;
+    readonly modelType: string;
+  },
 ): Promise<Pick<OpenModel, "params" | "reference" | "adapter">> {
   if (saved) {
     const { params, config } = await loadAdapter(whole, given!, { modelType });
-    return { params, reference: params, adapter: { config, base: saved.base } };
+    // The base as it was found: a path relative to this adapter need not lead there from the next one.
+    return { params, reference: params, adapter: { config, base } };
   }
   if (!source.lora) return { params: whole, reference: whole, adapter: null };
   const fresh = await applyLora(whole, source.lora, randomKey(source.seed), { modelType });

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { type StepMemory, totalBytes } from "./memory.ts";
+
 /** What every record carries. */
 export interface RunPosition {
   /** Optimiser steps done. */
@@ -57,6 +59,14 @@ export interface SaveRecord extends RunPosition {
   readonly path: string;
 }
 
+/** What a step holds in memory by its plan, before the first one runs. */
+export interface MemoryRecord extends RunPosition {
+  /** Tells the records apart. */
+  readonly kind: "memory";
+  /** In bytes. */
+  readonly memory: StepMemory;
+}
+
 /** Something the user should know. */
 export interface NoticeRecord extends RunPosition {
   /** Tells the records apart. */
@@ -81,6 +91,7 @@ export type LogRecord =
   | TrainRecord
   | EvalRecord
   | SaveRecord
+  | MemoryRecord
   | NoticeRecord
   | EndRecord;
 
@@ -129,6 +140,24 @@ function formatPace(pace: Pace): string[] {
   ];
 }
 
+/** Bytes for people: `512 KiB`, `37.5 MiB`, `1.20 GiB`. */
+export function formatBytes(bytes: number): string {
+  const [unit, size] = bytes < 2 ** 20
+    ? ["KiB", 2 ** 10]
+    : bytes < 2 ** 30
+    ? ["MiB", 2 ** 20]
+    : ["GiB", 2 ** 30] as const;
+  const value = bytes / (size as number);
+  return `${value.toFixed(value < 10 ? 2 : value < 100 ? 1 : 0)} ${unit}`;
+}
+
+function formatMemory(memory: StepMemory): string {
+  const { weights, optimizer, temporaries } = memory;
+  return `Memory of a step by plan: weights ${formatBytes(weights)}, optimiser ` +
+    `${formatBytes(optimizer)}, gradients and activations ${formatBytes(temporaries)}; together ` +
+    `${formatBytes(totalBytes(memory))}.`;
+}
+
 /** `step 10/200`, the step as wide as the total so that lines align. */
 function formatStep(record: RunPosition): string {
   const total = String(record.totalSteps);
@@ -152,6 +181,8 @@ export function formatRecord(record: LogRecord): string | undefined {
       return parts(epoch, ...formatMetrics(record.values));
     case "save":
       return parts(`saved ${record.path}`);
+    case "memory":
+      return formatMemory(record.memory);
     case "notice":
       return record.text;
     case "end":

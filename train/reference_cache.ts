@@ -1,31 +1,35 @@
 /** Reference log-probs in a file beside the dataset. @module */
 
-import { openCheckpointFiles } from "../data/checkpoint_files.ts";
+import { leavesOf, Tensor } from "../core/mod.ts";
 import { writeFileAtomically } from "../data/atomic.ts";
 import { basePath, joinPath, parentPath, statIfPresent } from "../data/local_paths.ts";
 import { openSafetensors, writeSafetensors } from "../data/safetensors.ts";
 import { toFloat32Array } from "../data/safetensors_dtypes.ts";
 import type { PromptedAnswer } from "./completion_task.ts";
+import type { OpenModel } from "./model_directory.ts";
 import type { ReferenceLogProbs } from "./reference.ts";
 
-/** A name that differs for other weights or other tokens: a digest of both. */
+/** A name that differs for another model (its config, its weights as they are in memory) or other tokens. */
 export async function referenceKey(
-  modelDirectory: string,
+  { config, reference }: Pick<OpenModel, "config" | "reference">,
   answers: readonly (readonly PromptedAnswer[])[],
 ): Promise<string> {
-  const files = await openCheckpointFiles(modelDirectory);
-  const weights: string[] = [];
-  try {
-    for (const [name, stored] of files.tensors) {
-      weights.push(`${name}:${await digest(await stored.bytes())}`);
+  const parts = [JSON.stringify(config)];
+  for (const [path, leaf] of leavesOf(reference)) {
+    if (!(leaf instanceof Tensor)) parts.push(`${path}=${String(leaf)}`);
+    else {
+      const { buffer, byteOffset, byteLength } = await leaf.data();
+      parts.push(
+        `${path}:${await digest(
+          new Uint8Array(buffer.slice(byteOffset, byteOffset + byteLength) as ArrayBuffer),
+        )}`,
+      );
     }
-  } finally {
-    files.close();
   }
   const tokens = answers.flatMap((list) =>
     list.flatMap((a) => [a.promptIds.join(), a.completionIds.join()])
   );
-  const text = [...weights.sort(), ...tokens].join("\n");
+  const text = [...parts, ...tokens].join("\n");
   return (await digest(new TextEncoder().encode(text))).slice(0, 16);
 }
 

@@ -60,7 +60,7 @@ export function consoleReporter(options: ConsoleOptions = {}): Reporter {
   };
   return {
     report: (record) => {
-      if (record.kind === "notice" && !notices) return;
+      if ((record.kind === "notice" || record.kind === "memory") && !notices) return;
       const line = formatRecord(record);
       if (!bar) {
         if (line !== undefined) write(`${line}\n`);
@@ -131,6 +131,14 @@ export function formatJsonRow(record: LogRecord, run: Readonly<Record<string, st
     elapsed_seconds: Math.round(record.elapsedSeconds * 1000) / 1000,
   };
   if (record.kind === "save") row["path"] = record.path;
+  if (record.kind === "memory") {
+    const { weights, optimizer, temporaries } = record.memory;
+    Object.assign(row, {
+      weight_bytes: weights,
+      optimizer_bytes: optimizer,
+      temporary_bytes: temporaries,
+    });
+  }
   if (record.kind === "notice") row["text"] = record.text;
   if (record.kind === "end") row["interrupted"] = record.interrupted;
   if (record.kind === "train" && record.tokensPerSecond !== undefined) {

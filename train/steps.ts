@@ -9,6 +9,7 @@ import {
   combine,
   foldKey,
   jit,
+  type Jitted,
   type Key,
   leavesOf,
   mapTree,
@@ -65,7 +66,7 @@ export interface BatchResult {
 /** The compiled functions of one run. */
 export interface TrainSteps<P> {
   /** Forward, backward, clipping and update in one, where a window is one micro-batch. */
-  readonly whole: (
+  readonly whole: Jitted<[
     trainable: P,
     optimizer: OptimizerState,
     state: TaskState,
@@ -73,9 +74,9 @@ export interface TrainSteps<P> {
     batch: MicroBatch["inputs"],
     key: BatchKey,
     scalars: BatchScalars & OptimizerScalars,
-  ) => StepResult<P> & BatchResult;
+  ], StepResult<P> & BatchResult>;
   /** The gradient of a micro-batch, added to what a window has so far (null at its beginning). */
-  readonly accumulate: (
+  readonly accumulate: Jitted<[
     sum: P | null,
     state: TaskState,
     trainable: P,
@@ -83,14 +84,14 @@ export interface TrainSteps<P> {
     batch: MicroBatch["inputs"],
     key: BatchKey,
     scalars: BatchScalars,
-  ) => { readonly sum: P } & BatchResult;
+  ], { readonly sum: P } & BatchResult>;
   /** Clipping and update at the end of a window; the metrics hold `grad_norm`. */
-  readonly update: (
+  readonly update: Jitted<[
     trainable: P,
     optimizer: OptimizerState,
     sum: P,
     scalars: OptimizerScalars,
-  ) => StepResult<P>;
+  ], StepResult<P>>;
   /** Loss and metrics without a gradient. */
   readonly evaluate: (
     trainable: P,

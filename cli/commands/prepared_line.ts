@@ -4,7 +4,10 @@ import type { Prepared } from "../../data/prepare_pairs.ts";
 import type { PreparedExamples } from "../finetune.ts";
 
 /** Prepared examples with a description. */
-export function preparedLine<E>({ examples, format, dropped }: Prepared<E>): PreparedExamples<E> {
-  const lost = dropped > 0 ? `; ${dropped} dropped: nothing to learn within max_length` : "";
+export function preparedLine<E>(
+  { examples, format, dropped }: Prepared<E>,
+  reason = "nothing to learn within max_length",
+): PreparedExamples<E> {
+  const lost = dropped > 0 ? `; ${dropped} dropped: ${reason}` : "";
   return { examples, description: `${format.description}; ${examples.length} examples${lost}` };
 }

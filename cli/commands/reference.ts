@@ -1,6 +1,6 @@
 /** Reference log-probs for the commands that compare with a reference model. @module */
 
-import { UserError } from "../../core/mod.ts";
+import { leavesOf, Tensor, UserError } from "../../core/mod.ts";
 import { type CompletionSpec, referenceFor } from "../../train/completion_task.ts";
 import type { FollowingReference } from "../../train/following.ts";
 import type { OpenModel } from "../../train/model_directory.ts";
@@ -85,10 +85,11 @@ export async function referenceOf<E>(request: ReferenceRequest<E>): Promise<Refe
   const lengths = spec.examples.map((example) =>
     spec.answers(example).reduce((sum, a) => sum + a.promptIds.length + a.completionIds.length, 0)
   );
+  const other = values.ref_model_name_or_path === undefined
+    ? null
+    : await openModel({ directory: values.ref_model_name_or_path, seed: values.seed });
+  const reference = other ?? opened;
   const compute = async (): Promise<ReferenceLogProbs> => {
-    const reference = values.ref_model_name_or_path === undefined
-      ? opened
-      : await openModel({ directory: values.ref_model_name_or_path, seed: values.seed });
     const order = evaluation ? null : visitedExamples(lengths, options);
     // What is kept for later runs is kept whole; else only what this run visits is computed.
     const rest = order && values.precompute_ref_log_probs ? lengths.map((_, i) => i) : [];
@@ -101,8 +102,17 @@ export async function referenceOf<E>(request: ReferenceRequest<E>): Promise<Refe
       only: numbers,
     });
   };
-  if (!values.precompute_ref_log_probs) return await compute();
-  const model = values.ref_model_name_or_path ?? values.model_name_or_path ?? "";
-  const key = await referenceKey(model, spec.examples.map((example) => spec.answers(example)));
-  return await cachedReference(values.dataset_name, key, compute, say);
+  try {
+    if (!values.precompute_ref_log_probs) return await compute();
+    const key = await referenceKey(
+      reference,
+      spec.examples.map((example) => spec.answers(example)),
+    );
+    return await cachedReference(values.dataset_name, key, compute, say);
+  } finally {
+    // A second model has done its work.
+    if (other) {
+      for (const [, leaf] of leavesOf(other.params)) if (leaf instanceof Tensor) leaf.dispose();
+    }
+  }
 }

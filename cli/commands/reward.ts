@@ -14,7 +14,10 @@ export const rewardCommand: Command = finetuningCommand<typeof rewardOptions, Re
   check: checkPreference,
   head: { kind: "sequence", labels: 1 },
   prepare: (rows, { tokenizer, values }) =>
-    preparedLine(prepareReward(rows, tokenizer, { maxLength: values.max_length ?? null })),
+    preparedLine(
+      prepareReward(rows, tokenizer, { maxLength: values.max_length ?? null }),
+      "longer than max_length",
+    ),
   describe: ({ chosenIds, rejectedIds }, tokenizer) =>
     `chosen: ${tokenizer.decode([...chosenIds])}\nrejected: ${tokenizer.decode([...rejectedIds])}`,
   task: ({ opened, values, examples }) =>

@@ -75,6 +75,10 @@ export const commandOptions = section("Command", {
     min: 0,
     help: "Print this many prepared rows with the tokens that carry loss. Not in TRL.",
   }),
+  dry_run: bool({
+    default: false,
+    help: "Say how much memory a step takes, and stop before the first. Not in TRL.",
+  }),
   debug: bool({
     default: false,
     help: "Show stack traces. TRL's underflow_overflow is not needed: a NaN or infinite loss " +
@@ -86,3 +90,6 @@ export const commandOptions = section("Command", {
 
 /** The values of {@link datasetOptions}. */
 export type DatasetValues = Values<typeof datasetOptions>;
+
+/** The values of {@link commandOptions}. */
+export type CommandValues = Values<typeof commandOptions>;

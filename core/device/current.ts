@@ -67,5 +67,10 @@ export function currentDevice(): Device {
 
 /** The device that computes, opened with `auto` if there is none yet. */
 export async function anyDevice(): Promise<Device> {
-  return current ?? await openDevice("auto");
+  if (current) return current;
+  opening ??= openDevice("auto").finally(() => opening = null);
+  return await opening;
 }
+
+/** Two tensors awaited at once open one device. */
+let opening: Promise<Device> | null = null;

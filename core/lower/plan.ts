@@ -188,15 +188,24 @@ class Planner {
   /** Whether a unit that reads the donor may write the root onto it. */
   #updatesInPlace(unit: Unit, donor: Node, root: Node): boolean {
     if (unit.kind === "single") {
-      return unit.node === root && this.#clobbered(unit.node) === donor &&
-        this.operands.of(unit.node).filter(({ base }) => base === donor).length === 1;
+      const base = this.#clobbered(unit.node);
+      return unit.node === root && base !== null && this.#same(base, donor) &&
+        this.operands.of(unit.node).filter((operand) => this.#same(operand.base, donor)).length ===
+          1;
     }
     const { kind, members, loads } = unit.group;
     // Values of a map, and of columns once they are summed, are each computed at one place only. Rows are stored
     // on the last way along them, element by element, and what belongs to one as a whole when all have read it.
     const level = members.get(root);
     return level !== undefined && (kind !== "column" || level === "reduced") &&
-      loads.every((load) => load.base !== donor || (load.level === level && isLinear(load, donor)));
+      loads.every((load) =>
+        !this.#same(load.base, donor) || (load.level === level && isLinear(load, donor))
+      );
+  }
+
+  /** Whether two nodes share memory: they are one, or one stands behind a barrier. */
+  #same(a: Node, b: Node): boolean {
+    return a === b || this.#bufferOf(a) === this.#bufferOf(b);
   }
 
   /** The input whose memory a kernel made by hand writes its result into, if it has one. */
@@ -247,7 +256,8 @@ class Planner {
     const [own, source] = [this.#bufferOf(node), this.#bufferOf(base)];
     if (own === source) return;
     const dead = (this.#lastRead.get(source) ?? -1) <= index && source.external === null;
-    const once = this.operands.of(node).filter((operand) => operand.base === base).length === 1;
+    const once =
+      this.operands.of(node).filter((operand) => this.#same(operand.base, base)).length === 1;
     // A donor's memory holds its old value until now, so nothing earlier may be moved into it.
     if (dead && once && own.external?.kind !== "given" && source.bytes === own.bytes) {
       // Everything that named the base's buffer must now see the result's.

@@ -95,7 +95,9 @@ function keyOf(node: Node): string | null {
     default: {
       let key = dtype;
       for (const value of Object.values(operation) as Operation[keyof Operation][]) {
-        key += typeof value === "object" ? JSON.stringify(value) : `|${value}`;
+        key += typeof value === "object"
+          ? JSON.stringify(value)
+          : `|${Object.is(value, -0) ? "-0" : value}`;
       }
       key += `|${shape.join()}`;
       for (const input of inputs) key += `|${input.id}`;
@@ -193,6 +195,11 @@ function foldBinary(fn: BinaryFunction, [x, y]: readonly Node[], node: Node): No
   if (fn === "add") return b === 0 ? x! : a === 0 ? y! : null;
   if (fn === "sub") return b === 0 ? x! : null;
   if (fn === "mul") return b === 1 ? x! : a === 1 ? y! : null;
+  // Shader compilers may refuse to divide by a constant zero.
+  if (fn === "div" && b === 0 && node.dtype === "f32") {
+    const infinite = p.full(Object.is(b, -0) ? -Infinity : Infinity, node.shape, node.dtype);
+    return p.binary("mul", x!, infinite);
+  }
   if (fn === "div") return b === 1 ? x! : null;
   return null;
 }

@@ -73,7 +73,10 @@ Deno.test("unknown flags and bad values are refused with what was meant", async 
     /^Error: There is no option --lerning_rate\. The nearest is --learning_rate\. See --help\.\n$/,
   );
   assert.match(await refusal("max_steps", "many"), /^Error: Bad value for --max_steps: "many"\./);
-  assert.match(await refusal("use_peft", "true"), /^Error: --use_peft is not available .*LoRA/);
+  assert.match(
+    await refusal("model_init_kwargs", "{}"),
+    /^Error: --model_init_kwargs is not available .*config/,
+  );
   const { code, stderr } = await plumb("sft", { output_dir: output.path });
   assert.equal(code, 1);
   assert.match(stderr, /^Error: Missing --dataset_name/);
@@ -163,7 +166,7 @@ Deno.test("what cannot change the numbers is said in a line, and changes none", 
   );
   assert.equal(code, 0, stderr);
   assert.match(stderr, /^--bf16 true: computation stays in float32.*\.$/m);
-  assert.match(stderr, /^--dtype bfloat16: weights are held.*float32.*\.$/m);
+  assert.match(stderr, /^--dtype bfloat16: weights that are trained are held.*float32.*\.$/m);
   assert.match(stderr, /^--dataloader_num_workers has no effect: .*\.$/m);
   assert.match(stderr, /^--attn_implementation has no effect: .*\.$/m);
   const rows = stateOf(`${place.path}/noticed`).log_history;
@@ -172,7 +175,7 @@ Deno.test("what cannot change the numbers is said in a line, and changes none", 
     ...smallRun(`${place.path}/quiet`, { max_steps: 1, bf16: true }),
     log_level: "error",
   });
-  assert.doesNotMatch(quiet.stderr, /bf16|CPU,/);
+  assert.doesNotMatch(quiet.stderr, /bf16|CPU,|Memory/);
   assert.match(quiet.stderr, /^step 1\/1 /m);
 });
 
@@ -196,7 +199,7 @@ Deno.test("report_to jsonl keeps every row, notice and checkpoint of a run, name
   const rows = read();
   assert.deepEqual(
     rows.filter(({ kind }) => kind !== "notice").map(({ kind }) => kind),
-    ["train", "train", "eval", "save", "end"],
+    ["memory", "train", "train", "eval", "save", "end"],
   );
   assert.ok(
     rows.some(({ kind, text }) => kind === "notice" && /rows, .* examples/.test(`${text}`)),

@@ -60,7 +60,7 @@ Deno.test("the help of sft shows what works and hides what is refused", () => {
   for (const name of ["learning_rate", "device", "resume_from_checkpoint", "bf16", "packing"]) {
     assert.match(text, new RegExp(`^  --${name} `, "m"));
   }
-  for (const name of ["use_peft", "push_to_hub", "dataloader_num_workers"]) {
+  for (const name of ["lora_target_parameters", "push_to_hub", "dataloader_num_workers"]) {
     assert.doesNotMatch(text, new RegExp(`--${name} `));
   }
   const all = renderHelp(sftOptions, { ...settings, all: true });

@@ -67,6 +67,7 @@ const effects: Readonly<
   per_device_eval_batch_size: [3, evaluated],
   logging_strategy: ["no"],
   logging_steps: [2],
+  optim_args: ["momentum=0.9", { optim: "sgd" }],
   logging_first_step: [true, { logging_steps: 2 }],
   report_to: ["jsonl"],
   save_strategy: ["epoch"],
@@ -87,6 +88,10 @@ const elsewhere: Readonly<Record<string, string>> = {
   "cli/bad_input_test.ts": "debug output_dir dataset_text_field",
   "cli/commands_test.ts":
     "init_from_config dtype bf16 log_level run_name config show_data use_cpu threads",
+  "cli/lora_test.ts":
+    "use_peft lora_r lora_alpha lora_dropout lora_target_modules lora_modules_to_save use_rslora " +
+    "use_dora initial_adapter load_in_4bit load_in_8bit bnb_4bit_quant_type use_bnb_nested_quant",
+  "cli/memory_test.ts": "dry_run",
   "cli/options_test.ts": "fp16",
   "cli/parse_test.ts": "optim",
   "cli/sft_recorded_test.ts": "chat_template_path assistant_only_loss device",

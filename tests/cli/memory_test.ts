@@ -1,0 +1,104 @@
+/** What a run says about memory before its first step and after its last. */
+
+import assert from "node:assert/strict";
+import { memoryAdvice } from "../../cli/memory_advice.ts";
+import { setDevice } from "../../core/device/current.ts";
+import { sftOptions } from "../../cli/options/sft.ts";
+import { parse } from "../../cli/parse.ts";
+import { openModel, trainableOf } from "../../train/model_directory.ts";
+import { totalBytes } from "../../train/memory.ts";
+import { fixture } from "../data/fixture_files.ts";
+import { devices } from "../devices.ts";
+import { smallAdapter } from "./lora_runs.ts";
+import { argumentsOf, type Flags, namesIn, plumb, smallRun, temporary } from "./run_command.ts";
+
+const estimate =
+  /weights ([\d.]+) (\wiB), optimiser ([\d.]+) (\wiB), gradients and activations ([\d.]+) (\wiB); together ([\d.]+) (\wiB)\./;
+const units: Readonly<Record<string, number>> = { KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 };
+
+/** The bytes that a dry run tells: weights, optimiser, temporaries, together. */
+async function told(changes: Flags): Promise<[number, number, number, number]> {
+  using place = temporary();
+  const path = `${place.path}/out`;
+  const flags = smallRun(path, {
+    report_to: "jsonl",
+    max_steps: 2,
+    dry_run: true,
+    per_device_train_batch_size: 2,
+    ...changes,
+  });
+  const { code, stderr } = await plumb("sft", flags);
+  assert.equal(code, 0, stderr);
+  assert.doesNotMatch(stderr, /step \d/, "no step is made");
+  assert.deepEqual(namesIn(place.path), [], "nothing is written");
+  const words = estimate.exec(stderr)!.slice(1);
+  const bytes = [0, 2, 4, 6].map((i) => Number(words[i]) * units[words[i + 1]!]!);
+  return bytes as [number, number, number, number];
+}
+
+/** Parameters of the fixture model. */
+const parameters = 44192;
+
+Deno.test("a dry run tells the memory of a step and writes nothing", async () => {
+  const [weights, optimizer, temporaries, together] = await told({});
+  const near = (a: number, b: number) => Math.abs(a / b - 1) < 0.05;
+  assert.ok(near(weights, 4 * parameters), `${weights}`);
+  assert.ok(near(optimizer, 8 * parameters), `${optimizer}`);
+  assert.ok(temporaries > 4 * parameters);
+  assert.ok(near(together, weights + optimizer + temporaries));
+});
+
+Deno.test("the estimate follows the flags that make a step smaller", async () => {
+  const [weights, optimizer, temporaries] = await told({});
+  const adapter = await told(smallAdapter);
+  assert.ok(adapter[1] < optimizer / 4, "an adapter's moments");
+  const quantised = await told({ ...smallAdapter, load_in_4bit: true });
+  assert.ok(quantised[0] < adapter[0], "4-bit weights");
+  const checkpointed = await told({ gradient_checkpointing: true });
+  assert.ok(checkpointed[2] < temporaries, "activations computed anew");
+  const halved = await told({ per_device_train_batch_size: 1, gradient_accumulation_steps: 2 });
+  assert.ok(halved[2] < temporaries, "a batch in two halves");
+  assert.equal(halved[0], weights);
+});
+
+Deno.test("a run tells what it planned before the first step and what it took after the last", async () => {
+  using output = temporary();
+  const { code, stderr } = await plumb("sft", smallRun(output.path, { max_steps: 1 }));
+  assert.equal(code, 0, stderr);
+  const lines = stderr.split("\n");
+  const at = (pattern: RegExp) => lines.findIndex((line) => pattern.test(line));
+  assert.ok(at(estimate) >= 0 && at(estimate) < at(/^step/), stderr);
+  assert.ok(at(/Memory used: [\d.]+ MiB at most/) > at(/^step/), stderr);
+});
+
+/** The advice to a run that has so much memory. */
+async function advised(changes: Flags, available: number): Promise<string | null> {
+  setDevice(devices[0]!);
+  const { values } = parse(argumentsOf("sft", smallRun("out", changes)).slice(1), sftOptions);
+  const opened = await openModel({
+    directory: fixture("models/llama"),
+    seed: 0,
+    lora: values.use_peft ? { target_modules: "all-linear" } : undefined,
+  });
+  const memory = { weights: 4 * parameters, optimizer: 8 * parameters, temporaries: 2 ** 20 };
+  const isTrainable = trainableOf(opened);
+  const advice = memoryAdvice({ values, opened, isTrainable, memory }, available);
+  assert.equal(advice === null, totalBytes(memory) <= available);
+  return advice;
+}
+
+Deno.test("a run that does not fit is told which flags save how much", async () => {
+  assert.equal(await advised({}, 2 ** 30), null);
+  const advice = (await advised({}, 2 ** 20))!;
+  assert.match(advice, /more than the 1\.00 MiB there are/);
+  assert.match(advice, /--gradient_checkpointing true/);
+  assert.match(advice, /--per_device_train_batch_size 2 --gradient_accumulation_steps 2/);
+  // Moments of 8 bits where a tensor has 4096 elements or more, and no gradients and moments of the base.
+  assert.match(advice, /--optim adamw_8bit \(about \d+ KiB less\)/);
+  assert.match(advice, /--use_peft true \(about 518 KiB less\)/);
+  assert.match(advice, /--use_peft true --load_in_4bit true \(about \d+ KiB less\)/);
+  const adapted = (await advised({ ...smallAdapter, gradient_checkpointing: true }, 2 ** 20))!;
+  assert.doesNotMatch(adapted, /--use_peft|--gradient_checkpointing/);
+  assert.match(adapted, /--load_in_4bit true/);
+  assert.doesNotMatch((await advised({ per_device_train_batch_size: 1 }, 2 ** 20))!, /batch_size/);
+});
