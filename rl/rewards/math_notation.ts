@@ -35,10 +35,13 @@ export function tidyLatex(text: string): string {
     .replace(/^[\s,;:]+|[\s.,;:]+$/g, "");
 }
 
-const unit =
-  "(?:(?:mm|cm|dm|km|kg|mg|ml|mL|ft|in|yd|mi|lb|oz|hr|min|sec|mph|[a-zA-Z]{3,}\\.?)(?![a-zA-Z])|\\\\text\\{[^{}]*\\})";
+const unit = [
+  "(?:mm|cm|dm|km|kg|mg|ml|mL|ft|in|yd|mi|lb|oz|hr|min|sec|mph)(?![a-zA-Z])",
+  "(?<![a-zA-Z\\d}])[a-zA-Z]{4,}(?![a-zA-Z])\\.?", // shorter words may be products
+  "\\\\text\\{[^{}]*\\}",
+].join("|");
 const power = "(?:\\s*\\^\\s*(?:\\d|\\{\\d\\})|[²³])?";
-const units = new RegExp(`(?<=[\\d})i])\\s*(?:(?:per\\s+|/\\s*)?${unit}${power}\\s*)+$`);
+const units = new RegExp(`(?<=[\\d})i])(?:\\s*(?:per\\s+|/\\s*)?(?:${unit})${power})+\\s*$`);
 const percentSign = /\s*(?:%|percent(?:age)?|pct|\\text\{\s*percent\s*\})$/i;
 
 /** Takes percent sign and units off an item and joins what belongs to one number. */

@@ -118,6 +118,16 @@ for (const flag of ["load_in_4bit", "load_in_8bit"]) {
   });
 }
 
+Deno.test("a model begun at random is not quantised", async () => {
+  using output = temporary();
+  const flags = smallAdapterRun(output.path, {
+    model_name_or_path: undefined,
+    init_from_config: fixture("models/llama/config.json"),
+    load_in_4bit: true,
+  });
+  assert.match(await refusalOf("sft", flags), /begins a model at random, which is not quantised/);
+});
+
 Deno.test("a fresh adapter over a model that has one is refused", async () => {
   using output = temporary();
   const flags = smallAdapterRun(output.path, {
