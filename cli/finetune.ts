@@ -152,8 +152,9 @@ async function finetune<O extends Options, E>(
     const data = await readData(command, values, opened.tokenizer, say);
     const result = await run(command, values, opened, data, reporter, say);
     if (result === null) return 0;
-    const { peakBytes } = device.counters();
-    say(`Memory used: ${formatBytes(peakBytes)} at most.`);
+    if (!result.interrupted) {
+      say(`Memory used: ${formatBytes(device.counters().peakBytes)} at most.`);
+    }
     await save(values, opened, result);
     if (result.interrupted && !values.save_only_model) {
       say("Go on from here with --resume_from_checkpoint true.");

@@ -31,9 +31,6 @@ import {
 } from "./sampling.ts";
 import { type DecodingLayout, layOutPrompts } from "./sampling_layout.ts";
 
-export * from "./sampling.ts";
-export * from "./sampling_config.ts";
-
 /** Options of {@link generator}; greedy unless `doSample`. */
 export interface GenerateOptions extends SamplingOptions {
   /** The most tokens to add to each prompt. */
@@ -281,7 +278,7 @@ function compileSteps(
     const vocabulary = perPrompt.shape[1]!;
     const soFar: TokensSoFar = {
       ...(wantsSeen ? { seen: seenTokens(history, layout.promptLengths, vocabulary) } : {}),
-      ...(wantsHistory ? { history: history.add(0) } : {}),
+      ...(wantsHistory ? { history } : {}),
     };
     const packed = choose(perPrompt.gather(layout.prompts), foldKey(key, 0), soFar, layout);
     return { state: { cache: filled, soFar }, packed };

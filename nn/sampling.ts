@@ -77,7 +77,7 @@ export function topK(k: number): LogitsProcessor {
     if (k >= width) return logits;
     const keys = orderedBits(logits);
     // At least k keys are at or above the threshold.
-    const threshold = largestThreshold(keys, (below) => count(below).le(width - k));
+    const threshold = largestThreshold(keys, (below) => countOf(below).le(width - k));
     return keep(logits, keys.ge(threshold));
   };
 }
@@ -206,24 +206,49 @@ export function sample(
 ): Sampled {
   const processors = logitsProcessors(options);
   const processed = processors.reduce((x, process) => process(x, soFar), logits);
-  const tokens = (options.doSample ? processed.add(gumbel(key, processed)) : processed).argMax(-1);
+  const tokens = options.doSample ? draw(key, processed) : processed.argMax(-1);
   const rawLogProbs = logProbOf(logits, tokens);
   const logProbs = processors.length === 0 ? rawLogProbs : logProbOf(processed, tokens);
   return { tokens, logProbs, rawLogProbs };
 }
 
 /**
- * Gumbel noise: the argMax of logits + noise is distributed as their softmax. The exponential variate inside has
- * the full precision of f32 near 0, where the choice is made; from uniforms on a grid of 2⁻²⁴ a large
- * vocabulary's tail would be drawn too often.
+ * Tokens i32 [B] from the softmax of logits, by inverting its cumulative distribution in two levels: a block of
+ * about √V tokens, then a token in it. One pass over the logits and two random numbers per row; Gumbel noise
+ * would take a random number and two logarithms per logit.
  */
-function gumbel(key: Key, like: Tensor): Tensor {
-  const counter = iota(like.size).cast("u32");
+function draw(key: Key, logits: Tensor): Tensor {
+  const [rows, vocabulary] = logits.shape as [number, number];
+  const width = 2 ** Math.ceil(Math.log2(vocabulary) / 2);
+  const blocks = Math.ceil(vocabulary / width);
+  const mass = logits.sub(logits.max(-1, { keepDims: true })).exp()
+    .pad(0, blocks * width - vocabulary, 1)
+    .reshape(rows, blocks, width);
+  const uniform = fineUniform(key, 2 * rows).reshape(2, rows, 1);
+  const block = pick(mass.sum(-1), uniform.slice(0, 1).reshape(rows, 1));
+  const chosen = mass.reshape(rows * blocks, width).gather(iota(rows).mul(blocks).add(block));
+  return block.mul(width).add(pick(chosen, uniform.slice(1, 2).reshape(rows, 1)));
+}
+
+/** Positions i32 [B] drawn in proportion to mass f32 [B, N] by uniform f32 [B, 1]; never one without mass. */
+function pick(mass: Tensor, uniform: Tensor): Tensor {
+  const [rows, count] = mass.shape as [number, number];
+  const upTo = iota(count).reshape(1, count).le(iota(count).reshape(count, 1));
+  const cumulative = where(upTo, mass.reshape(rows, 1, count), 0).sum(-1);
+  const target = cumulative.slice(count - 1, count, 1).mul(uniform);
+  return cumulative.le(target).cast("i32").sum(-1);
+}
+
+/**
+ * Uniform on (0, 1) with the full precision of f32 near 0: on a grid of 2⁻²⁴, zero itself would give improbable
+ * tokens a share.
+ */
+function fineUniform(key: Key, count: number): Tensor {
+  const counter = iota(count).cast("u32");
   const [high, low] = threefry(key, counter, counter.mul(0));
-  const uniform = high.cast("f32").mul(2 ** -32)
+  return high.cast("f32").mul(2 ** -32)
     .add(low.cast("f32").add(0.5).mul(2 ** -64))
-    .minimum(1 - 2 ** -24);
-  return uniform.neg().log1p().neg().log().neg().reshape(...like.shape);
+    .minimum(1 - 2 ** -23);
 }
 
 function logProbOf(logits: Tensor, tokens: Tensor): Tensor {
@@ -240,7 +265,7 @@ function isLargest(logits: Tensor): Tensor {
   return logits.eq(logits.max(-1, { keepDims: true }));
 }
 
-function count(below: Tensor): Tensor {
+function countOf(below: Tensor): Tensor {
   return below.cast("i32").sum(-1, { keepDims: true });
 }
 

@@ -38,9 +38,11 @@ export function bytesOf(tree: unknown): number {
 export interface PlannedStep<P> {
   /** Parameters that learn, and those that do not. */
   readonly trainable: P;
+  /** Parameters that do not. */
   readonly frozen: P;
   /** The optimiser's state, and its numbers. */
   readonly optimizer: OptimizerState;
+  /** Numbers of a step. */
   readonly scalars: OptimizerScalars;
   /** The task's state. */
   readonly state: TaskState;

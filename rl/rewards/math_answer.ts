@@ -96,13 +96,16 @@ function related(
   answer: (content: MathValue) => MathAnswer,
 ): MathAnswer {
   const [left, right] = [sides[0]!, sides.at(-1)!];
-  const between = sides.length === 2
-    ? text.slice(left.length, text.length - right.length).trim()
-    : "=";
-  const operator = operators[between] ?? between;
+  const found = operatorsBetween(text, sides);
+  if (found.every((operator) => operator === "=") && sides.length > 2) return parsed(right);
+  if (sides.length > 2) {
+    const pairs = found.map((operator, i) => parsed(`${sides[i]} ${operator} ${sides[i + 1]}`));
+    return answer({ kind: "set", items: pairs });
+  }
+  const operator = found[0]!;
   if (operator === "\\in") return parsed(right);
   if (operator === "=") {
-    if (sides.length > 2 || isName(left) || (isArithmetic(left) && isArithmetic(right))) {
+    if (isName(left) || (isArithmetic(left) && isArithmetic(right))) {
       return parsed(right);
     }
     if (isName(right) && isArithmetic(left)) return parsed(left);
@@ -110,6 +113,17 @@ function related(
   const [a, b] = [parseFormula(left), parseFormula(right)];
   if (a === null || b === null) return answer({ kind: "words" });
   return answer({ kind: "relation", operator, difference: (s) => a(s) - b(s) });
+}
+
+/** What stands between the sides of equations and inequalities, in one spelling each. */
+function operatorsBetween(text: string, sides: readonly string[]): readonly string[] {
+  let end = sides[0]!.length;
+  return sides.slice(1).map((side) => {
+    const operator = /^\s*(\\[a-zA-Z]+|[=<>])/.exec(text.slice(end))?.[1] ?? "";
+    end = text.indexOf(side, end + text.slice(end).indexOf(operator) + operator.length) +
+      side.length;
+    return operators[operator] ?? operator;
+  });
 }
 
 /** Whether one side of an equation only names the other: a symbol, f(x), or words. */
@@ -139,7 +153,9 @@ function isWord(text: string): boolean {
  */
 export function sameMathAnswer(gold: MathAnswer, answer: MathAnswer): boolean {
   const [a, b] = [gold.content, answer.content];
-  if (a.kind === "formula" && b.kind === "formula") return sameFormula(gold, answer, a, b);
+  if (a.kind === "formula" && b.kind === "formula") {
+    return gold.text === answer.text || sameFormula(gold, answer, a, b);
+  }
   if (a.kind === "tuple" && b.kind === "tuple") {
     return a.brackets === b.brackets && a.items.length === b.items.length &&
       a.items.every((item, i) => sameMathAnswer(item, b.items[i]!));
@@ -162,7 +178,7 @@ export function sameMathAnswer(gold: MathAnswer, answer: MathAnswer): boolean {
 }
 
 function asWords({ text }: MathAnswer): string {
-  const plain = text.replace(/\\text\{([^{}]*)\}/g, "$1");
+  const plain = text.replace(/\\text\{([^{}]*)\}/g, "$1").replace(/\{(\w)\}/g, "$1");
   return plain.length > 1 ? plain.toLowerCase() : plain;
 }
 

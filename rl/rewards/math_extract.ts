@@ -21,12 +21,12 @@ export function answerOf(text: string): MathAnswer | null {
 
 /**
  * The answer of a solution, which may be as short as `4`: besides those of a completion, the last formula between
- * dollar signs, the whole text, what follows `####` (GSM8K), or the last number; null if there is none of these.
+ * dollar signs, what follows `####` (GSM8K), the whole text, or the last number; null if there is none of these.
  */
 export function solutionAnswer(text: string): MathAnswer | null {
   const last = environments(text).at(-1);
   return answerOf(text) ?? (last === undefined ? null : parseMathAnswer(last.content)) ??
-    wholeAnswer(text) ?? lastNumber(text);
+    markedAnswer(text) ?? wholeAnswer(text) ?? lastNumber(text);
 }
 
 /** The last box, with those before it that only a comma, "and" or "or" keeps apart. */
@@ -96,12 +96,19 @@ function announcedAnswer(text: string): MathAnswer | null {
   return null;
 }
 
-/** A text that is nothing but a formula; words without LaTeX are none. */
+/** A text that is nothing but a formula, or LaTeX that is none but no prose either. */
 function wholeAnswer(text: string): MathAnswer | null {
-  if (!/\d|\\[a-zA-Z]|π/.test(text)) return null;
+  const isSymbolic = /[-+*/^=<>!]/.test(text) && !/[a-zA-Z]{2,}/.test(text);
+  if (!isSymbolic && !/\d|\\[a-zA-Z]|π/.test(text)) return null;
   const answer = parseMathAnswer(text);
-  const isFormula = answer !== null && consistsOfFormulas(answer);
-  return isFormula || /^\s*\\[a-zA-Z]+\s*\{.*\}\s*$/s.test(text) ? answer : null;
+  return answer !== null && (consistsOfFormulas(answer) || !isProse(text)) ? answer : null;
+}
+
+/** Whether a text has words outside of LaTeX's commands and their arguments. */
+function isProse(text: string): boolean {
+  return /[a-zA-Z]{2,}/.test(
+    text.replace(/\\(?:text|begin|end)[a-z]*\s*\{[^{}]*\}|\\[a-zA-Z]+/g, " "),
+  );
 }
 
 function consistsOfFormulas({ content }: MathAnswer): boolean {
@@ -109,10 +116,14 @@ function consistsOfFormulas({ content }: MathAnswer): boolean {
   return content.kind !== "words";
 }
 
-function lastNumber(text: string): MathAnswer | null {
+function markedAnswer(text: string): MathAnswer | null {
   const marked = /####\s*(.+)$/m.exec(text)?.[1];
+  return marked === undefined ? null : parseMathAnswer(marked);
+}
+
+function lastNumber(text: string): MathAnswer | null {
   const number =
     /(?<![\w.,\\{])-?[$€£]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+|(?<=\d))(?:\s*\/\s*\d+)?(?:\s*(?:%|percent|pct))?/gi;
-  const found = marked ?? Array.from(text.matchAll(number)).at(-1)?.[0];
+  const found = Array.from(text.matchAll(number)).at(-1)?.[0];
   return found === undefined ? null : parseMathAnswer(found);
 }

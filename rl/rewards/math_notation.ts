@@ -53,9 +53,16 @@ export function tidyItem(source: string): { readonly text: string; readonly perc
   return { text: isList ? text : joinNumbers(text), percent };
 }
 
-/** 1,000 and 1 000 to 1000, 4 4/9 to (4+4/9). */
+/** 1,000 and 1 000 to 1000, 4 4/9 to (4+4/9), 0.1\overline{6} to (0.1+6/90). */
 function joinNumbers(text: string): string {
   return text
+    .replace(
+      /(\d*)\.(\d*)\\overline\s*\{(\d+)\}/g,
+      (_, whole: string, fixed: string, period: string) =>
+        `(${whole || "0"}.${fixed}+${period}/${"9".repeat(period.length)}${
+          "0".repeat(fixed.length)
+        })`,
+    )
     .replace(/(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])/g, (digits) => digits.replaceAll(",", ""))
     .replace(/(?<![\d.])[1-9]\d{0,2}(?: \d{3})+(?![\d/])/g, (digits) => digits.replaceAll(" ", ""))
     .replace(

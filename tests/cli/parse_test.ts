@@ -128,19 +128,25 @@ Deno.test("an option without effect gives one line, unless it is set to its defa
 Deno.test("bf16 and dtype say what they do here", () => {
   assert.match(sft(["--bf16", "true"]).notices[0]!, /^--bf16 true: computation stays in float32/);
   assert.deepEqual(sft(["--bf16", "false"]).notices, []);
-  assert.match(sft(["--dtype", "bfloat16"]).notices[0]!, /saved in float32 in this version/);
+  assert.match(
+    sft(["--dtype", "bfloat16"]).notices[0]!,
+    /that are trained are held and saved in float32/,
+  );
   assert.deepEqual(sft(["--dtype", "float32"]).notices, []);
 });
 
 Deno.test("an option that is not offered is refused with the reason, but not at its default", () => {
-  refuses(["--use_peft"], /--use_peft is not available .* later version.*set it to false\.$/);
-  refuses(["--lora_r", "8"], /--lora_r is not available/);
+  refuses(["--push_to_hub"], /--push_to_hub is not available .*set it to false\.$/);
+  refuses(["--lora_target_parameters", "x"], /--lora_target_parameters is not available/);
   refuses(["--fsdp", "full_shard"], /one device .* Leave it out\.$/);
-  assert.deepEqual(sft(["--use_peft", "false", "--lora_r", "16"]).notices, []);
+  assert.deepEqual(sft(["--push_to_hub", "false", "--lora_r", "16"]).notices, []);
 });
 
 Deno.test("known values that are not offered are refused with the reason and the choice", () => {
-  refuses(["--optim", "adafactor"], /--optim "adafactor" is not available: .*Choose one of adamw/);
+  refuses(
+    ["--optim", "galore_adamw"],
+    /--optim "galore_adamw" is not available: .*Choose one of adamw/,
+  );
   refuses(["--report_to", "wandb"], /"wandb" is not available: .*none, console, jsonl, all/);
   refuses(["--optim", "adam"], /Bad value for --optim: "adam"/);
 });
@@ -208,7 +214,7 @@ Deno.test("settings from a file are checked by the same declarations and name th
   refuses(config, /learning_rate \(run\.yaml, line 2\): "fast"/, "seed: 1\nlearning_rate: fast");
   refuses(config, /run\.yaml, line 1: there is no option sed\. The nearest is seed\./, "sed: 1");
   refuses(config, /run_name .*: 5\. Expected text/, "run_name: 5");
-  refuses(config, /use_peft \(run\.yaml, line 1\) is not available/, "use_peft: true");
+  refuses(config, /push_to_hub \(run\.yaml, line 1\) is not available/, "push_to_hub: true");
   refuses(config, /cannot name another/, "config: other.yaml");
   refuses(config, /mixtures of datasets/, "datasets:\n  - path: a\n");
   assert.match(

@@ -185,6 +185,23 @@ for (
   });
 }
 
+eachDevice("sampled tokens pass a chi-square test in a vocabulary of several blocks", async () => {
+  const [width, draws] = [100, 40_000];
+  const next = pseudoRandom(5);
+  const row = Array.from({ length: width }, (_, v) => v % 9 === 0 ? -Infinity : 2 * next());
+  const logits = tensor([row]);
+  const shares = await softmax(logits).data();
+  const draw = jit((x: Tensor) =>
+    sample(x.broadcastTo(draws, width), randomKey(9), { doSample: true }).tokens
+  );
+  const counts = new Array<number>(width).fill(0);
+  for (const token of await draw(logits).data()) counts[token]!++;
+  // 134 is exceeded once in a thousand times with 87 degrees of freedom.
+  assert.ok(chiSquare(counts, shares) < 134, `χ² = ${chiSquare(counts, shares)}`);
+  const uniform = shares.map((p) => p > 0 ? 1 / 88 : 0);
+  assert.ok(chiSquare(counts, uniform) > 1000, "the test can tell distributions apart");
+});
+
 eachDevice("in a large vocabulary the improbable tail is not drawn too often", async () => {
   // One token against 131071 that share a probability of 1e-8; noise from a grid of 2⁻²⁴ draws them 8 times.
   const width = 131072;

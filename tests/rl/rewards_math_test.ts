@@ -53,6 +53,8 @@ const equal: Pairs = {
     ["0.5", "1/2"],
     ["1/3", "0.333333"],
     ["2/4", "1/2"],
+    ["1/6", "0.1\\overline{6}"],
+    ["n!", "n!"],
     ["\\frac{\\frac{1}{2}}{3}", "1/6"],
   ],
   "mixed numbers": [
@@ -122,12 +124,15 @@ const equal: Pairs = {
     ["5", "\\text{Total} = 5"],
     ["x^2+y^2=1", "1 = y^2 + x^2"],
     ["x<5", "5>x"],
+    ["-1 < x \\le 3", "3 \\geq x > -1"],
+    ["a=b=7", "7"],
     ["x \\le 5", "x \\leq 5"],
   ],
   "words": [
     ["\\text{Evelyn}", "Evelyn"],
     ["\\text{Evelyn}", "\\mathrm{ evelyn }"],
     ["\\text{(A)}", "A"],
+    ["4210_{5}", "4210_5"],
     ["\\begin{pmatrix} 0 & 3 \\end{pmatrix}", "\\begin{pmatrix}0&3\\end{pmatrix}"],
   ],
 };
@@ -178,6 +183,8 @@ const unequal: Pairs = {
     ["x<5", "x\\le 5"],
     ["x+y=1", "x+y=2"],
     ["x^2=1", "x=1"],
+    ["-1 < x < 3", "3"],
+    ["-1 < x < 3", "-1 < x \\le 3"],
   ],
   "words": [
     ["A", "B"],
@@ -236,6 +243,8 @@ Deno.test("the answer of a solution may stand alone, in a formula, or at the end
     "\\frac{1}{3}": "\\frac{1}{3}",
     "2\\sqrt{3}": "2\\sqrt{3}",
     "x + 1 = 2x": "x+1=2x",
+    "p - q": "p-q",
+    "4210_{5}": "4210_{5}",
     "We have $2+2=4$, so $x=4$.": "4",
     "He has 5 apples.\n#### 1,234": "1234",
     "There are 4 boxes of 12.": "12",
@@ -250,7 +259,7 @@ Deno.test("the answer of a solution may stand alone, in a formula, or at the end
 });
 
 Deno.test("a solution without mathematics has no answer", () => {
-  for (const solution of ["", "   ", "no idea", "AZYUK2A", "Paris, of course."]) {
+  for (const solution of ["", "   ", "no idea", "so-so", "A", "AZYUK2A", "Paris, of course."]) {
     assert.equal(solutionAnswer(solution), null, solution);
   }
 });

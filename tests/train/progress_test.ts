@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import {
   formatBar,
+  formatBytes,
   formatDuration,
   formatNumber,
   formatRecord,
@@ -8,6 +9,22 @@ import {
 } from "../../train/progress.ts";
 
 const at = { step: 10, totalSteps: 200, epoch: 0.4, elapsedSeconds: 83.2 };
+
+Deno.test("bytes have a unit and three digits", () => {
+  assert.equal(formatBytes(512), "0.50 KiB");
+  assert.equal(formatBytes(37.5 * 2 ** 20), "37.5 MiB");
+  assert.equal(formatBytes(512 * 2 ** 20), "512 MiB");
+  assert.equal(formatBytes(1.2 * 2 ** 30), "1.20 GiB");
+});
+
+Deno.test("the memory of a step is one line with its sum", () => {
+  const memory = { weights: 2 ** 20, optimizer: 2 ** 21, temporaries: 2 ** 22 };
+  assert.equal(
+    formatRecord({ kind: "memory", ...at, memory }),
+    "Memory of a step by plan: weights 1.00 MiB, optimiser 2.00 MiB, gradients and activations " +
+      "4.00 MiB; together 7.00 MiB.",
+  );
+});
 
 Deno.test("numbers are short and keep their width", () => {
   const cases: readonly (readonly [number, string])[] = [
