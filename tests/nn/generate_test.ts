@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { logSoftmax, tensor, UserError } from "../../core/mod.ts";
+import { logSoftmax, randomKey, type Tensor, tensor, UserError } from "../../core/mod.ts";
 import {
   type Completion,
   type GenerateOptions,
@@ -7,6 +7,14 @@ import {
   generator,
   type TokenBlock,
 } from "../../nn/generate.ts";
+import {
+  applyLora,
+  mapWeights,
+  mergeAdapters,
+  parametersOf,
+  quantize,
+  type Quantized,
+} from "../../nn/mod.ts";
 import { readFixture } from "../data/fixture_files.ts";
 import { eachDevice } from "../devices.ts";
 import { type Golden, goldenNames, readGolden } from "./golden.ts";
@@ -35,7 +43,7 @@ async function fullLogProbs(golden: Golden, ids: readonly number[]): Promise<Flo
   return ids.map((_, t) => Float32Array.from(values.subarray(t * width, (t + 1) * width)));
 }
 
-const withoutEnd = (all: readonly Completion[]) => all.map(({ prompt: _, ...rest }) => rest);
+const withoutPrompt = (all: readonly Completion[]) => all.map(({ prompt: _, ...rest }) => rest);
 
 for (const name of goldenNames) {
   eachDevice(`${name}: greedy continuations are those of transformers`, async () => {
@@ -173,8 +181,31 @@ eachDevice("streamed blocks come in order and add up to the completions", async 
       finished: own.at(-1)!.finished,
     };
   });
-  assert.deepEqual(rebuilt, withoutEnd(complete));
+  assert.deepEqual(rebuilt, withoutPrompt(complete));
   assert.ok(complete[1]!.tokens.length <= 5 && complete[1]!.finished === "eos");
+});
+
+eachDevice("adapters and quantised weights generate what their matrices do", async () => {
+  const { model, params } = await readGolden("llama");
+  const matrices = new Map<unknown, Quantized>();
+  for (const [path, weight] of parametersOf(params)) {
+    if (!/_proj/.test(path)) continue;
+    matrices.set(weight, await quantize(weight as Tensor, { format: "nf4" }));
+  }
+  const quantized = mapWeights(params, "all-linear", (weight) => matrices.get(weight)!);
+  const { params: adapted } = await applyLora(
+    quantized,
+    { target_modules: "all-linear", init_lora_weights: false },
+    randomKey(2),
+  );
+  const generate = generator(model, { maxNewTokens: 8 });
+  const found = await generate.complete(adapted, prompts);
+  const expected = await generate.complete(mergeAdapters(adapted), prompts);
+  assert.notDeepEqual(found[0]!.tokens, (await generate(params, prompts))[0]);
+  found.forEach(({ tokens, rawLogProbs }, b) => {
+    assert.deepEqual(tokens, expected[b]!.tokens);
+    rawLogProbs.forEach((x, i) => assert.ok(Math.abs(x - expected[b]!.rawLogProbs[i]!) < 5e-5));
+  });
 });
 
 eachDevice("a stream may be left early, and the generator used again", async (device) => {
