@@ -31,9 +31,6 @@ import {
 } from "./sampling.ts";
 import { type DecodingLayout, layOutPrompts } from "./sampling_layout.ts";
 
-export * from "./sampling.ts";
-export * from "./sampling_config.ts";
-
 /** Options of {@link generator}; greedy unless `doSample`. */
 export interface GenerateOptions extends SamplingOptions {
   /** The most tokens to add to each prompt. */

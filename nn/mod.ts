@@ -35,5 +35,7 @@ export * from "./quantize_nested.ts";
 export * from "./quantize_rows.ts";
 export * from "./quantized.ts";
 export * from "./rotary.ts";
+export * from "./sampling.ts";
+export * from "./sampling_config.ts";
 export * from "./weight.ts";
 export * from "./weight_trees.ts";

@@ -6,7 +6,7 @@ import {
   generationOptions,
   generator,
   type TokenBlock,
-} from "../../nn/generate.ts";
+} from "../../nn/mod.ts";
 import {
   applyLora,
   mapWeights,
