@@ -1,6 +1,6 @@
 /** Checkpoints: directories in the Hugging Face layout, and what a resumed run needs beside the model. @module */
 
-import { leavesOf, replaceLeaves, type Tensor, UserError } from "../core/mod.ts";
+import { combine, leavesOf, replaceLeaves, type Tensor, UserError } from "../core/mod.ts";
 import { cleanTemporaries, writeDirectoryAtomically } from "../data/atomic.ts";
 import { basePath, statIfPresent } from "../data/local_paths.ts";
 import { openSafetensors, writeSafetensors } from "../data/safetensors.ts";
@@ -45,7 +45,7 @@ export function checkpointStore<P>(settings: CheckpointOptions<P>): CheckpointSt
     save: async (snapshot) => {
       const path = pathOf(snapshot.state.step);
       await writeDirectoryAtomically(path, async (directory) => {
-        await writeModel(directory, joinTrees(snapshot.trainable, snapshot.frozen));
+        await writeModel(directory, combine(snapshot.trainable, snapshot.frozen));
         await Deno.writeTextFile(
           `${directory}/trainer_state.json`,
           trainerStateOf(snapshot, options),
@@ -61,19 +61,6 @@ export function checkpointStore<P>(settings: CheckpointOptions<P>): CheckpointSt
     },
     load: read,
   };
-}
-
-function joinTrees(trainable: unknown, frozen: unknown): unknown {
-  const merge = (a: unknown, b: unknown): unknown => {
-    if (a === null || a === undefined) return b;
-    if (b === null || b === undefined) return a;
-    if (Array.isArray(a)) return a.map((value, i) => merge(value, (b as unknown[])[i]));
-    const [x, y] = [a as Record<string, unknown>, b as Record<string, unknown>];
-    return Object.fromEntries(
-      Object.keys({ ...x, ...y }).map((key) => [key, merge(x[key], y[key])]),
-    );
-  };
-  return merge(trainable, frozen);
 }
 
 /** The text of a run's `trainer_state.json`. */
