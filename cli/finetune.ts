@@ -14,7 +14,7 @@ import { readDataset, type Row } from "../data/readers.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 import type { DecoderParams, LoraConfig, ModelHead, QuantizeOptions } from "../nn/mod.ts";
 import { checkpointStore, findCheckpoint, loadRun, trainerStateOf } from "../train/checkpoint.ts";
-import { train, type TrainResult } from "../train/loop.ts";
+import { train } from "../train/loop.ts";
 import {
   type ModelSource,
   type OpenModel,
@@ -26,6 +26,7 @@ import {
 import type { TrainOptions } from "../train/options.ts";
 import { formatBytes, type LogRecord, type RunPosition } from "../train/progress.ts";
 import type { Reporter } from "../train/reporters.ts";
+import type { TrainResult } from "../train/run.ts";
 import type { WeightStorage } from "../train/quantized_files.ts";
 import type { Task } from "../train/task.ts";
 import { interruptSignal } from "./interrupt.ts";

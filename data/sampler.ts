@@ -80,6 +80,24 @@ export function evaluationOrder(
   return lengthGroupedOrder(lengths, batchSize, mersenneTwister(options.dataSeed ?? options.seed));
 }
 
+/**
+ * The order of an epoch in TRL's `RepeatSampler`, which feeds GRPO and RLOO: one generator draws the permutations of
+ * all epochs in turn.
+ */
+export function repeatedOrder(
+  count: number,
+  { seed, epoch, shuffle }: {
+    readonly seed: number;
+    readonly epoch: number;
+    readonly shuffle: boolean;
+  },
+): Int32Array {
+  if (!shuffle) return Int32Array.from({ length: count }, (_, i) => i);
+  const generator = mersenneTwister(seed);
+  for (let past = 0; past < epoch; past++) randomPermutation(count, generator);
+  return randomPermutation(count, generator);
+}
+
 function lengthsAndBatch(count: number, options: Omit<EpochOrderOptions, "epoch">) {
   const { lengths, batchSize } = options;
   if (lengths === undefined || batchSize === undefined || lengths.length !== count) {

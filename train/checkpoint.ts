@@ -4,7 +4,7 @@ import { combine, leavesOf, replaceLeaves, type Tensor, UserError } from "../cor
 import { cleanTemporaries, writeDirectoryAtomically } from "../data/atomic.ts";
 import { basePath, statIfPresent } from "../data/local_paths.ts";
 import { openSafetensors, writeSafetensors } from "../data/safetensors.ts";
-import type { CheckpointStore, ResumedRun, Snapshot } from "./loop.ts";
+import type { CheckpointStore, ResumedRun, Snapshot } from "./run.ts";
 import { readLike, tensorsToStore } from "./model_files.ts";
 import type { TrainOptions } from "./options.ts";
 import { parseRunState, type RunState } from "./run_state.ts";

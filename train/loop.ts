@@ -6,106 +6,32 @@
  */
 
 import { setImmediate } from "node:timers/promises";
-import { currentDevice, jit, randomKey, realize, scope, tensor, UserError } from "../core/mod.ts";
-import { batchesOf, epochOrder } from "../data/sampler.ts";
+import {
+  combine,
+  currentDevice,
+  jit,
+  randomKey,
+  realize,
+  scope,
+  tensor,
+  UserError,
+} from "../core/mod.ts";
 import type { OptimizerState } from "../nn/mod.ts";
+import { type BatchSource, batchSource } from "./batch_source.ts";
 import { evaluateTask } from "./evaluate.ts";
 import { type StepMemory, stepMemory } from "./memory.ts";
 import { followsMetric, startMetricSchedule, stepMetricSchedule } from "./metric_schedule.ts";
-import { runLength, type TrainOptions } from "./options.ts";
+import { MetricQueue } from "./metric_queue.ts";
+import type { TrainOptions } from "./options.ts";
 import { Pace } from "./pace.ts";
 import type { LogRecord, Metrics, RunPosition } from "./progress.ts";
+import type { AnswerColumns, Policy } from "./rollout.ts";
+import type { RunProgress, TrainResult, TrainRun } from "./run.ts";
 import { initialRunState, type RunState } from "./run_state.ts";
 import { lrSchedule, resolveInterval, resolveWarmupSteps } from "./schedule.ts";
 import { type BatchResult, type TrainSteps, trainSteps } from "./steps.ts";
-import type { MicroBatch, PackedMetrics, Task, TaskState } from "./task.ts";
+import type { MicroBatch, PackedMetrics, TaskState } from "./task.ts";
 import { averages, emptyWindow, withMicroBatch, withStep } from "./windows.ts";
-
-/** Everything a checkpoint is made of. */
-export interface Snapshot<P> {
-  /** Parameters that learn. */
-  readonly trainable: P;
-  /** Parameters that do not. */
-  readonly frozen: P;
-  /** The optimiser's memory. */
-  readonly optimizer: OptimizerState;
-  /** What the task carries along. */
-  readonly taskState: TaskState;
-  /** What the run is in the middle of. */
-  readonly state: RunState;
-  /** How far it is. */
-  readonly progress: RunProgress;
-}
-
-/** How far a run is, and how long it is. */
-export interface RunProgress {
-  /** Passes over the data so far, with their fraction, and of the whole run. */
-  readonly epoch: number;
-  /** Passes over the data of the whole run. */
-  readonly epochs: number;
-  /** Optimiser steps of the whole run. */
-  readonly totalSteps: number;
-}
-
-/** Where checkpoints go. */
-export interface CheckpointStore<P> {
-  /** The directory of a step's checkpoint. */
-  readonly pathOf: (step: number) => string;
-  /** Writes a checkpoint and removes those beyond the limit. */
-  readonly save: (snapshot: Snapshot<P>) => Promise<void>;
-  /** Reads the trainable parameters of a checkpoint. */
-  readonly load: (path: string) => Promise<P>;
-}
-
-/** What a run goes on with, beside its parameters. */
-export interface ResumedRun {
-  /** The optimiser's memory. */
-  readonly optimizer: OptimizerState;
-  /** What the task carries along. */
-  readonly taskState: TaskState;
-  /** What the run is in the middle of. */
-  readonly state: RunState;
-}
-
-/** What to train. */
-export interface TrainRun<P> {
-  /** What is learned. */
-  readonly task: Task<P>;
-  /** What is evaluated, if anything. */
-  readonly evaluation?: Task<P> | undefined;
-  /** Parameters that learn. Their memory is taken over. */
-  readonly trainable: P;
-  /** Parameters that do not; null where the other tree has a leaf. */
-  readonly frozen: P;
-  /** Settings of the run. */
-  readonly options: TrainOptions;
-  /** Where checkpoints go, if anywhere. */
-  readonly checkpoints?: CheckpointStore<P> | undefined;
-  /** Moments and state of a run to go on with. */
-  readonly resume?: ResumedRun | undefined;
-  /** Ends the run after the current step, with a checkpoint. */
-  readonly signal?: AbortSignal | undefined;
-}
-
-/** What a run leaves behind. */
-export interface TrainResult<P> {
-  /** Parameters that learn. */
-  readonly trainable: P;
-  /** What the run is in the middle of. */
-  readonly state: RunState;
-  /** How far it is. */
-  readonly progress: RunProgress;
-  /** Whether it stopped before its last step. */
-  readonly interrupted: boolean;
-}
-
-/** Metrics on their way from the device. */
-interface PendingStep {
-  readonly step: number;
-  readonly rows: readonly number[];
-  readonly microBatches: readonly Promise<Record<string, number>>[];
-  readonly update: Promise<Record<string, number>>;
-}
 
 /** Trains; yields a record for each thing worth reporting and returns the trained parameters. */
 export async function* train<P>(run: TrainRun<P>): AsyncGenerator<LogRecord, TrainResult<P>> {
@@ -113,7 +39,7 @@ export async function* train<P>(run: TrainRun<P>): AsyncGenerator<LogRecord, Tra
 }
 
 class Training<P> {
-  readonly #length;
+  readonly #source: BatchSource<P>;
   readonly #steps: TrainSteps<P>;
   readonly #evaluation: TrainSteps<P>["evaluate"] | undefined;
   readonly #rate: (step: number) => number;
@@ -124,19 +50,17 @@ class Training<P> {
   #taskState: TaskState;
   #state: RunState;
   #epoch = 0;
-  readonly #pending: PendingStep[] = [];
+  readonly #metrics = new MetricQueue();
   readonly #pace = new Pace();
   /** Steps that an earlier process did. */
   readonly #begun: number;
   readonly #notices: string[] = [];
+  readonly #tables: AnswerColumns[] = [];
   #saved = -1;
 
   constructor(readonly run: TrainRun<P>) {
     const { task, options, resume } = run;
-    if (task.examples === 0) {
-      throw new UserError("There is nothing to train on: the dataset has no usable rows.");
-    }
-    this.#length = runLength(task.examples, options);
+    this.#source = batchSource(task, options, resume?.state.generation ?? null);
     this.#steps = trainSteps(task, options);
     // The evaluated task has an objective of its own: it may reach further positions, or report more.
     this.#evaluation = run.evaluation && trainSteps(run.evaluation, options).evaluate;
@@ -154,13 +78,13 @@ class Training<P> {
 
   /** The state to begin with; what has changed since a checkpoint is told in notices. */
   #begin(): RunState {
-    const { task, options, resume } = this.run;
+    const { options, resume } = this.run;
     const metricSchedule = startMetricScheduleOf(options);
     const device = currentDevice().description;
-    const sampling = samplingOf(task.examples, options);
+    const sampling = this.#source.description;
     if (!resume) return initialRunState({ device, sampling, metricSchedule });
     const before = resume.state;
-    const { totalSteps } = this.#length;
+    const { totalSteps } = this.#source.length;
     if (before.step > totalSteps) {
       throw new UserError(
         `The checkpoint was taken after step ${before.step}, but this run ends after step ${totalSteps}. It may be ` +
@@ -179,7 +103,7 @@ class Training<P> {
           "see exactly the rows that were left.",
       );
     }
-    const inEpoch = (before.step - before.rewound) % this.#length.stepsPerEpoch;
+    const inEpoch = (before.step - before.rewound) % this.#source.length.stepsPerEpoch;
     return {
       ...before,
       device,
@@ -192,7 +116,7 @@ class Training<P> {
   /** The learning rate of each step: by the step's number, or as the evaluations have left it. */
   #rateOf({ schedule, learningRate }: TrainOptions): (step: number) => number {
     if (this.#state.metricSchedule) return () => this.#state.metricSchedule!.learningRate;
-    const { totalSteps } = this.#length;
+    const { totalSteps } = this.#source.length;
     const factor = lrSchedule(schedule.name, {
       warmupSteps: resolveWarmupSteps(schedule.warmup, totalSteps),
       totalSteps,
@@ -204,7 +128,7 @@ class Training<P> {
 
   async *loop(): AsyncGenerator<LogRecord, TrainResult<P>> {
     const { run, options } = this;
-    const { totalSteps } = this.#length;
+    const { totalSteps } = this.#source.length;
     await realize([this.#trainable, this.#optimizer, this.#taskState, run.frozen, this.#key]);
     yield* this.#tell();
     if (this.#state.step < totalSteps) {
@@ -216,6 +140,9 @@ class Training<P> {
       const due = this.#due();
       // A turn of the event loop, so that signals and timers are served between steps, as between passes.
       await setImmediate();
+      for (const table of this.#tables.splice(0)) {
+        yield { kind: "answers", ...this.#position(), table };
+      }
       if (due.log) yield* this.#log();
       else yield { kind: "progress", ...this.#position(), ...this.#pace.current(this.#position()) };
       const isBest = due.evaluate ? this.#judge(yield* this.#evaluate()) : false;
@@ -238,15 +165,15 @@ class Training<P> {
   async #memory(): Promise<StepMemory> {
     const { options, run } = this;
     const { step } = this.#state;
-    return await scope(() =>
-      stepMemory(this.#steps, {
+    return await scope(async () =>
+      await stepMemory(this.#steps, {
         trainable: this.#trainable,
         frozen: run.frozen,
         optimizer: this.#optimizer,
         scalars: options.optimizer.scalars(this.#rate(step), step + 1),
         state: this.#taskState,
         key: this.#key,
-        window: this.#windowOf(step),
+        window: await this.#windowOf(step),
       })
     );
   }
@@ -267,7 +194,8 @@ class Training<P> {
     let tokens = 0;
     const next = await scope(async () => {
       // What is made in here and not returned is given back at the end of the step.
-      const window = this.#windowOf(step);
+      const window = await this.#windowOf(step);
+      this.#takeRollouts();
       tokens = window.reduce((sum, batch) => sum + batch.tokens, 0);
       const keyOf = (k: number) => ({
         run: this.#key,
@@ -285,7 +213,7 @@ class Training<P> {
           keyOf(0),
           { normalizer: this.#normalizer(only, window), ...scalars },
         );
-        this.#enqueue(window, [packed], packed);
+        this.#metrics.push(step + 1, window, [packed], packed);
         return kept;
       }
       const metrics: PackedMetrics[] = [];
@@ -306,7 +234,7 @@ class Training<P> {
       }
       const update = this.#steps.update(this.#trainable, this.#optimizer, sum!, scalars);
       const { metrics: packed, ...kept } = update;
-      this.#enqueue(window, metrics, packed);
+      this.#metrics.push(step + 1, window, metrics, packed);
       return { ...kept, state };
     });
     this.#trainable = next.trainable;
@@ -314,10 +242,24 @@ class Training<P> {
     this.#taskState = next.state;
     await this.#refresh(step + 1);
     this.#pace.add(tokens);
-    this.#state = { ...this.#state, step: step + 1, tokens: this.#state.tokens + tokens };
+    this.#state = { ...this.#state, step: step + 1 };
+    if (!("rollout" in run.task)) this.#countTokens(tokens);
     this.#epoch = this.#epochAt(step + 1);
     // The step before this one is read while this one runs.
     await this.#settle(1);
+  }
+
+  /** Notes what was sampled for this step: its metrics count once, however often it is learned from. */
+  #takeRollouts(): void {
+    for (const { metrics, tokens, table } of this.#source.takeRollouts()) {
+      this.#countTokens(tokens);
+      this.#state = { ...this.#state, window: withMicroBatch(this.#state.window, metrics) };
+      this.#tables.push(table);
+    }
+  }
+
+  #countTokens(tokens: number): void {
+    this.#state = { ...this.#state, tokens: this.#state.tokens + tokens };
   }
 
   /** What a micro-batch's sum is divided by. */
@@ -334,82 +276,47 @@ class Training<P> {
     this.#taskState = await scope(() => this.#refreshed!(this.#taskState, this.#trainable));
   }
 
-  #windowOf(step: number): MicroBatch[] {
-    const { stepsPerEpoch } = this.#length;
-    const { gradientAccumulationSteps } = this.options;
+  /** The micro-batches of a step; answers may have to be sampled for them. */
+  async #windowOf(step: number): Promise<readonly MicroBatch[]> {
+    const { stepsPerEpoch } = this.#source.length;
     const drawn = step - this.#state.rewound;
-    const first = (drawn % stepsPerEpoch) * gradientAccumulationSteps;
-    return this.#batchesOfEpoch(Math.floor(drawn / stepsPerEpoch))
-      .slice(first, first + gradientAccumulationSteps)
-      .map((examples) => this.run.task.batch(examples));
+    return await this.#source.window({
+      epoch: Math.floor(drawn / stepsPerEpoch),
+      first: (drawn % stepsPerEpoch) * this.options.gradientAccumulationSteps,
+      ...this.#policy(step),
+      rollout: this.run.rollout,
+    });
   }
 
-  #epochBatches: { readonly epoch: number; readonly batches: readonly ArrayLike<number>[] } | null =
-    null;
-
-  #batchesOfEpoch(epoch: number): readonly ArrayLike<number>[] {
-    if (this.#epochBatches?.epoch !== epoch) {
-      const { task, options } = this.run;
-      const { seed, dataSeed, sampling, batchSize, gradientAccumulationSteps } = options;
-      const order = epochOrder(task.examples, {
-        seed,
-        dataSeed,
-        epoch,
-        strategy: sampling,
-        lengths: task.lengths,
-        batchSize: batchSize * gradientAccumulationSteps,
-      });
-      this.#epochBatches = { epoch, batches: batchesOf(order, batchSize) };
-    }
-    return this.#epochBatches.batches;
+  /** The model as it is now, for sampling. */
+  #policy(step: number): Policy<P> {
+    return {
+      params: combine(this.#trainable, this.run.frozen),
+      taskState: this.#taskState,
+      progress: { step, totalSteps: this.#source.length.totalSteps, epoch: this.#epoch },
+    };
   }
 
   /** Epochs done after so many steps. */
   #epochAt(step: number): number {
-    const { stepsPerEpoch, batchesPerEpoch } = this.#length;
+    const { stepsPerEpoch, batchesPerEpoch } = this.#source.length;
     const drawn = step - this.#state.rewound;
     const done = (drawn % stepsPerEpoch) * this.options.gradientAccumulationSteps;
     return Math.floor(drawn / stepsPerEpoch) + done / batchesPerEpoch;
   }
 
-  #enqueue(
-    window: readonly MicroBatch[],
-    metrics: readonly PackedMetrics[],
-    update: PackedMetrics,
-  ): void {
-    const read = (packed: PackedMetrics) => {
-      const values = unpack(packed);
-      // A failure is thrown where the values are used; until then it is not unhandled.
-      values.catch(() => {});
-      return values;
-    };
-    this.#pending.push({
-      step: this.#state.step + 1,
-      rows: window.flatMap((batch) => batch.rows),
-      microBatches: metrics.map(read),
-      update: read(update),
-    });
-  }
-
   /** Reads back the metrics of all but the last `keep` steps. */
   async #settle(keep: number): Promise<void> {
-    while (this.#pending.length > keep) {
-      const { step, rows, microBatches, update } = this.#pending.shift()!;
-      let { window } = this.#state;
-      for (const values of await Promise.all(microBatches)) {
-        if (!Number.isFinite(values["loss"])) throw notFinite(step, "loss", values["loss"]!, rows);
-        window = withMicroBatch(window, values);
-      }
-      const norm = (await update)["grad_norm"]!;
-      if (!Number.isFinite(norm)) throw notFinite(step, "gradient norm", norm, rows);
-      this.#state = { ...this.#state, window: withStep(window, norm) };
+    for (const { microBatches, gradNorm } of await this.#metrics.settle(keep)) {
+      const window = microBatches.reduce(withMicroBatch, this.#state.window);
+      this.#state = { ...this.#state, window: withStep(window, gradNorm) };
     }
   }
 
   #due(): { readonly log: boolean; readonly evaluate: boolean; readonly save: boolean } {
     const { logging, evaluation, saving } = this.options;
     const { step, rewound } = this.#state;
-    const { totalSteps, stepsPerEpoch } = this.#length;
+    const { totalSteps, stepsPerEpoch } = this.#source.length;
     const last = step === totalSteps;
     const endOfEpoch = (step - rewound) % stepsPerEpoch === 0 || last;
     const every = (steps: number) => step % resolveInterval(steps, totalSteps) === 0;
@@ -426,14 +333,14 @@ class Training<P> {
   #position(): RunPosition {
     return {
       step: this.#state.step,
-      totalSteps: this.#length.totalSteps,
+      totalSteps: this.#source.length.totalSteps,
       epoch: this.#epoch,
       elapsedSeconds: this.#pace.elapsed(),
     };
   }
 
   #progress(): RunProgress {
-    const { epochs, totalSteps } = this.#length;
+    const { epochs, totalSteps } = this.#source.length;
     return { epoch: this.#epoch, epochs, totalSteps };
   }
 
@@ -477,6 +384,7 @@ class Training<P> {
       options,
       (batch, normalizer) =>
         evaluate(this.#trainable, this.#taskState, frozen, batch.inputs, { normalizer }),
+      this.#policy(this.#state.step),
     );
     const {
       eval_loss,
@@ -541,7 +449,7 @@ class Training<P> {
       frozen,
       optimizer: this.#optimizer,
       taskState: this.#taskState,
-      state: this.#state,
+      state: { ...this.#state, generation: this.#source.saved() },
       progress: this.#progress(),
     });
     this.#saved = step;
@@ -581,31 +489,8 @@ function startMetricScheduleOf(
   return followsMetric(name) ? startMetricSchedule(name, learningRate, kwargs) : null;
 }
 
-function samplingOf(examples: number, options: TrainOptions): string {
-  const { sampling, dataSeed, seed, batchSize, gradientAccumulationSteps } = options;
-  return `${examples} examples, order ${sampling} of seed ${
-    dataSeed ?? seed
-  }, ${batchSize} a batch, ` +
-    `${gradientAccumulationSteps} batches a step`;
-}
-
-async function unpack({ names, values }: PackedMetrics): Promise<Record<string, number>> {
-  const data = await values.data();
-  return Object.fromEntries(names.map((name, i) => [name, data[i]!]));
-}
-
 function pick(values: Readonly<Record<string, number | undefined>>): Record<string, number> {
   return Object.fromEntries(
     Object.entries(values).filter((entry): entry is [string, number] => entry[1] !== undefined),
-  );
-}
-
-function notFinite(step: number, what: string, value: number, rows: readonly number[]): UserError {
-  const numbers = [...new Set(rows)].map((row) => row + 1).sort((a, b) => a - b);
-  const shown = numbers.slice(0, 16).join(", ") + (numbers.length > 16 ? ", …" : "");
-  return new UserError(
-    `The ${what} of step ${step} is ${value}; training stopped, and the last checkpoint is untouched. The step's ` +
-      `batch held the data set's rows ${shown} (the first is 1). Try a lower --learning_rate, some --warmup_steps ` +
-      "or a lower --max_grad_norm, and look at these rows.",
   );
 }

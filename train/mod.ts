@@ -13,6 +13,7 @@
  */
 
 export * from "./adapter_files.ts";
+export * from "./batch_source.ts";
 export * from "./checkpoint.ts";
 export * from "./completion_task.ts";
 export * from "./completions.ts";
@@ -21,6 +22,7 @@ export * from "./following.ts";
 export * from "./gkd.ts";
 export * from "./loop.ts";
 export * from "./memory.ts";
+export * from "./metric_queue.ts";
 export * from "./metric_schedule.ts";
 export * from "./model_directory.ts";
 export * from "./model_files.ts";
@@ -31,6 +33,8 @@ export * from "./quantized_files.ts";
 export * from "./reference.ts";
 export * from "./reference_cache.ts";
 export * from "./reporters.ts";
+export * from "./rollout.ts";
+export * from "./run.ts";
 export * from "./run_state.ts";
 export * from "./schedule.ts";
 export * from "./scoring_tasks.ts";

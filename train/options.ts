@@ -68,9 +68,8 @@ export interface RunLength {
   readonly epochs: number;
 }
 
-/** How long a run over so many examples is. */
-export function runLength(examples: number, options: TrainOptions): RunLength {
-  const batchesPerEpoch = Math.ceil(examples / options.batchSize);
+/** How long a run over so many micro-batches an epoch is. */
+export function runLength(batchesPerEpoch: number, options: TrainOptions): RunLength {
   const stepsPerEpoch = Math.max(1, Math.ceil(batchesPerEpoch / options.gradientAccumulationSteps));
   const totalSteps = options.maxSteps > 0
     ? options.maxSteps

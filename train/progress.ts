@@ -5,6 +5,7 @@
  */
 
 import { type StepMemory, totalBytes } from "./memory.ts";
+import type { AnswerColumns } from "./rollout.ts";
 
 /** What every record carries. */
 export interface RunPosition {
@@ -67,6 +68,14 @@ export interface MemoryRecord extends RunPosition {
   readonly memory: StepMemory;
 }
 
+/** Answers were sampled: what `--log_completions` shows. */
+export interface AnswersRecord extends RunPosition {
+  /** Tells the records apart. */
+  readonly kind: "answers";
+  /** Columns of the same length: prompts, answers, rewards, advantages. */
+  readonly table: AnswerColumns;
+}
+
 /** Something the user should know. */
 export interface NoticeRecord extends RunPosition {
   /** Tells the records apart. */
@@ -93,6 +102,7 @@ export type LogRecord =
   | SaveRecord
   | MemoryRecord
   | NoticeRecord
+  | AnswersRecord
   | EndRecord;
 
 /**
@@ -119,13 +129,23 @@ export function formatDuration(seconds: number): string {
   return hours > 0 ? `${hours}:${clock}` : clock;
 }
 
-/** Metrics in the order people look for them; the others follow in their own order. */
-const ORDER = ["loss", "eval_loss", "train_loss", "grad_norm", "learning_rate"];
+/**
+ * Metrics in the order people look for them; the others follow in their own order. Where answers are rewarded the loss
+ * is near 0 by construction, and says little.
+ */
+const ORDER = [
+  ...["reward", "reward_std", "objective/rlhf_reward", "objective/scores"],
+  ...["eval_reward", "eval_reward_std", "objective/kl"],
+  ...["kl", "entropy", "completions/mean_length", "completions/clipped_ratio"],
+];
+const LEARNING = ["loss", "eval_loss", "train_loss", "grad_norm", "learning_rate"];
 
 function formatMetrics(values: Metrics): string[] {
-  const first = ORDER.filter((name) => Object.hasOwn(values, name));
+  const rewarded = ORDER.slice(0, 6).some((name) => Object.hasOwn(values, name));
+  const order = rewarded ? [...ORDER, ...LEARNING] : LEARNING;
+  const first = order.filter((name) => Object.hasOwn(values, name));
   const others = Object.keys(values).filter((name) =>
-    !ORDER.includes(name) && name !== "epoch" && name !== "step"
+    !first.includes(name) && name !== "epoch" && name !== "step"
   );
   return [...first, ...others].map((name) =>
     `${name === "learning_rate" ? "lr" : name} ${formatNumber(values[name]!)}`
@@ -174,6 +194,7 @@ export function formatRecord(record: LogRecord): string | undefined {
   const epoch = `epoch ${formatNumber(record.epoch)}`;
   switch (record.kind) {
     case "progress":
+    case "answers":
       return undefined;
     case "train":
       return parts(epoch, ...formatMetrics(record.values), ...formatPace(record));
@@ -202,6 +223,8 @@ export interface BarState extends Pace {
   readonly totalSteps: number;
   /** The last known training loss. */
   readonly loss?: number;
+  /** The last known reward of the model's own answers. */
+  readonly reward?: number;
 }
 
 /** A bar in at most `width` columns: `[######----]  120/200  loss 2.345  tokens/s 1234  eta 01:23`. */
@@ -209,7 +232,11 @@ export function formatBar(state: BarState, width: number): string {
   const total = String(state.totalSteps);
   const words = [
     `${String(state.step).padStart(total.length)}/${total}`,
-    ...(state.loss === undefined ? [] : [`loss ${formatNumber(state.loss)}`]),
+    ...(state.reward !== undefined
+      ? [`reward ${formatNumber(state.reward)}`]
+      : state.loss !== undefined
+      ? [`loss ${formatNumber(state.loss)}`]
+      : []),
     ...formatPace(state),
   ].join("  ");
   const room = Math.min(40, width - words.length - 4);

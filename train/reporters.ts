@@ -84,12 +84,13 @@ function nextBar(state: BarState | undefined, record: LogRecord): BarState {
     return { ...state, step, totalSteps };
   }
   const { tokensPerSecond, remainingSeconds } = record;
-  const loss = record.kind === "train" ? record.values["loss"] : undefined;
+  const { loss, reward } = record.kind === "train" ? record.values : {};
   return {
     ...state,
     step,
     totalSteps,
     ...(loss === undefined ? {} : { loss }),
+    ...(reward === undefined ? {} : { reward }),
     ...(tokensPerSecond === undefined ? {} : { tokensPerSecond }),
     ...(remainingSeconds === undefined ? {} : { remainingSeconds }),
   };
@@ -121,7 +122,7 @@ function terminalColumns(): number {
 export function formatJsonRow(record: LogRecord, run: Readonly<Record<string, string>> = {}):
   | string
   | undefined {
-  if (record.kind === "progress") return undefined;
+  if (record.kind === "progress" || record.kind === "answers") return undefined;
   const row: Record<string, unknown> = {
     kind: record.kind,
     ...run,

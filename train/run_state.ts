@@ -2,6 +2,7 @@
 
 import { UserError } from "../core/mod.ts";
 import type { MetricSchedule } from "./metric_schedule.ts";
+import type { SavedGeneration } from "./rollout.ts";
 import type { LogRow } from "./trainer_state.ts";
 import { emptyWindow, type MetricWindow } from "./windows.ts";
 
@@ -31,6 +32,8 @@ export interface RunState {
   readonly device: string;
   /** How rows are drawn, in words: a step number means the same rows only under the same. */
   readonly sampling: string;
+  /** Answers that are being learned from, of a run that samples them; absent or null in others. */
+  readonly generation?: SavedGeneration | null;
 }
 
 /** A run that has not begun. */

@@ -28,7 +28,7 @@ import {
   seedDropout,
 } from "../nn/mod.ts";
 import type { Objective } from "../rl/mod.ts";
-import type { MicroBatch, PackedMetrics, Task, TaskObjective, TaskState } from "./task.ts";
+import type { Learning, MicroBatch, PackedMetrics, TaskObjective, TaskState } from "./task.ts";
 import { countPrefix } from "./windows.ts";
 
 /** Numbers of a micro-batch that change from step to step. */
@@ -114,7 +114,7 @@ export interface StepOptions {
 const dropoutStream = 2 ** 31;
 
 /** Compiles (at first use) the steps of a task. */
-export function trainSteps<P>(task: Task<P>, options: StepOptions): TrainSteps<P> {
+export function trainSteps<P>(task: Learning<P>, options: StepOptions): TrainSteps<P> {
   const gradient = (
     trainable: P,
     state: TaskState,

@@ -2,6 +2,7 @@
 
 import type { Key, Operand, Tensor } from "../core/mod.ts";
 import type { Objective } from "../rl/mod.ts";
+import type { RolloutStage } from "./rollout.ts";
 
 /** Examples as tensors, with what the loop has to know of them. */
 export interface MicroBatch {
@@ -36,14 +37,8 @@ export interface TaskObjective extends Objective {
   readonly state?: TaskState;
 }
 
-/** Examples and a loss. `P` is the tree of parameters. */
-export interface Task<P> {
-  /** Number of examples. */
-  readonly examples: number;
-  /** Tokens of each example, for sampling by length. */
-  readonly lengths: ArrayLike<number>;
-  /** The tensors of some examples, in host memory. */
-  readonly batch: (examples: ArrayLike<number>) => MicroBatch;
+/** What is minimised. `P` is the tree of parameters. */
+export interface Learning<P> {
   /** A pure function, traced once per shape. */
   readonly objective: (params: P, inputs: never, context: ObjectiveContext) => TaskObjective;
   /**
@@ -58,6 +53,24 @@ export interface Task<P> {
     readonly every: number;
     readonly update: (state: TaskState, params: P) => TaskState;
   };
+}
+
+/** Examples and a loss. */
+export interface Task<P> extends Learning<P> {
+  /** Number of examples. */
+  readonly examples: number;
+  /** Tokens of each example, for sampling by length. */
+  readonly lengths: ArrayLike<number>;
+  /** The tensors of some examples, in host memory. */
+  readonly batch: (examples: ArrayLike<number>) => MicroBatch;
+}
+
+/** Prompts, how they are answered and judged, and a loss of the answers. */
+export interface OnlineTask<P> extends Learning<P> {
+  /** Number of prompts. */
+  readonly examples: number;
+  /** How answers come about. */
+  readonly rollout: RolloutStage<P>;
 }
 
 /** Named numbers in one tensor, so that a step is read back at once. */

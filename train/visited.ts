@@ -12,7 +12,7 @@ export function visitedExamples(
   options: TrainOptions,
 ): number[] {
   const examples = lengths.length;
-  const { totalSteps, stepsPerEpoch } = runLength(examples, options);
+  const { totalSteps, stepsPerEpoch } = runLength(Math.ceil(examples / options.batchSize), options);
   const order = epochOrder(examples, {
     seed: options.seed,
     dataSeed: options.dataSeed,
