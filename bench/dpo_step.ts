@@ -16,7 +16,7 @@ import { dpoTask, pairSpec } from "../train/pair_tasks.ts";
 import { referenceFor } from "../train/completion_task.ts";
 import { trainSteps } from "../train/steps.ts";
 import type { Backend } from "./backend.ts";
-import { timeSteady } from "./measure.ts";
+import { profileSteps, timeSteady } from "./measure.ts";
 import type { Piece, PieceOptions, Row } from "./piece.ts";
 import { large, small } from "./sft_step.ts";
 
@@ -53,7 +53,7 @@ function pairsOf(prompt: number, answer: number, vocabulary: number): Preference
 
 async function measure(
   { device, software }: Backend,
-  { quick }: PieceOptions,
+  { quick, onProfile }: PieceOptions,
   sharePrompts: boolean,
 ): Promise<Row> {
   setDevice(device);
@@ -89,6 +89,7 @@ async function measure(
     budgetMs: quick ? 1000 : software ? 15_000 : 30_000,
     sampleMs: device.kind === "webgpu" ? 100 : 1,
   });
+  if (onProfile) onProfile(await profileSteps(device, once));
   const lastLoss = await lossNow();
   if (!(lastLoss < firstLoss)) {
     throw new Error(`The loss went from ${firstLoss} to ${lastLoss} in ${steps} steps`);

@@ -1,6 +1,6 @@
 /** Timing. @module */
 
-import type { Device } from "../core/mod.ts";
+import { type Device, showProfile, startProfile } from "../core/mod.ts";
 
 /** Options of {@link timeSteady}. */
 export interface TimingOptions {
@@ -39,6 +39,17 @@ export async function timeSteady(
     times.length < samples && performance.now() - start < budgetMs
   );
   return median(times);
+}
+
+/** A profile, as text, of a few steps of work that has been run before. */
+export async function profileSteps(device: Device, work: () => void): Promise<string> {
+  const profile = await startProfile(device);
+  for (let i = 0; i < 3; i++) {
+    profile.step();
+    work();
+    await device.synchronize();
+  }
+  return showProfile(await profile.stop());
 }
 
 /** Numbers in [−1, 1) that are the same every time (a linear congruential generator). */

@@ -9,6 +9,8 @@ export type Row = Readonly<Record<string, string | number>>;
 export interface PieceOptions {
   /** The cheapest cases only, to see that it works. */
   readonly quick: boolean;
+  /** Given, steps are profiled after they were timed, and it is called with each profile as text. */
+  readonly onProfile?: ((text: string) => void) | undefined;
 }
 
 /** Cases that are measured together and printed as one table. */

@@ -3,7 +3,7 @@
 import { buildStream, type StreamArrays } from "../data/token_stream.ts";
 
 /** Tokens of the prompt and of the completion in each row; a row has 171 tokens in the median. */
-const lengths: readonly (readonly [prompt: number, completion: number])[] = [
+export const sftLengths: readonly (readonly [prompt: number, completion: number])[] = [
   [58, 61],
   [112, 213],
   [45, 97],
@@ -22,7 +22,7 @@ export function sftBatch(vocabulary: number): StreamArrays {
     // Low ids are frequent, as in text.
     return Math.floor((state / 2 ** 32) ** 2 * vocabulary);
   };
-  return buildStream(lengths.map(([prompt, completion]) => {
+  return buildStream(sftLengths.map(([prompt, completion]) => {
     const ids = Array.from({ length: prompt + completion }, token);
     return { ids, labels: ids.map((id, i) => i < prompt ? -100 : id) };
   }));

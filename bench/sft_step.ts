@@ -27,7 +27,7 @@ import {
   type RotaryTables,
 } from "../nn/mod.ts";
 import type { Backend } from "./backend.ts";
-import { timeSteady } from "./measure.ts";
+import { profileSteps, timeSteady } from "./measure.ts";
 import type { Piece, PieceOptions, Row } from "./piece.ts";
 import { sftBatch } from "./sft_batch.ts";
 import { watchDevice } from "./watched_device.ts";
@@ -100,7 +100,7 @@ function trainingStep(model: CausalModel) {
   }, { donate: [0, 1], name: "the training step" });
 }
 
-async function measure(backend: Backend, { quick }: PieceOptions): Promise<Row> {
+async function measure(backend: Backend, { quick, onProfile }: PieceOptions): Promise<Row> {
   const { device, spent } = watchDevice(backend.device);
   setDevice(device);
   const reduced = quick || backend.software;
@@ -121,11 +121,9 @@ async function measure(backend: Backend, { quick }: PieceOptions): Promise<Row> 
   const parameters = leavesOf(params).reduce((sum, [, leaf]) => sum + (leaf as Tensor).size, 0);
 
   const step = trainingStep(model);
-  const before = spent().compileMs;
   const planning = performance.now();
   const { plan } = step.plan(params, state, batch, adamWStep(0, 1, adamWOptions));
-  const compileMs = spent().compileMs - before;
-  const traceMs = performance.now() - planning - compileMs;
+  const traceMs = performance.now() - planning;
 
   let [steps, callMs] = [0, 0];
   let loss: Tensor | null = null;
@@ -138,10 +136,11 @@ async function measure(backend: Backend, { quick }: PieceOptions): Promise<Row> 
     result.norm.dispose();
   };
   const lossNow = async () => await loss!.item();
-  const starting = performance.now();
+  const [starting, compiledBefore] = [performance.now(), spent().compileMs];
   once();
   const firstLoss = await lossNow();
   const firstMs = performance.now() - starting;
+  const compileMs = spent().compileMs - compiledBefore;
 
   const [callBefore, runBefore, stepsBefore] = [callMs, spent().runMs, steps];
   const ms = await timeSteady(device, once, {
@@ -157,6 +156,8 @@ async function measure(backend: Backend, { quick }: PieceOptions): Promise<Row> 
     throw new Error(`The loss went from ${firstLoss} to ${lastLoss} in ${steps} steps`);
   }
   const { peakBytes } = device.counters();
+  const { rss } = Deno.memoryUsage();
+  if (onProfile) onProfile(await profileSteps(device, once));
   const products = plan.launches.reduce((sum, launch) => sum + matmulFlops(launch), 0);
   return {
     ...(reduced ? { note: quick ? "quick: small model" : "small model: software adapter" } : {}),
@@ -175,7 +176,7 @@ async function measure(backend: Backend, { quick }: PieceOptions): Promise<Row> 
     "first step ms": firstMs,
     "arena MB": plan.arenaBytes / 1e6,
     "peak device MB": peakBytes / 1e6,
-    "process RSS MB": Deno.memoryUsage().rss / 1e6,
+    "process RSS MB": rss / 1e6,
     "distinct kernels": new Set(plan.launches.map(({ kernel }) => kernelKey(kernel))).size,
     launches: plan.launches.length,
     ...launchesByKind(plan.launches),

@@ -33,6 +33,7 @@ export function watchDevice(device: Device): WatchedDevice {
     },
     synchronize: () => device.synchronize(),
     counters: () => device.counters(),
+    observe: (observer) => device.observe(observer),
     destroy: () => device.destroy(),
   };
   return { device: watched, spent: () => ({ compileMs, runMs }) };

@@ -36,6 +36,7 @@ import { deviceName, type TrainingValues } from "./options/training_checks.ts";
 import type { CommandValues, DatasetValues } from "./options/script.ts";
 import { availableBytes, memoryAdvice } from "./memory_advice.ts";
 import { parse } from "./parse.ts";
+import { openProfiler } from "./profile.ts";
 import { openReporters, trainOptionsOf } from "./training.ts";
 
 /** The values every training command has. */
@@ -149,10 +150,13 @@ async function finetune<O extends Options, E>(
       values.threads === undefined ? {} : { threads: values.threads },
     );
     say(device.description);
+    const profiler = values.profile ? await openProfiler(device, values.output_dir) : null;
     const opened = await openModel(modelSourceOf(values, command.head));
     const data = await readData(command, values, opened.tokenizer, say);
-    const result = await run(command, values, opened, data, reporter, say);
+    const followed = profiler?.following(reporter) ?? reporter;
+    const result = await run(command, values, opened, data, followed, say);
     if (result === null) return 0;
+    await profiler?.finish(say);
     if (!result.interrupted) {
       say(`Memory used: ${formatBytes(device.counters().peakBytes)} at most.`);
     }

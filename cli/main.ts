@@ -5,10 +5,13 @@
  */
 
 import { UserError } from "../core/errors.ts";
+import configuration from "../deno.json" with { type: "json" };
 import { bcoCommand } from "./commands/bco.ts";
+import { chatCommand } from "./commands/chat.ts";
 import { cpoCommand } from "./commands/cpo.ts";
 import { dpoCommand } from "./commands/dpo.ts";
 import { envCommand } from "./commands/env.ts";
+import { generateCommand } from "./commands/generate.ts";
 import { gkdCommand } from "./commands/gkd.ts";
 import { ktoCommand } from "./commands/kto.ts";
 import { mergeCommand } from "./commands/merge.ts";
@@ -21,7 +24,7 @@ import { renderHelp, wantsHelp } from "./help.ts";
 import { nearest } from "./nearest.ts";
 import type { Command } from "./finetune.ts";
 import type { Options } from "./options/option.ts";
-import { parse } from "./parse.ts";
+import { parse, UnknownOption } from "./parse.ts";
 
 const commands: readonly Command[] = [
   sftCommand,
@@ -34,6 +37,8 @@ const commands: readonly Command[] = [
   rewardCommand,
   prmCommand,
   gkdCommand,
+  chatCommand,
+  generateCommand,
   mergeCommand,
   envCommand,
 ];
@@ -44,6 +49,10 @@ export async function main(argv: readonly string[]): Promise<number> {
   if (name === undefined || name === "help" || name === "--help" || name === "-h") {
     say(overview());
     return name === undefined ? 1 : 0;
+  }
+  if (name === "version" || name === "--version" || name === "-V") {
+    say(`plumb ${configuration.version}`);
+    return 0;
   }
   const command = commands.find((c) => c.name === name);
   if (!command) {
@@ -67,7 +76,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   try {
     return await command.run(rest);
   } catch (error) {
-    complain(explain(error, wantsDebug(rest, command.options)));
+    complain(explain(elsewhere(error, command), wantsDebug(rest, command.options)));
     return 1;
   }
 }
@@ -79,6 +88,24 @@ function wantsDebug(argv: readonly string[], options: Options): boolean {
   } catch {
     return argv.includes("--debug");
   }
+}
+
+/** An option that this command lacks and others have is no typing error. */
+function elsewhere(error: unknown, command: Command): unknown {
+  if (!(error instanceof UnknownOption)) return error;
+  const names = new Set([error.option, error.option.replace(/^no_/, "")]);
+  const owners = commands.filter(({ options }) =>
+    Object.entries(options).some(([name, { aliases }]) =>
+      names.has(name) || aliases.some((alias) => names.has(alias.name))
+    )
+  );
+  if (owners.length === 0) return error;
+  const [few, more] = [owners.slice(0, 6).map(({ name }) => name), owners.length - 6];
+  return new UserError(
+    `${error.label} is an option of ${few.join(", ")}${more > 0 ? ` and ${more} more` : ""}; ` +
+      `${command.name} has no such option. ${command.name} --help lists what it has.`,
+    { cause: error },
+  );
 }
 
 function explain(error: unknown, debug: boolean): string {

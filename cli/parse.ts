@@ -27,6 +27,20 @@ export interface ParseSettings<O extends Options> {
   readonly readConfig?: (path: string) => ConfigFile;
 }
 
+/** An option that the command does not have; another command may. */
+export class UnknownOption extends UserError {
+  /** Takes the whole message. */
+  constructor(
+    message: string,
+    /** The option in messages: `--name`, or `name (file.yaml, line 3)`. */
+    readonly label: string,
+    /** Its name in snake_case. */
+    readonly option: string,
+  ) {
+    super(message);
+  }
+}
+
 /** One setting as it was written. */
 interface Setting {
   /** The name of the option. */
@@ -43,8 +57,8 @@ interface Setting {
  * `--kebab-case`, with `--flag value` or `--flag=value`; a flag given twice counts the last time;
  * values of a `config` option's file are defaults that flags win over.
  *
- * @throws {UserError} On an unknown flag or key (names the nearest), a bad, missing or refused value,
- *   or a missing required option.
+ * @throws {UnknownOption} On an unknown flag or key (names the nearest).
+ * @throws {UserError} On a bad, missing or refused value, or a missing required option.
  */
 export function parse<O extends Options>(
   argv: readonly string[],
@@ -165,7 +179,11 @@ function resolveFlag(
   if (positive !== undefined && options[positive.name]!.negatable) {
     return { ...positive, negated: true };
   }
-  throw new UserError(`There is no option ${written}.${suggestion(key, names, "--")} See --help.`);
+  throw new UnknownOption(
+    `There is no option ${written}.${suggestion(key, names, "--")} See --help.`,
+    written,
+    key,
+  );
 }
 
 function readKeys(file: ConfigFile, names: NameTable): Setting[] {
@@ -177,7 +195,11 @@ function readKeys(file: ConfigFile, names: NameTable): Setting[] {
     const known = names.get(snakeCase(key));
     if (known === undefined) {
       const hint = suggestion(snakeCase(key), names, "");
-      throw new UserError(`${where}: there is no option ${key}.${hint} See --help.`);
+      throw new UnknownOption(
+        `${where}: there is no option ${key}.${hint} See --help.`,
+        `${key} (${where})`,
+        snakeCase(key),
+      );
     }
     return { ...known, raw: value, label: `${key} (${where})` };
   });

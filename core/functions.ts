@@ -2,8 +2,9 @@
 
 import { stopGradient } from "./grad.ts";
 import * as p from "./primitives.ts";
+import type { Axes, ReduceOptions } from "./reduction.ts";
 import { normalizeAxis, sameShape, showShape } from "./shape.ts";
-import { type Axes, type ReduceOptions, Tensor, where } from "./tensor.ts";
+import { Tensor, where } from "./tensor.ts";
 
 /**
  * Tensors one after the other along an axis.

@@ -148,6 +148,10 @@ function chunkStarts(count: number, step: number): number[] {
   return count === 0 ? [0] : Array.from({ length: Math.ceil(count / step) }, (_, i) => i * step);
 }
 
+function withBias(options: HeadOptions, bias: Tensor | null): HeadOptions {
+  return bias ? { ...options, bias } : options;
+}
+
 interface HeadInputs {
   readonly hidden: Tensor;
   readonly head: Tensor;
@@ -160,15 +164,14 @@ function headStats(
   options: HeadOptions,
   recompute: boolean,
 ): Row {
-  const withBias = (bias: Tensor | null): HeadOptions => bias ? { ...options, bias } : options;
   const stats = customVjp(
     ({ hidden, head, bias }: HeadInputs): Row =>
-      statsOf(logitsOf(hidden, head, withBias(bias)), labels),
+      statsOf(logitsOf(hidden, head, withBias(options, bias)), labels),
     ({ hidden, head, bias }, row, cotangents) => {
       const { temperature = 1, softCap } = options;
       const tokens = [cotangents.logProb.node, cotangents.entropy.node];
       const held = recompute ? new Tensor(p.barrier(hidden.node, tokens)) : hidden;
-      const logits = logitsOf(held, head, withBias(bias));
+      const logits = logitsOf(held, head, withBias(options, bias));
       const capped = logitCotangents(logits, labels, row, cotangents);
       const slope = softCap === undefined ? null : logits.div(softCap).square().neg().add(1);
       const raw = (slope ? capped.mul(slope) : capped).mul(1 / temperature);
@@ -182,9 +185,15 @@ function headStats(
   return stats(inputs);
 }
 
+interface DistributionInputs {
+  readonly heads: readonly { readonly hidden: Tensor; readonly head: Tensor }[];
+  readonly rows: readonly Tensor[];
+  readonly bias: Tensor | null;
+}
+
 /**
  * Applies a function of whole distributions chunk by chunk: for divergences between two models and the like.
- * The function is computed again, chunk by chunk, in the backward pass.
+ * The function is computed again, chunk by chunk, in the backward pass; of what it captures there is no gradient.
  *
  * @param heads Pairs of hidden states [N, D] and head [V, D], as many as the function takes logits.
  * @param f From logits [n, V] of each head (and the chunk's rows of `rows`) to a tree of tensors [n, …].
@@ -200,12 +209,19 @@ export function mapLogits<R>(
   const size = rowsPerChunk(vocabulary, n, options);
   const chunks = chunkStarts(n, size).map((start) => {
     const of = (x: Tensor) => x.slice(start, start + size);
-    const compute = checkpoint((inputs: { heads: typeof heads; rows: readonly Tensor[] }) =>
-      f(inputs.heads.map(({ hidden, head }) => logitsOf(hidden, head, options)), inputs.rows)
+    // Only what is an input of the recomputed function has a gradient.
+    const compute = checkpoint((inputs: DistributionInputs) =>
+      f(
+        inputs.heads.map(({ hidden, head }) =>
+          logitsOf(hidden, head, withBias(options, inputs.bias))
+        ),
+        inputs.rows,
+      )
     );
     return compute({
       heads: heads.map(({ hidden, head }) => ({ hidden: of(hidden), head })),
       rows: rows.map(of),
+      bias: options.bias ?? null,
     });
   });
   const lists = chunks.map((chunk) => leavesOf(chunk).map(([, leaf]) => leaf as Tensor));

@@ -1,11 +1,13 @@
 /** The tensor: an immutable value that is computed when somebody looks. @module */
 
-import { computeType, type DType, isFloat } from "./dtype.ts";
+import { type DType, isFloat } from "./dtype.ts";
+import * as elementwise from "./elementwise.ts";
 import { readNode, realizeNodes } from "./execute.ts";
 import type { TensorData } from "./host.ts";
 import type { Node } from "./graph.ts";
-import type { BinaryFunction, ReduceFunction, UnaryFunction } from "./kernel.ts";
+import type { BinaryFunction, UnaryFunction } from "./kernel.ts";
 import * as p from "./primitives.ts";
+import { type Axes, reduceAxes, type ReduceOptions } from "./reduction.ts";
 import {
   broadcastShapes,
   inferShape,
@@ -17,15 +19,6 @@ import {
 
 /** A tensor, or a number that broadcasts as a constant of the other operand's dtype. */
 export type Operand = Tensor | number;
-
-/** Axes to reduce over: one, several, or (not given) all. Negative ones count from the end. */
-export type Axes = number | readonly number[] | undefined;
-
-/** Options of reductions. */
-export interface ReduceOptions {
-  /** Keep the reduced axes with size 1. */
-  readonly keepDims?: boolean;
-}
 
 /**
  * An immutable array of numbers: shape, dtype, and a node of a lazy graph. Operators check at once and
@@ -171,11 +164,11 @@ export class Tensor {
   }
   /** x > y. */
   gt(y: Operand): Tensor {
-    return binary("lt", lift(y, this), this);
+    return binary("lt", y, this);
   }
   /** x ≥ y. */
   ge(y: Operand): Tensor {
-    return binary("le", lift(y, this), this);
+    return binary("le", y, this);
   }
   /** x = y. */
   eq(y: Operand): Tensor {
@@ -197,13 +190,13 @@ export class Tensor {
   xor(y: Operand): Tensor {
     return binary("xor", this, y);
   }
-  /** Bits moved up; u32. */
+  /** Bits moved up, u32: x·2ʸ without what does not fit; 0 for y ≥ 32. */
   shiftLeft(y: Operand): Tensor {
-    return binary("shl", this, y);
+    return new Tensor(elementwise.shift("shl", this.node, nodeOf(y)));
   }
-  /** Bits moved down; u32. */
+  /** Bits moved down, u32: the whole part of x / 2ʸ; 0 for y ≥ 32. */
   shiftRight(y: Operand): Tensor {
-    return binary("shr", this, y);
+    return new Tensor(elementwise.shift("shr", this.node, nodeOf(y)));
   }
   /** Logical negation of a bool. */
   not(): Tensor {
@@ -243,8 +236,7 @@ export class Tensor {
     if (sizeOf(full) !== sizeOf(shape) || full.length !== shape.length) {
       throw new RangeError(`Cannot broadcast ${showShape(this.shape)} to ${showShape(shape)}`);
     }
-    const aligned = [...new Array<number>(shape.length - this.rank).fill(1), ...this.shape];
-    return new Tensor(p.expand(p.reshape(this.node, aligned), full));
+    return new Tensor(elementwise.stretch(this.node, full));
   }
   /** Elements start … end − 1 along an axis; negative bounds count from the end. */
   slice(start: number, end?: number, axis = 0): Tensor {
@@ -284,7 +276,7 @@ export class Tensor {
 
   /** Sum over axes. */
   sum(axes?: Axes, options: ReduceOptions = {}): Tensor {
-    return reduceAxes("sum", this, axes, options);
+    return new Tensor(reduceAxes("sum", this.node, axes, options));
   }
   /** Mean over axes. */
   mean(axes?: Axes, options: ReduceOptions = {}): Tensor {
@@ -293,11 +285,11 @@ export class Tensor {
   }
   /** Largest element over axes. */
   max(axes?: Axes, options: ReduceOptions = {}): Tensor {
-    return reduceAxes("max", this, axes, options);
+    return new Tensor(reduceAxes("max", this.node, axes, options));
   }
   /** Smallest element over axes. */
   min(axes?: Axes, options: ReduceOptions = {}): Tensor {
-    return reduceAxes("min", this, axes, options);
+    return new Tensor(reduceAxes("min", this.node, axes, options));
   }
   /** Position of the largest element along one axis, i32; the first of several. */
   argMax(axis = -1, options: ReduceOptions = {}): Tensor {
@@ -349,133 +341,22 @@ export class Tensor {
   }
 }
 
-/** A number as a constant of the dtype that arithmetic with `like` happens in. */
-export function lift(value: Operand, like: Tensor): Tensor {
-  if (value instanceof Tensor) return value;
-  const dtype = computeType(like.dtype);
-  if (dtype !== "f32" && !Number.isInteger(value)) {
-    throw new TypeError(
-      `Cannot combine ${like.dtype}${showShape(like.shape)} with ${value}: cast it to f32`,
-    );
-  }
-  return new Tensor(p.full(value, [], dtype));
-}
-
-function widen(x: Tensor): Tensor {
-  return x.cast(computeType(x.dtype));
+function nodeOf(x: Operand): elementwise.NodeOrNumber {
+  return x instanceof Tensor ? x.node : x;
 }
 
 function unary(fn: UnaryFunction, x: Tensor): Tensor {
-  const wide = widen(x);
-  const legal = fn === "not"
-    ? wide.dtype === "bool"
-    : fn === "neg" || fn === "abs"
-    ? wide.dtype !== "bool"
-    : wide.dtype === "f32";
-  if (!legal) throw new TypeError(`Cannot take ${fn} of ${x.dtype}${showShape(x.shape)}`);
-  return new Tensor(p.unary(fn, wide.node));
+  return new Tensor(elementwise.unary(fn, x.node));
 }
-
-const ofBits: ReadonlySet<BinaryFunction> = new Set(["and", "or", "xor", "shl", "shr"]);
 
 function binary(fn: BinaryFunction, x: Operand, y: Operand): Tensor {
-  const [a, b] = [x, y].map((v) => widen(lift(v, (x instanceof Tensor ? x : y) as Tensor))) as [
-    Tensor,
-    Tensor,
-  ];
-  if (a.dtype !== b.dtype) {
-    throw new TypeError(
-      `Cannot ${fn} ${a.dtype}${showShape(a.shape)} and ${b.dtype}${
-        showShape(b.shape)
-      }: cast one of them`,
-    );
-  }
-  const logical = fn === "and" || fn === "or" || fn === "xor" || fn === "eq" || fn === "ne";
-  if (a.dtype === "bool" ? !logical : a.dtype === "f32" && ofBits.has(fn)) {
-    throw new TypeError(`Cannot ${fn} ${a.dtype} tensors`);
-  }
-  const shape = broadcastShapes(a.shape, b.shape, fn);
-  return new Tensor(
-    p.binary(fn, a.broadcastTo(...shape).node, b.broadcastTo(...shape).node),
-  );
-}
-
-/**
- * Reduces axes block by block. A long block is reduced in two stages, which keeps all threads busy
- * and the sum's rounding error small.
- */
-function reduceAxes(fn: ReduceFunction, x: Tensor, axes: Axes, options: ReduceOptions): Tensor {
-  const wide = widen(x.dtype === "bool" ? x.cast("i32") : x);
-  const list = axes === undefined
-    ? x.shape.map((_, i) => i)
-    : typeof axes === "number"
-    ? [axes]
-    : axes;
-  const chosen = new Set(list.map((axis) => normalizeAxis(axis, x.shape, `take the ${fn}`)));
-  let node = wide.node;
-  for (let end = x.rank; end > 0; end--) {
-    if (!chosen.has(end - 1)) continue;
-    let start = end - 1;
-    while (chosen.has(start - 1)) start--;
-    node = reduceBlock(fn, node, start, end);
-    end = start;
-  }
-  if (options.keepDims) return new Tensor(node);
-  return new Tensor(p.reshape(node, x.shape.filter((_, i) => !chosen.has(i))));
-}
-
-function reduceBlock(fn: ReduceFunction, x: Node, start: number, end: number): Node {
-  const [outer, length, inner] = [
-    sizeOf(x.shape.slice(0, start)),
-    sizeOf(x.shape.slice(start, end)),
-    sizeOf(x.shape.slice(end)),
-  ];
-  const split = inner === 1
-    ? (outer < 64 && length > 16384 ? divisorNear(length, Math.sqrt(length) * 2) : 1)
-    : (length >= 256 ? divisorNear(length, Math.sqrt(length)) : 1);
-  if (split === 1) return p.reduce(fn, x, start, end);
-  const blocks = p.reshape(x, [outer, length / split, split, inner]);
-  const partial = p.reduce(fn, blocks, 2, inner === 1 ? 4 : 3);
-  const whole = p.reduce(
-    fn,
-    p.reshape(partial, [outer, length / split, inner]),
-    1,
-    inner === 1 ? 3 : 2,
-  );
-  return p.reshape(whole, x.shape.map((n, i) => i >= start && i < end ? 1 : n));
-}
-
-/** The divisor of n whose ratio to the target is nearest to 1, or 1 if none is within a factor of 8. */
-function divisorNear(n: number, target: number): number {
-  for (let distance = 0; distance < target * 8; distance++) {
-    for (const candidate of [Math.floor(target) - distance, Math.floor(target) + distance]) {
-      if (candidate >= target / 8 && candidate > 1 && n % candidate === 0) return candidate;
-    }
-  }
-  return 1;
+  return new Tensor(elementwise.binary(fn, nodeOf(x), nodeOf(y)));
 }
 
 /** x where the condition holds, else y. */
 export function where(condition: Tensor, x: Operand, y: Operand): Tensor {
-  const like = x instanceof Tensor ? x : y instanceof Tensor ? y : tensorLike;
-  const [a, b] = [widen(lift(x, like)), widen(lift(y, like))];
-  if (condition.dtype !== "bool" || a.dtype !== b.dtype) {
-    throw new TypeError(`Cannot choose by a ${condition.dtype} between ${a.dtype} and ${b.dtype}`);
-  }
-  const shape = broadcastShapes(
-    broadcastShapes(a.shape, b.shape, "choose"),
-    condition.shape,
-    "choose",
-  );
-  const [c, m, n] = [condition, a, b].map((t) => t.broadcastTo(...shape).node) as [
-    Node,
-    Node,
-    Node,
-  ];
-  return new Tensor(p.where(c, m, n));
+  return new Tensor(elementwise.choose(condition.node, nodeOf(x), nodeOf(y)));
 }
-
-const tensorLike = new Tensor(p.full(0, [], "f32"));
 
 /** Options of {@link matmul}. */
 export interface MatmulOptions {

@@ -227,7 +227,8 @@ function readMessages(
   });
 }
 
-function chatExtras(row: DatasetRow, index: number): ChatExtras {
+/** The tools and template variables of a row. @param index the row's number from 0 @throws {UserError} on tools that are no list */
+export function chatExtras(row: DatasetRow, index: number): ChatExtras {
   const stored = row["tools"];
   let tools: unknown = stored ?? null;
   if (typeof stored === "string") {

@@ -19,7 +19,6 @@ import {
 import {
   detectPreferenceFormat,
   type PreferenceCommand,
-  type PreferenceFormat,
   type PreferenceRow,
   readPreferenceRow,
 } from "./preference_formats.ts";
@@ -33,6 +32,7 @@ import {
   withEnd,
 } from "./preference_tokens.ts";
 import type { TruncationMode } from "./prepare_sft.ts";
+import type { Prepared, PreparePreferencesOptions } from "./prepared.ts";
 import { firstRow, inRow } from "./row_values.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
@@ -49,23 +49,9 @@ export interface PreferenceExample {
 }
 
 /** Options of `prepareDpo` and its like, named after TRL's flags. */
-export interface PreparePairsOptions {
-  /** Tokens in prompt and answer together at most; null for no limit. Default 1024. */
-  readonly maxLength?: number | null;
+export interface PreparePairsOptions extends PreparePreferencesOptions {
   /** Which end of longer ones stays (DPO and TPO). Default `"keep_start"`. */
   readonly truncationMode?: TruncationMode;
-  /** Gets each warning. */
-  readonly warn?: (message: string) => void;
-}
-
-/** What a preparation makes. */
-export interface Prepared<Example> {
-  /** The examples, in the order of the rows. */
-  readonly examples: readonly Example[];
-  /** How the rows were read. */
-  readonly format: PreferenceFormat;
-  /** Rows left out, because truncation left nothing to learn in them. */
-  readonly dropped: number;
 }
 
 /**

@@ -9,7 +9,7 @@ import { UserError } from "../core/errors.ts";
 import type { DatasetRow } from "./formats.ts";
 import { checkMaxLength } from "./length_limits.ts";
 import { detectPreferenceFormat } from "./preference_formats.ts";
-import type { Prepared } from "./prepare_pairs.ts";
+import type { Prepared } from "./prepared.ts";
 import { IGNORED } from "./prepare_sft.ts";
 import { firstRow, idList } from "./row_values.ts";
 import type { Tokenizer } from "./tokenizer.ts";

@@ -15,7 +15,7 @@ import {
   readPreferenceRow,
 } from "./preference_formats.ts";
 import { closed, joinContents } from "./preference_tokens.ts";
-import type { Prepared } from "./prepare_pairs.ts";
+import type { Prepared } from "./prepared.ts";
 import { firstRow, idList, inRow, isPresent, readMargin } from "./row_values.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 

@@ -32,7 +32,7 @@ import {
   withBeginning,
   withEnd,
 } from "./preference_tokens.ts";
-import type { Prepared } from "./prepare_pairs.ts";
+import type { Prepared, PreparePreferencesOptions } from "./prepared.ts";
 import { firstRow, inRow } from "./row_values.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
@@ -50,13 +50,9 @@ export interface UnpairedExample extends PromptedCompletion {
 }
 
 /** Options of `prepareBco`, named after TRL's flags. */
-export interface PrepareUnpairedOptions {
-  /** Tokens in prompt and answer together at most; null for no limit. Default 1024. */
-  readonly maxLength?: number | null;
+export interface PrepareUnpairedOptions extends PreparePreferencesOptions {
   /** Whether the rows are for evaluation, where all may be good or all bad. Default false. */
   readonly evaluation?: boolean;
-  /** Gets each warning. */
-  readonly warn?: (message: string) => void;
 }
 
 /** Options of `prepareKto`, named after TRL's flags. */

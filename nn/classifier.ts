@@ -3,6 +3,7 @@
 import type { Tensor } from "../core/mod.ts";
 import type { DecoderParams } from "./decoder.ts";
 import { linear, type LinearParams } from "./linear.ts";
+import type { ValueHeadOptions } from "./value_head.ts";
 
 /** A decoder with a head `score`, as transformers' sequence and token classification models have it. */
 export interface ClassifierParams extends DecoderParams {
@@ -17,8 +18,8 @@ export function classify(params: ClassifierParams, hidden: Tensor): Tensor {
 
 /** What a model's last layer is. */
 export type ModelHead =
-  /** Logits over the vocabulary. */
-  | { readonly kind: "language" }
+  /** Logits over the vocabulary; with `values`, a value head beside them. */
+  | { readonly kind: "language"; readonly values?: ValueHeadOptions | undefined }
   /** Scores of a sequence, read at its last token. */
   | { readonly kind: "sequence"; readonly labels: number }
   /** Scores of every token, with a bias. */

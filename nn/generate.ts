@@ -1,35 +1,20 @@
 /** Generation: one compiled step over a key/value cache, for all sequences at once. @module */
 
 import {
-  foldKey,
-  iota,
-  jit,
-  type Key,
-  matmul,
-  type Operand,
+  currentDevice,
+  leavesOf,
   randomKey,
   realize,
   scope,
-  stack,
   Tensor,
   tensor,
   UserError,
-  where,
-  zeros,
 } from "../core/mod.ts";
-import { leavesOf } from "../core/tree.ts";
-import type { DecoderParams, KeyValueCache } from "./decoder.ts";
+import type { DecoderParams } from "./decoder.ts";
+import { compileSteps, type Packed } from "./generate_steps.ts";
 import type { CausalModel } from "./model.ts";
-import type { RotaryTables } from "./rotary.ts";
-import {
-  logitsProcessors,
-  markSeen,
-  sample,
-  type SamplingOptions,
-  seenTokens,
-  type TokensSoFar,
-} from "./sampling.ts";
-import { type DecodingLayout, layOutPrompts } from "./sampling_layout.ts";
+import { logitsProcessors, type SamplingOptions } from "./sampling.ts";
+import { layOutPrompts } from "./sampling_layout.ts";
 
 /** Options of {@link generator}; greedy unless `doSample`. */
 export interface GenerateOptions extends SamplingOptions {
@@ -39,7 +24,10 @@ export interface GenerateOptions extends SamplingOptions {
   readonly eosTokenIds?: readonly number[];
   /** Seed of all randomness; 0 by default. */
   readonly seed?: number;
-  /** Steps between two looks at the tokens, 8 by default; looking waits for the device. */
+  /**
+   * Steps between two looks at the tokens. Looking waits for the device; sequences that ended meanwhile went on
+   * in vain. 8 by default, on the CPU 1.
+   */
   readonly stepsPerRead?: number;
 }
 
@@ -111,18 +99,15 @@ export interface Generator {
   ) => AsyncGenerator<TokenBlock, void, void>;
 }
 
-/** What a step hands to the next. */
-interface DecodingState {
-  readonly cache: KeyValueCache;
-  readonly soFar: TokensSoFar;
-}
-
-/** i32 [3, B]: tokens, and the bits of their log-probs and raw log-probs, so that one copy reads all. */
-type Packed = Tensor;
+/** Batches do not shrink to fewer sequences than this: the smaller ones would hardly take less time. */
+const smallestBatch = 4;
 
 /**
- * Makes a generator. It compiles when first called, and again for other numbers or lengths of prompts. The same
- * seed and prompts give the same tokens; sequences of one call differ.
+ * Makes a generator. It compiles when first called, and again for other numbers of prompts and for lengths so
+ * different that they fall into other buckets. What is drawn depends on the seed, the number of the sequence and
+ * the step alone: not on how long other sequences are, nor on when they end.
+ *
+ * When half of the sequences have ended, decoding goes on with a smaller batch, and compiles for it once.
  *
  * @throws UserError if an option is out of range.
  *
@@ -141,13 +126,13 @@ type Packed = Tensor;
  * ```
  */
 export function generator(model: CausalModel, options: GenerateOptions): Generator {
-  const { maxNewTokens, stepsPerRead = 8 } = options;
+  const { maxNewTokens, stepsPerRead } = options;
   positiveInteger("maxNewTokens", maxNewTokens);
-  positiveInteger("stepsPerRead", stepsPerRead);
+  if (stepsPerRead !== undefined) positiveInteger("stepsPerRead", stepsPerRead);
   logitsProcessors(options);
-  const wantsSeen = (options.repetitionPenalty ?? 1) !== 1;
-  const wantsHistory = (options.noRepeatNgramSize ?? 0) !== 0;
-  const { prefill, decode } = compileSteps(model, options, wantsSeen, wantsHistory);
+  const { prefill, decode, select } = compileSteps(model, options);
+  const wantsPast = (options.repetitionPenalty ?? 1) !== 1 ||
+    (options.noRepeatNgramSize ?? 0) !== 0;
 
   async function* stream(
     params: DecoderParams,
@@ -157,64 +142,84 @@ export function generator(model: CausalModel, options: GenerateOptions): Generat
     const completions = call.completions ?? 1;
     positiveInteger("completions", completions);
     const endsOf = endingTokens(prompts.length, options, call);
-    const count = prompts.length * completions;
-    const lengths = new Array<number>(count).fill(0);
+    const lengths = new Array<number>(prompts.length * completions).fill(0);
     const open = new Set(lengths.keys());
+    /** The sequence in each row of the batch, in order. */
+    let places = [...open];
 
     const start = () =>
       scope(async () => {
         const batch = layOutPrompts(prompts, completions, maxNewTokens);
-        const { config } = model;
-        const emptyCache = () => zeros([batch.rows, config.keyValueHeads, config.headDim]);
-        const layers = Array.from({ length: config.layers });
-        const cache = { keys: layers.map(emptyCache), values: layers.map(emptyCache) };
-        const constants = await realize({
-          layout: batch.layout,
-          rotary: model.tables(batch.positions),
-          key: randomKey(call.seed ?? options.seed ?? 0),
+        const { constants, sequences } = await realize({
+          constants: {
+            cacheSegments: batch.cacheSegments,
+            rotary: model.tables(batch.positions),
+            key: randomKey(call.seed ?? options.seed ?? 0),
+          },
+          sequences: batch.sequences,
         });
+        const { lasts, tokenRows: rows } = batch;
         const first = prefill(
           params,
           batch.stream,
-          { lasts: batch.lasts, rows: batch.tokenRows, history: batch.history },
-          cache,
-          constants.layout,
-          constants.rotary,
-          constants.key,
+          { lasts, rows, ...(wantsPast ? { history: batch.history() } : {}) },
+          sequences,
+          constants,
         );
-        return { ...constants, state: first.state, packed: first.packed };
+        return { constants, sequences, ...first };
       });
 
-    let held = await start();
+    const { packed: first, ...started } = await start();
+    let held = started;
+    const stepsAtOnce = stepsPerRead ?? (currentDevice().kind === "cpu" ? 1 : 8);
     let step = 0;
     try {
       while (open.size > 0) {
-        const steps = Math.min(stepsPerRead, maxNewTokens - step);
-        const { kept, values } = await scope(async () => {
-          const { layout, rotary, key } = held;
-          let { state, packed } = held;
+        const steps = Math.min(stepsAtOnce, maxNewTokens - step);
+        const { state, values } = await scope(async () => {
           const unread: Packed[] = [];
+          let { state } = held;
           for (let i = 0; i < steps; i++, step++) {
-            if (step > 0) {
-              ({ state, packed } = decode(params, packed, step - 1, state, layout, rotary, key));
+            if (step === 0) unread.push(first);
+            else {
+              const { sequences, constants } = held;
+              const next = decode(params, step - 1, state, sequences, constants);
+              state = next.state;
+              unread.push(next.packed);
             }
-            unread.push(packed);
           }
-          const values = await Promise.all(unread.map((x) => x.data()));
-          return { kept: { layout, rotary, key, state, packed }, values };
+          return { state, values: await Promise.all(unread.map(readPacked)) };
         });
-        if (kept.packed !== held.packed) held.packed.dispose();
-        held = kept;
-        for (const sequence of [...open]) {
+        held = { ...held, state };
+        for (const [place, sequence] of places.entries()) {
+          if (!open.has(sequence)) continue;
           const ends = endsOf[Math.floor(sequence / completions)]!;
-          const block = readBlock(values, sequence, lengths[sequence]!, ends, maxNewTokens);
+          const block = blockOf(values, place, sequence, lengths[sequence]!, ends, maxNewTokens);
           lengths[sequence]! += block.tokens.length;
           if (block.finished) open.delete(sequence);
           yield block;
         }
+        const size = Math.max(smallestBatch, 2 ** Math.ceil(Math.log2(open.size)));
+        if (open.size > 0 && 2 * size <= places.length) {
+          // Sequences that ended fill up: their cache rows are theirs to the end.
+          const ended = places.filter((sequence) => !open.has(sequence));
+          const kept = new Set([...open, ...ended].slice(0, size));
+          const rows = [...places.keys()].filter((place) => kept.has(places[place]!));
+          const { sequences, state: { cache, ...past } } = held;
+          const selected = await scope(() =>
+            select({ sequences, past }, tensor(Int32Array.from(rows)))
+          );
+          disposeAll({ sequences, past });
+          held = {
+            ...held,
+            sequences: selected.sequences,
+            state: { cache, ...selected.past },
+          };
+          places = rows.map((place) => places[place]!);
+        }
       }
     } finally {
-      for (const [, leaf] of leavesOf(held)) if (leaf instanceof Tensor) leaf.dispose();
+      disposeAll({ first, held });
     }
   }
 
@@ -247,109 +252,48 @@ export function generator(model: CausalModel, options: GenerateOptions): Generat
   );
 }
 
-/** The two compiled functions: prompts into the cache with the first tokens, and one more token each. */
-function compileSteps(
-  model: CausalModel,
-  options: SamplingOptions,
-  wantsSeen: boolean,
-  wantsHistory: boolean,
-) {
-  const choose = (logits: Tensor, key: Key, soFar: TokensSoFar, layout: DecodingLayout): Packed => {
-    const lengths = soFar.lengths ?? layout.promptLengths;
-    const { tokens, logProbs, rawLogProbs } = sample(logits, key, options, { ...soFar, lengths });
-    return stack([tokens, logProbs.bitcast("i32"), rawLogProbs.bitcast("i32")]);
-  };
-
-  const prefill = jit((
-    params: DecoderParams,
-    stream: { readonly ids: Tensor; readonly segments: Tensor },
-    places: { readonly lasts: Tensor; readonly rows: Tensor; readonly history: Tensor },
-    cache: KeyValueCache,
-    layout: DecodingLayout,
-    rotary: RotaryTables,
-    key: Key,
-  ) => {
-    const { lasts, rows, history } = places;
-    const [hidden, filled] = model.hiddenCached(params, stream, { rotary }, cache, {
-      rows,
-      segments: layout.cacheSegments,
-    });
-    const perPrompt = matmul(hidden.gather(lasts), model.head(params), { transposeB: true });
-    const vocabulary = perPrompt.shape[1]!;
-    const soFar: TokensSoFar = {
-      ...(wantsSeen ? { seen: seenTokens(history, layout.promptLengths, vocabulary) } : {}),
-      ...(wantsHistory ? { history } : {}),
-    };
-    const packed = choose(perPrompt.gather(layout.prompts), foldKey(key, 0), soFar, layout);
-    return { state: { cache: filled, soFar }, packed };
-  }, { donate: [3], name: "prefill" });
-
-  const decode = jit((
-    params: DecoderParams,
-    last: Packed,
-    step: Operand,
-    state: DecodingState,
-    layout: DecodingLayout,
-    rotary: RotaryTables,
-    key: Key,
-  ) => {
-    const tokens = last.slice(0, 1).reshape(-1);
-    const at = (tensor(0).add(step)).cast("i32");
-    const rows = layout.firstRows.add(at);
-    const positions = layout.promptLengths.add(at);
-    const here = layout.cacheSegments.slice(0, 2).transpose().gather(rows);
-    const column = (i: number) => here.slice(i, i + 1, 1).reshape(-1);
-    const segments = stack([column(0), column(1), positions, layout.begins, rows.add(1)]);
-    const [hidden, cache] = model.hiddenCached(
-      params,
-      { ids: tokens, segments },
-      { rotary },
-      state.cache,
-      { rows, segments: layout.cacheSegments },
-    );
-    const logits = matmul(hidden, model.head(params), { transposeB: true });
-    const soFar: TokensSoFar = {
-      ...(state.soFar.seen ? { seen: markSeen(state.soFar.seen, tokens) } : {}),
-      ...(state.soFar.history ? { history: append(state.soFar.history, positions, tokens) } : {}),
-    };
-    const lengths = positions.add(1);
-    const packed = choose(logits, foldKey(key, at.add(1)), { ...soFar, lengths }, layout);
-    return { state: { cache, soFar }, packed };
-  }, { donate: [3], name: "the decoding step" });
-
-  return { prefill, decode };
+/** What was read of one step. */
+interface ReadStep {
+  readonly tokens: Int32Array;
+  readonly logProbs: Float32Array;
+  readonly rawLogProbs: Float32Array;
 }
 
-/** A history i32 [B, L] with a token i32 [B] at one position, i32 [B], of each row. */
-function append(history: Tensor, positions: Tensor, tokens: Tensor): Tensor {
-  const [rows, columns] = history.shape as [number, number];
-  const here = iota(columns).reshape(1, columns).eq(positions.reshape(rows, 1));
-  return where(here, tokens.reshape(rows, 1), history);
+async function readPacked(packed: Packed): Promise<ReadStep> {
+  const tokens = Int32Array.from(await packed.data());
+  const floats = new Float32Array(tokens.buffer);
+  const count = tokens.length / 3;
+  return {
+    tokens,
+    logProbs: floats.subarray(count, 2 * count),
+    rawLogProbs: floats.subarray(2 * count),
+  };
 }
 
 /** One sequence's part of what was read, up to its end. */
-function readBlock(
-  values: readonly ArrayLike<number>[],
+function blockOf(
+  steps: readonly ReadStep[],
+  place: number,
   sequence: number,
   start: number,
   ends: ReadonlySet<number>,
   maxNewTokens: number,
 ): TokenBlock {
-  const [tokens, logProbs, rawLogProbs]: [number[], number[], number[]] = [[], [], []];
-  let finished: FinishReason | null = null;
-  for (const packed of values) {
-    const bits = Int32Array.from(packed);
-    const floats = new Float32Array(bits.buffer);
-    const count = bits.length / 3;
-    const token = bits[sequence]!;
-    tokens.push(token);
-    logProbs.push(floats[count + sequence]!);
-    rawLogProbs.push(floats[2 * count + sequence]!);
-    if (ends.has(token)) finished = "eos";
-    else if (start + tokens.length >= maxNewTokens) finished = "length";
-    if (finished) break;
-  }
-  return { sequence, start, tokens, logProbs, rawLogProbs, finished };
+  const end = steps.findIndex(({ tokens }) => ends.has(tokens[place]!));
+  const own = end < 0 ? steps : steps.slice(0, end + 1);
+  const full = start + own.length >= maxNewTokens;
+  return {
+    sequence,
+    start,
+    tokens: own.map(({ tokens }) => tokens[place]!),
+    logProbs: own.map(({ logProbs }) => logProbs[place]!),
+    rawLogProbs: own.map(({ rawLogProbs }) => rawLogProbs[place]!),
+    finished: end >= 0 ? "eos" : full ? "length" : null,
+  };
+}
+
+function disposeAll(tree: unknown): void {
+  for (const [, leaf] of leavesOf(tree)) if (leaf instanceof Tensor) leaf.dispose();
 }
 
 /** The EOS ids of each prompt. */

@@ -3,6 +3,7 @@
 import { type Path, UserError } from "../core/mod.ts";
 import type { LoraConfig } from "./lora_config.ts";
 import { pythonRegExp } from "./python_regexp.ts";
+import { isValueHeadParameter } from "./value_head.ts";
 import { isLoraEmbedding, type Weight, weightShape } from "./weight.ts";
 import { mapParameters, parametersOf } from "./weight_trees.ts";
 
@@ -26,6 +27,8 @@ const heads = /^(lm_head|embed_out|score|classifier)$/;
 export function modulesOf(params: unknown): ModelModule[] {
   const kinds = new Map<Path, ModelModule["kind"]>();
   for (const [path, weight] of parametersOf(params)) {
+    // A value head is beside the model that PEFT sees, and trained whole.
+    if (isValueHeadParameter(path)) continue;
     const parts = path.split(".");
     for (let depth = 1; depth < parts.length; depth++) {
       const module = parts.slice(0, depth).join(".");
@@ -45,7 +48,8 @@ export function modulesOf(params: unknown): ModelModule[] {
 /** Whether a parameter is quantised when a model is: a matrix of a linear layer that is not the output head. */
 export function isQuantizable(path: Path, shape: readonly number[]): boolean {
   const module = path.replace(/\.weight$/, "");
-  return shape.length === 2 && module !== path && !embeddings.test(module) && !heads.test(module);
+  return shape.length === 2 && module !== path && !embeddings.test(module) && !heads.test(module) &&
+    !isValueHeadParameter(path);
 }
 
 /** Targets of families without a choice by the user, as in PEFT's table. */

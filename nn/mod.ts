@@ -21,6 +21,7 @@
 export * from "./classifier.ts";
 export * from "./config.ts";
 export * from "./decoder.ts";
+export * from "./dropout.ts";
 export * from "./generate.ts";
 export * from "./linear.ts";
 export * from "./lora.ts";
@@ -37,5 +38,6 @@ export * from "./quantized.ts";
 export * from "./rotary.ts";
 export * from "./sampling.ts";
 export * from "./sampling_config.ts";
+export * from "./value_head.ts";
 export * from "./weight.ts";
 export * from "./weight_trees.ts";

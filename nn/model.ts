@@ -5,6 +5,7 @@ import {
   type Key,
   mapTree,
   ones,
+  type Path,
   randomNormal,
   type Shape,
   type Tensor,
@@ -29,6 +30,7 @@ import { mistral } from "./families/mistral.ts";
 import { qwen2 } from "./families/qwen2.ts";
 import { qwen3 } from "./families/qwen3.ts";
 import { type RotaryTables, rotaryTables } from "./rotary.ts";
+import { freshValueHead, isValueHeadParameter } from "./value_head.ts";
 
 /** Families by the `model_type` of their config. */
 export const families: Readonly<Record<string, (config: HuggingFaceConfig) => DecoderConfig>> = {
@@ -125,7 +127,10 @@ export function parameterShapes(
     if (head.kind !== "language") {
       return { score: linear(head.labels, c.hiddenSize, head.kind === "token") };
     }
-    return c.tied ? {} : { lm_head: linear(c.vocabularySize, c.hiddenSize, false) };
+    return {
+      ...(c.tied ? {} : { lm_head: linear(c.vocabularySize, c.hiddenSize, false) }),
+      ...(head.values ? { v_head: { summary: linear(1, c.hiddenSize, true) } } : {}),
+    };
   };
   return {
     model: {
@@ -142,17 +147,21 @@ export function initParameters(config: DecoderConfig, key: Key, head?: ModelHead
   let index = 0;
   return mapTree(parameterShapes(config, head), (leaf, path) => {
     index++;
-    return freshParameter(path, (leaf as ParameterShape).shape, config, foldKey(key, index));
+    const { shape } = leaf as ParameterShape;
+    return freshParameter({ path, shape, key: foldKey(key, index) }, config, head);
   }) as DecoderParams;
 }
 
 /** One fresh parameter. */
 export function freshParameter(
-  path: string,
-  shape: Shape,
+  { path, shape, key }: { readonly path: Path; readonly shape: Shape; readonly key: Key },
   config: DecoderConfig,
-  key: Key,
+  head?: ModelHead,
 ): Tensor {
+  if (isValueHeadParameter(path)) {
+    const options = head?.kind === "language" ? head.values : undefined;
+    return freshValueHead(path, { shape, width: config.hiddenSize, key }, options);
+  }
   if (path.endsWith("bias")) return zeros(shape);
   if (/norm\.weight$/.test(path)) return ones(shape);
   return randomNormal(key, shape).mul(config.initializerRange);

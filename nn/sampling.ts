@@ -50,6 +50,8 @@ export interface TokensSoFar {
   readonly history?: Tensor;
   /** i32 [B]: how many of the history's columns are tokens. */
   readonly lengths?: Tensor;
+  /** i32 [B]: numbers of the sequences, on which with the key what is drawn depends; 0 … B − 1 by default. */
+  readonly sequences?: Tensor;
 }
 
 /** Changes logits f32 [B, V]; −∞ excludes a token. */
@@ -195,7 +197,8 @@ export function logitsProcessors(options: SamplingOptions): LogitsProcessor[] {
  * Chooses one token per row.
  *
  * @param logits f32 [B, V], the model's own.
- * @param key Of this step; not used unless tokens are drawn.
+ * @param key Of this step; not used unless tokens are drawn. The same key and number of a sequence give the
+ * same token for the same logits, whichever rows are beside it.
  * @throws UserError if an option is out of range.
  */
 export function sample(
@@ -206,7 +209,7 @@ export function sample(
 ): Sampled {
   const processors = logitsProcessors(options);
   const processed = processors.reduce((x, process) => process(x, soFar), logits);
-  const tokens = options.doSample ? draw(key, processed) : processed.argMax(-1);
+  const tokens = options.doSample ? draw(key, processed, soFar.sequences) : processed.argMax(-1);
   const rawLogProbs = logProbOf(logits, tokens);
   const logProbs = processors.length === 0 ? rawLogProbs : logProbOf(processed, tokens);
   return { tokens, logProbs, rawLogProbs };
@@ -217,14 +220,15 @@ export function sample(
  * about √V tokens, then a token in it. One pass over the logits and two random numbers per row; Gumbel noise
  * would take a random number and two logarithms per logit.
  */
-function draw(key: Key, logits: Tensor): Tensor {
+function draw(key: Key, logits: Tensor, sequences?: Tensor): Tensor {
   const [rows, vocabulary] = logits.shape as [number, number];
   const width = 2 ** Math.ceil(Math.log2(vocabulary) / 2);
   const blocks = Math.ceil(vocabulary / width);
   const mass = logits.sub(logits.max(-1, { keepDims: true })).exp()
     .pad(0, blocks * width - vocabulary, 1)
     .reshape(rows, blocks, width);
-  const uniform = fineUniform(key, 2 * rows).reshape(2, rows, 1);
+  const numbers = (sequences ?? iota(rows)).mul(2).reshape(1, rows, 1);
+  const uniform = fineUniform(key, numbers.add(iota(2).reshape(2, 1, 1)));
   const block = pick(mass.sum(-1), uniform.slice(0, 1).reshape(rows, 1));
   const chosen = mass.reshape(rows * blocks, width).gather(iota(rows).mul(blocks).add(block));
   return block.mul(width).add(pick(chosen, uniform.slice(1, 2).reshape(rows, 1)));
@@ -240,11 +244,11 @@ function pick(mass: Tensor, uniform: Tensor): Tensor {
 }
 
 /**
- * Uniform on (0, 1) with the full precision of f32 near 0: on a grid of 2⁻²⁴, zero itself would give improbable
+ * A uniform number on (0, 1) for each of some numbers, i32, with the full precision of f32 near 0: on a grid of 2⁻²⁴, zero itself would give improbable
  * tokens a share.
  */
-function fineUniform(key: Key, count: number): Tensor {
-  const counter = iota(count).cast("u32");
+function fineUniform(key: Key, numbers: Tensor): Tensor {
+  const counter = numbers.cast("u32");
   const [high, low] = threefry(key, counter, counter.mul(0));
   return high.cast("f32").mul(2 ** -32)
     .add(low.cast("f32").add(0.5).mul(2 ** -64))

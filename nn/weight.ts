@@ -7,7 +7,8 @@
  * @module
  */
 
-import { matmul, type Operand, randomUniform, stopGradient, Tensor, where } from "../core/mod.ts";
+import { matmul, type Operand, stopGradient, Tensor } from "../core/mod.ts";
+import { dropOut } from "./dropout.ts";
 import { dequantized, projectQuantized, type Quantized, quantizedShape } from "./quantized.ts";
 
 /** The parameter of a layer: a matrix, most often [out, in]; for embeddings [V, D]. */
@@ -96,19 +97,15 @@ export function project(weight: Weight, x: Tensor): Tensor {
 function projectLora(weight: Lora, x: Tensor): Tensor {
   const { base, lora_A, lora_B, lora_magnitude_vector: magnitude, scaling } = weight;
   const whole = project(base, x);
-  const dropped = dropOut(weight, x);
+  const { dropout, dropoutKey } = weight;
+  const drops = dropout !== undefined && dropout !== null && dropoutKey;
+  const dropped = drops ? dropOut(x, dropout, dropoutKey) : x;
   const update = project(lora_B, project(lora_A, dropped)).mul(scaling);
   if (!magnitude) return whole.add(update);
   const ratio = magnitude.div(loraNorms(weight));
   // PEFT drops elements of the base's input too, but only in the term that DoRA adds.
   const projected = dropped === x ? whole : project(base, dropped);
   return whole.add(projected.mul(ratio.sub(1))).add(update.mul(ratio));
-}
-
-function dropOut({ dropout, dropoutKey }: Lora, x: Tensor): Tensor {
-  if (dropout === undefined || dropout === null || !dropoutKey) return x;
-  const kept = x.div(dropout instanceof Tensor ? dropout.neg().add(1) : 1 - dropout);
-  return where(randomUniform(dropoutKey, x.shape).lt(dropout), 0, kept);
 }
 
 /**

@@ -13,6 +13,7 @@ import {
   type Weight,
 } from "./weight.ts";
 import type { Quantized } from "./quantized.ts";
+import { isValueHeadParameter } from "./value_head.ts";
 
 /** A weight that is not a tensor. */
 export type CompositeWeight = Quantized | Lora | LoraEmbedding | Retrained;
@@ -106,8 +107,8 @@ export function isAdapterParameter(path: Path, leaf: unknown): boolean {
 }
 
 /**
- * The predicate of what is trained of a tree with adapters, for `partition`: their leaves, and biases by PEFT's
- * option `bias`: none, all, or those of the layers with a low-rank update.
+ * The predicate of what is trained of a tree with adapters, for `partition`: their leaves, a value head, and biases
+ * by PEFT's option `bias`: none, all, or those of the layers with a low-rank update.
  */
 export function adapterParameters(
   params: unknown,
@@ -115,15 +116,17 @@ export function adapterParameters(
 ): (path: Path, leaf: unknown) => boolean {
   const biases = new Set(trainedBiases(params, bias));
   return (path, leaf) =>
-    isAdapterParameter(path, leaf) || (leaf instanceof Tensor && biases.has(path));
+    isAdapterParameter(path, leaf) ||
+    (leaf instanceof Tensor && (biases.has(path) || isValueHeadParameter(path)));
 }
 
-/** Paths of the biases that PEFT's option `bias` trains in place. */
+/** Paths of the biases that PEFT's option `bias` trains in place. A value head's is none of them. */
 export function trainedBiases(params: unknown, bias: "none" | "all" | "lora_only"): Path[] {
   if (bias === "none") return [];
   const parameters = new Map(parametersOf(params));
   return [...parameters].filter(([path, value]) => {
     if (!/(^|\.)bias$/.test(path) || !(value instanceof Tensor)) return false;
+    if (isValueHeadParameter(path)) return false;
     const weight = parameters.get(path.replace(/bias$/, "weight"));
     return bias === "all" || isLora(weight);
   }).map(([path]) => path);

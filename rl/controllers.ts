@@ -1,5 +1,7 @@
 /** Coefficients that follow what training does: pure steps, whose state is the coefficient itself. @module */
 
+import { type Tensor, where } from "../core/mod.ts";
+
 /** Options of {@link adaptiveKlCoef}. */
 export interface KlControllerOptions {
   /** Divergence to aim at; 6 by default. */
@@ -38,27 +40,28 @@ export interface EntropyControllerOptions {
   readonly max?: number;
 }
 
-/** What to use now and what to go on with. */
+/** What to use now and what to go on with; single numbers. */
 export interface EntropyCoefficient {
   /** The state. */
-  readonly coef: number;
+  readonly coef: Tensor;
   /** What the next step multiplies the bonus by: the coefficient, or 0 while entropy is above its target. */
-  readonly applied: number;
+  readonly applied: Tensor;
 }
 
 /**
  * The next weight of the entropy bonus (He et al., "Skywork Open Reasoner 1", 2025): larger while the entropy is at
  * or below its target, smaller above. The first step has no bonus yet, as in TRL.
  *
- * @param entropy Mean entropy of the last step's tokens.
+ * @param coef The coefficient, a single number.
+ * @param entropy Mean entropy of the last step's tokens, a single number.
  */
 export function adaptiveEntropyCoef(
-  coef: number,
-  entropy: number,
+  coef: Tensor,
+  entropy: Tensor,
   options: EntropyControllerOptions = {},
 ): EntropyCoefficient {
   const { target = 0.2, delta = 0.005, min = 0, max = 1 } = options;
-  const low = entropy <= target;
-  const next = low ? Math.min(coef + delta, max) : Math.max(coef - delta, min);
-  return { coef: next, applied: low ? next : 0 };
+  const low = entropy.le(target);
+  const next = where(low, coef.add(delta).minimum(max), coef.sub(delta).maximum(min));
+  return { coef: next, applied: where(low, next, 0) };
 }

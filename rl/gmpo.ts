@@ -20,7 +20,7 @@ export interface GmpoOptions extends ShareOptions {
   /** Log-ratios below minus this are clipped; 0.4 by default. */
   readonly epsilon?: number;
   /** Log-ratios above this are clipped; `epsilon` by default. */
-  readonly epsilonHigh?: number;
+  readonly epsilonHigh?: number | undefined;
   /** Weight of the divergence from the reference; 0 by default. */
   readonly beta?: number;
   /** Takes the mean over this share of the tokens only, those of largest entropy; 1 by default. */

@@ -16,6 +16,7 @@ import {
   isLoraEmbedding,
   isQuantized,
   isRetrained,
+  isValueHeadParameter,
   type LoraConfig,
   loraConfig,
   mapParameters,
@@ -117,7 +118,8 @@ export async function loadAdapter<P>(
 }
 
 /**
- * A parameter tree whose adapters have the weights of a saved one, which has the same shape.
+ * A parameter tree whose adapters have the weights of a saved one, which has the same shape. A value head stays as
+ * it is.
  *
  * @throws UserError naming what is missing in the directory, has another shape, or has no place in the tree.
  */
@@ -133,7 +135,9 @@ export async function fillAdapter<P>(
     ),
   );
   const bases = baseTensors(params, files);
-  const extra = [...files.tensors.keys()].find((name) => !wanted.has(name) && !bases.has(name));
+  const extra = [...files.tensors.keys()].find((name) =>
+    !wanted.has(name) && !bases.has(name) && !isValueHeadParameter(name)
+  );
   if (extra !== undefined) {
     throw new UserError(
       `${directory} has ${extra}, for which the model with its adapter has no place. The ` +
@@ -255,7 +259,7 @@ export function adapterTensors(params: unknown, config: LoraConfig): TensorToSto
   }));
 }
 
-/** Writes a tree's adapters as PEFT would: what they consist of, not the base. */
+/** Writes a tree's adapters as PEFT would: what they consist of, not the base, and no value head. */
 export async function writeAdapter(
   directory: string,
   params: unknown,

@@ -43,7 +43,7 @@ export interface CompletionSpec<E> {
   /** See `Task`. */
   readonly initialState?: Task<DecoderParams>["initialState"];
   /** See `Task`. */
-  readonly refresh?: Task<DecoderParams>["refresh"];
+  readonly refreshes?: Task<DecoderParams>["refreshes"];
   /** From the scored batch to the loss. */
   readonly objective: (batch: ScoredBatch, context: ObjectiveContext) => TaskObjective;
 }
@@ -133,7 +133,7 @@ export function completionTask<E>(spec: CompletionSpec<E>): Task<DecoderParams> 
     normalize: "batch",
     batch: batchOf,
     ...(spec.initialState ? { initialState: spec.initialState } : {}),
-    ...(spec.refresh ? { refresh: spec.refresh } : {}),
+    ...(spec.refreshes ? { refreshes: spec.refreshes } : {}),
     objective: (
       params: DecoderParams,
       { completions, labels }: Inputs,

@@ -50,11 +50,7 @@ export function completionBatch(
   const arrays = buildCompletions(families, layout);
   const { stream, numbers, positions, everywhere } = arrays;
   const segments = (values: Int32Array) => tensor(values, { shape: [5, stream.length] });
-  const refLogProbs = reference &&
-    Float32Array.from(
-      numbers,
-      (number, i) => number < 0 ? 0 : known(reference(number)[positions[i]!]),
-    );
+  const refLogProbs = reference && valuesOfLabels(arrays, reference);
   return {
     arrays,
     inputs: {
@@ -76,11 +72,32 @@ export function completionBatch(
   };
 }
 
-function known(logProb: number | undefined): number {
-  if (logProb === undefined) {
-    throw new Error("Reference log-probs are missing for a completion of this batch");
-  }
-  return logProb;
+/** Numbers of the labels, f32 [N], from those of each completion's tokens; 0 in padding. */
+export function valuesOfLabels(
+  { numbers, positions }: Pick<CompletionArrays, "numbers" | "positions">,
+  valuesOf: (number: number) => ArrayLike<number>,
+): Float32Array {
+  return Float32Array.from(numbers, (number, i) => {
+    if (number < 0) return 0;
+    const value = valuesOf(number)[positions[i]!];
+    if (value === undefined) {
+      throw new Error(`Completion ${number} of the batch has fewer values than tokens`);
+    }
+    return value;
+  });
+}
+
+/** Numbers of the tokens of each of `count` completions, from those of the labels. */
+export function valuesOfCompletions(
+  { numbers, positions }: Pick<CompletionArrays, "numbers" | "positions">,
+  values: ArrayLike<number>,
+  count: number,
+): Float32Array[] {
+  const lists = Array.from({ length: count }, (): number[] => []);
+  numbers.forEach((number, i) => {
+    if (number >= 0 && number < count) lists[number]![positions[i]!] = values[i]!;
+  });
+  return lists.map((list) => Float32Array.from(list));
 }
 
 function bucketed(values: Int32Array): Int32Array {
@@ -101,16 +118,22 @@ export interface ScoredCompletions {
   } | null;
 }
 
+/** Settings of {@link scoreCompletions}. */
+export interface ScoreOptions extends ForwardOptions {
+  /** Divides the logits; 1 by default. */
+  readonly temperature?: number;
+}
+
 /** Runs the model over the families. */
 export function scoreCompletions(
   model: CausalModel,
   params: DecoderParams,
   inputs: CompletionInputs,
-  options: ForwardOptions,
+  { temperature = 1, ...options }: ScoreOptions,
 ): ScoredCompletions {
   const hidden = model.hidden(params, inputs.stream, options);
   const head = model.head(params);
-  const stats = logitStats(hidden.gather(inputs.sources), head, inputs.targets);
+  const stats = logitStats(hidden.gather(inputs.sources), head, inputs.targets, { temperature });
   const { everywhere } = inputs;
   return {
     tokens: {

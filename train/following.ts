@@ -1,10 +1,10 @@
 /** A reference that follows the policy. @module */
 
-import { mapTree, stopGradient, Tensor } from "../core/mod.ts";
+import { mapTree, type Path, stopGradient, Tensor } from "../core/mod.ts";
 import type { DecoderParams } from "../nn/mod.ts";
 import type { TokenLogProbs } from "../rl/mod.ts";
 import type { ScoredBatch } from "./completion_task.ts";
-import type { ObjectiveContext, Task } from "./task.ts";
+import type { ObjectiveContext, Task, TaskState } from "./task.ts";
 
 /** A reference that follows the policy (TR-DPO, Gorbatovski et al., "Learn Your Reference Model", 2024). */
 export interface FollowingReference {
@@ -19,15 +19,29 @@ export interface FollowingReference {
 /** The reference as a task's state, and its updates: (1 − mixup)·reference + mixup·policy. */
 export function followPolicy(
   { params, every, mixup }: FollowingReference,
-): Required<Pick<Task<DecoderParams>, "initialState" | "refresh">> {
+): Required<Pick<Task<DecoderParams>, "initialState" | "refreshes">> {
   return {
     // A copy of its own: the policy's memory is written over.
-    initialState: () => ({ reference: mapTree(params, (leaf) => (leaf as Tensor).add(0)) }),
-    refresh: {
+    initialState: () => ({ reference: copied(params) }),
+    refreshes: [{
       every,
-      update: (state, policy) => ({ reference: mixTrees(referenceIn(state), policy, mixup) }),
-    },
+      update: (state, policy) => ({
+        ...state,
+        reference: mixTrees(referenceIn(state), policy, mixup),
+      }),
+    }],
   };
+}
+
+/** The same parameters, those that training writes over in memory of their own. */
+export function copied(
+  params: DecoderParams,
+  isTrainable: (path: Path, leaf: unknown) => boolean = () => true,
+): DecoderParams {
+  return mapTree(
+    params,
+    (leaf, path) => leaf instanceof Tensor && isTrainable(path, leaf) ? leaf.add(0) : leaf,
+  ) as DecoderParams;
 }
 
 /** A batch's log-probs with those under the reference as it is now. */
@@ -39,7 +53,8 @@ export function withFollowingReference(
   return { ...batch.tokens, refLogProbs: stopGradient(tokens.logProbs) };
 }
 
-function referenceIn(state: unknown): DecoderParams {
+/** The reference as it is now. */
+export function referenceIn(state: TaskState): DecoderParams {
   return (state as { reference: DecoderParams }).reference;
 }
 

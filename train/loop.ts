@@ -30,7 +30,7 @@ import type { RunProgress, TrainResult, TrainRun } from "./run.ts";
 import { initialRunState, type RunState } from "./run_state.ts";
 import { lrSchedule, resolveInterval, resolveWarmupSteps } from "./schedule.ts";
 import { type BatchResult, type TrainSteps, trainSteps } from "./steps.ts";
-import type { MicroBatch, PackedMetrics, TaskState } from "./task.ts";
+import type { MicroBatch, PackedMetrics, Refresh, TaskState } from "./task.ts";
 import { averages, emptyWindow, withMicroBatch, withStep } from "./windows.ts";
 
 /** Trains; yields a record for each thing worth reporting and returns the trained parameters. */
@@ -44,7 +44,7 @@ class Training<P> {
   readonly #evaluation: TrainSteps<P>["evaluate"] | undefined;
   readonly #rate: (step: number) => number;
   readonly #key;
-  readonly #refreshed;
+  readonly #refreshes: readonly Refresh<P>[];
   #trainable: P;
   #optimizer: OptimizerState;
   #taskState: TaskState;
@@ -65,8 +65,10 @@ class Training<P> {
     // The evaluated task has an objective of its own: it may reach further positions, or report more.
     this.#evaluation = run.evaluation && trainSteps(run.evaluation, options).evaluate;
     this.#key = randomKey(options.seed);
-    this.#refreshed = task.refresh &&
-      jit(task.refresh.update, { donate: [0], name: "the refresh" });
+    this.#refreshes = (task.refreshes ?? []).map(({ every, update }) => ({
+      every,
+      update: jit(update, { donate: [0], name: "the refresh" }),
+    }));
     this.#trainable = run.trainable;
     this.#optimizer = resume?.optimizer ?? options.optimizer.init(run.trainable);
     this.#taskState = resume ? resume.taskState : task.initialState?.() ?? null;
@@ -271,9 +273,10 @@ class Training<P> {
   }
 
   async #refresh(step: number): Promise<void> {
-    const { refresh } = this.run.task;
-    if (!refresh || step % refresh.every !== 0) return;
-    this.#taskState = await scope(() => this.#refreshed!(this.#taskState, this.#trainable));
+    for (const { every, update } of this.#refreshes) {
+      if (step % every !== 0) continue;
+      this.#taskState = await scope(() => update(this.#taskState, this.#trainable));
+    }
   }
 
   /** The micro-batches of a step; answers may have to be sampled for them. */

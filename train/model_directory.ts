@@ -18,12 +18,14 @@ import {
   type HuggingFaceConfig,
   initParameters,
   isQuantized,
+  isValueHeadParameter,
   type LoraConfig,
   type ModelHead,
   type ParameterShape,
   parameterShapes,
   parametersOf,
   withoutAdapters,
+  withoutValueHead,
 } from "../nn/mod.ts";
 import {
   type AdapterDescription,
@@ -36,6 +38,7 @@ import {
 } from "./adapter_files.ts";
 import { loadParameters, type SavedDtype, writeParameters } from "./model_files.ts";
 import { checkQuantizationConfig, loadWeights, type WeightStorage } from "./quantized_files.ts";
+import { fillValueHead, writeValueHead } from "./value_head_files.ts";
 
 /** A model, its parameters and its tokenizer. */
 export interface OpenModel {
@@ -45,7 +48,10 @@ export interface OpenModel {
   readonly head: ModelHead;
   /** Its parameters, with adapters over them if there are any. */
   readonly params: DecoderParams;
-  /** What an objective's reference model is: the parameters as they begin, or without a fresh adapter. */
+  /**
+   * What an objective's reference model is: the parameters as they begin, or without a fresh adapter. It has no
+   * value head.
+   */
   readonly reference: DecoderParams;
   /** The adapter's options and its base, if there is one. */
   readonly adapter: AdapterDescription | null;
@@ -63,7 +69,7 @@ export interface ModelSource {
   readonly directory?: string | undefined;
   /** A `config.json`, instead. */
   readonly initFromConfig?: string | undefined;
-  /** The model's last layer; logits over the vocabulary by default. A missing score head begins fresh. */
+  /** The model's last layer; logits over the vocabulary by default. A missing score or value head begins fresh. */
   readonly head?: ModelHead | undefined;
   /** Seed of fresh parameters. */
   readonly seed: number;
@@ -159,16 +165,19 @@ async function withAdapter(
   },
 ): Promise<Pick<OpenModel, "params" | "reference" | "adapter">> {
   if (saved) {
-    const { params, config } = await loadAdapter(whole, given!, { modelType });
+    const { params: adapted, config } = await loadAdapter(whole, given!, { modelType });
+    const params = await fillValueHead(adapted, given!, { required: false });
     // The base as it was found: a path relative to this adapter need not lead there from the next one.
-    return { params, reference: params, adapter: { config, base } };
+    return { params, reference: withoutValueHead(params), adapter: { config, base } };
   }
-  if (!source.lora) return { params: whole, reference: whole, adapter: null };
+  if (!source.lora) return { params: whole, reference: withoutValueHead(whole), adapter: null };
   const fresh = await applyLora(whole, source.lora, randomKey(source.seed), { modelType });
-  const params = source.initialAdapter === undefined
-    ? fresh.params
-    : await fillAdapter(fresh.params, source.initialAdapter, fresh.config);
-  const reference = withoutAdapters(params);
+  const params = source.initialAdapter === undefined ? fresh.params : await fillValueHead(
+    await fillAdapter(fresh.params, source.initialAdapter, fresh.config),
+    source.initialAdapter,
+    { required: false },
+  );
+  const reference = withoutValueHead(withoutAdapters(params));
   return {
     params: await realize(params),
     reference,
@@ -178,7 +187,7 @@ async function withAdapter(
 
 /** Options of {@link readParameters}. */
 export interface ReadOptions {
-  /** With a key, a score head that the files lack begins fresh instead of being an error. */
+  /** With a key, a score or value head that the files lack begins fresh instead of being an error. */
   readonly fresh?: Key;
   /** How weights are stored in memory; f32 by default. */
   readonly storage?: WeightStorage | undefined;
@@ -194,7 +203,9 @@ export async function readParameters(
   const files = await openCheckpointFiles(directory);
   const shapes = parameterShapes(model.config, head);
   const begin = (path: string, { shape }: ParameterShape) =>
-    fresh && path.startsWith("score.") ? freshParameter(path, shape, model.config, fresh) : null;
+    fresh && (path.startsWith("score.") || isValueHeadParameter(path))
+      ? freshParameter({ path, shape, key: fresh }, model.config, head)
+      : null;
   try {
     const coded = [...files.tensors.keys()].some((name) => /quant_state|\.SCB$/.test(name));
     return storage || coded
@@ -208,9 +219,9 @@ export async function readParameters(
 /** The parameters of a checkpoint of a run: all of them, or the run's with the checkpoint's adapter. */
 export async function readCheckpoint(opened: OpenModel, directory: string): Promise<DecoderParams> {
   const { model, head, params, adapter } = opened;
-  return adapter
-    ? await fillAdapter(params, directory, adapter.config)
-    : await readParameters(model, directory, head);
+  if (!adapter) return await readParameters(model, directory, head);
+  const filled = await fillAdapter(params, directory, adapter.config);
+  return await fillValueHead(filled, directory, { required: true });
 }
 
 /** What is trained of a model: its adapters, or all of it. */
@@ -245,7 +256,7 @@ async function readConfig(path: string): Promise<HuggingFaceConfig> {
 
 /**
  * Writes a model as transformers would: weights, config, generation config, tokenizer. A model with an adapter is
- * written as PEFT would: the adapter, and the tokenizer.
+ * written as PEFT would: the adapter, and the tokenizer; with a value head, as TRL's wrapper would.
  */
 export async function writeModel(
   directory: string,
@@ -254,8 +265,10 @@ export async function writeModel(
   options: { readonly dtype?: SavedDtype | undefined } = {},
 ): Promise<void> {
   await Deno.mkdir(directory, { recursive: true });
-  if (opened.adapter) await writeAdapter(directory, params, opened.adapter);
-  else await writeWhole(directory, opened, params, options.dtype ?? "float32");
+  if (opened.adapter) {
+    await writeAdapter(directory, params, opened.adapter);
+    await writeValueHead(directory, params);
+  } else await writeWhole(directory, opened, params, options.dtype ?? "float32");
   await saveTokenizer(opened.tokenizer, directory);
 }
 

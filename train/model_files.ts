@@ -5,7 +5,7 @@ import { type CheckpointFiles, writeCheckpointFiles } from "../data/checkpoint_f
 import { float32ToBfloat16, float32ToFloat16 } from "../data/half.ts";
 import type { StoredTensor, TensorToStore } from "../data/safetensors.ts";
 import { toFloat32Array } from "../data/safetensors_dtypes.ts";
-import type { ParameterShape, ParameterShapes } from "../nn/mod.ts";
+import { isValueHeadParameter, type ParameterShape, type ParameterShapes } from "../nn/mod.ts";
 
 /**
  * Reads the parameters a model needs from a checkpoint's files, tensor by tensor, as f32.
@@ -105,7 +105,7 @@ const narrowed = {
   float16: { dtype: "F16", round: float32ToFloat16 },
 } as const;
 
-/** Writes parameters as `model.safetensors`, in shards if large. */
+/** Writes parameters as `model.safetensors`, in shards if large; a value head in f32, whatever the dtype. */
 export async function writeParameters(
   directory: string,
   params: unknown,
@@ -119,16 +119,18 @@ export async function writeParameters(
   const { dtype: stored, round } = narrowed[dtype];
   await writeCheckpointFiles(
     directory,
-    tensors.map((tensor) => ({
-      ...tensor,
-      dtype: stored,
-      data: async () => {
-        const bytes = typeof tensor.data === "function" ? await tensor.data() : tensor.data;
-        const halves = round(
-          new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4),
-        );
-        return new Uint8Array(halves.buffer, halves.byteOffset, halves.byteLength);
-      },
-    })),
+    tensors.map((tensor) =>
+      isValueHeadParameter(tensor.name) ? tensor : ({
+        ...tensor,
+        dtype: stored,
+        data: async () => {
+          const bytes = typeof tensor.data === "function" ? await tensor.data() : tensor.data;
+          const halves = round(
+            new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4),
+          );
+          return new Uint8Array(halves.buffer, halves.byteOffset, halves.byteLength);
+        },
+      })
+    ),
   );
 }

@@ -24,6 +24,7 @@ import {
   codeTable,
   isQuantizable,
   isQuantized,
+  isValueHeadParameter,
   nestedScales,
   type ParameterShape,
   type ParameterShapes,
@@ -40,7 +41,7 @@ import { loadParameters, tensorsToStore } from "./model_files.ts";
 export interface WeightStorage {
   /** Quantise the matrices of linear layers, heads excepted. */
   readonly quantize?: QuantizeOptions | undefined;
-  /** Of all other weights; `auto` is as they are in the files. f32 by default. */
+  /** Of all other weights but a value head, which is f32; `auto` is as they are in the files. f32 by default. */
   readonly dtype?: "f32" | "f16" | "bf16" | "auto" | undefined;
 }
 
@@ -82,7 +83,11 @@ export async function loadWeights<P>(
       weights.set(path, await realize(quantized));
       continue;
     }
-    const kept = dtype === "auto" ? narrow[stored.dtype] ?? "f32" : dtype;
+    const kept = isValueHeadParameter(path)
+      ? "f32"
+      : dtype === "auto"
+      ? narrow[stored.dtype] ?? "f32"
+      : dtype;
     if (quantize && isQuantizable(path, shape)) {
       checkShape(stored, path, shape);
       const values = await floatsOf(stored);
@@ -118,7 +123,7 @@ export async function readQuantized(
     if (state) return await readFourBit(files, path, shape, format, state);
   }
   const scales = files.tensors.get(path.replace(/weight$/, "SCB"));
-  if (!scales) return undefined;
+  if (!scales || !path.endsWith("weight")) return undefined;
   const stored = files.tensors.get(path)!;
   checkShape(stored, path, shape);
   const [rows, columns] = shape as [number, number];

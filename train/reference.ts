@@ -5,10 +5,9 @@
  * @module
  */
 
-import { jit, scope } from "../core/mod.ts";
-import type { CausalModel, DecoderParams } from "../nn/mod.ts";
-import type { RotaryTables } from "../nn/mod.ts";
-import { type CompletionBatch, type CompletionInputs, scoreCompletions } from "./completions.ts";
+import type { CausalModel, DecoderParams, RotaryTables } from "../nn/mod.ts";
+import type { CompletionBatch } from "./completions.ts";
+import { tokenScorer } from "./token_scores.ts";
 
 /** Log-probs of tokens by example and by the completion's place in it. */
 export type ReferenceLogProbs = ReadonlyMap<number, readonly Float32Array[]>;
@@ -38,27 +37,15 @@ export interface ReferencePass {
 /** Goes through examples and keeps the log-prob of every completion token. */
 export async function referenceLogProbs(pass: ReferencePass): Promise<ReferenceLogProbs> {
   const { model, params, rotary, examples, completions, batchSize } = pass;
-  const score = jit(
-    (p: DecoderParams, inputs: CompletionInputs, tables: RotaryTables) =>
-      scoreCompletions(model, p, inputs, { rotary: tables }).tokens.logProbs,
-    { name: "the reference pass" },
-  );
+  const score = tokenScorer({ model, rotary, name: "the reference pass" });
   const found = new Map<number, Float32Array[]>();
   for (let start = 0; start < examples.length; start += batchSize) {
     const chunk = examples.slice(start, start + batchSize);
-    const { arrays, inputs } = pass.batch(chunk);
-    const values = await scope(async () => await score(params, inputs, rotary).data());
-    const lists = Array.from({ length: completions * chunk.length }, (): number[] => []);
-    arrays.numbers.forEach((number, i) => {
-      if (number >= 0 && number < lists.length) lists[number]![arrays.positions[i]!] = values[i]!;
-    });
+    const lists = await score(params, pass.batch(chunk), completions * chunk.length);
     chunk.forEach((example, i) => {
       found.set(
         example,
-        Array.from(
-          { length: completions },
-          (_, k) => Float32Array.from(lists[k * chunk.length + i]!),
-        ),
+        Array.from({ length: completions }, (_, k) => lists[k * chunk.length + i]!),
       );
     });
     pass.onProgress?.(Math.min(start + batchSize, examples.length), examples.length);

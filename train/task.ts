@@ -48,11 +48,16 @@ export interface Learning<P> {
   readonly normalize?: "window" | "batch";
   /** The state before the first micro-batch. */
   readonly initialState?: () => TaskState;
-  /** Changes the state every so many optimiser steps, such as a reference that follows. */
-  readonly refresh?: {
-    readonly every: number;
-    readonly update: (state: TaskState, params: P) => TaskState;
-  };
+  /** Changes of the state between optimiser steps, such as those of a reference that follows. */
+  readonly refreshes?: readonly Refresh<P>[];
+}
+
+/** A change of a task's state every so many optimiser steps. */
+export interface Refresh<P> {
+  /** How many. */
+  readonly every: number;
+  /** A pure function. */
+  readonly update: (state: TaskState, params: P) => TaskState;
 }
 
 /** Examples and a loss. */

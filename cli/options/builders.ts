@@ -297,6 +297,30 @@ export function strings(
   });
 }
 
+/** A list of numbers. */
+export function floats(
+  spec: Spec<readonly number[]> & {
+    readonly default: readonly number[];
+    readonly optional?: false;
+  },
+): Option<readonly number[]>;
+/** The same, undefined where it is not set. */
+export function floats(spec: Spec<readonly number[]>): Option<readonly number[] | undefined>;
+export function floats(spec: Spec<readonly number[]>): Option<readonly number[] | undefined> {
+  return declare(spec, {
+    shown: "FLOAT …",
+    expected: "one or more numbers",
+    arity: "many",
+    read: (raw) => {
+      if (isNone(raw)) return bad;
+      return readList(raw, (item) => {
+        const value = readNumber(item);
+        return value === undefined || !Number.isFinite(value) ? bad : good(value);
+      });
+    },
+  });
+}
+
 /** A mapping with text keys, as JSON gives it. */
 export type Dict = Readonly<Record<string, unknown>>;
 

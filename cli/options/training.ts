@@ -186,6 +186,12 @@ const logging = section("Logging", {
   }),
   run_name: string({ help: "Name of the run in the logs." }),
   disable_tqdm: bool({ help: "Plain lines instead of a bar, also on a terminal." }),
+  profile: bool({
+    default: false,
+    help:
+      "Show where the time of steps goes, kernel by kernel and beside what the machine can do, " +
+      "for all but the first two; writes trace.json into output_dir. Not in TRL.",
+  }),
   log_level: choice({
     choices: ["debug", "info", "warning", "error", "critical", "passive"],
     default: "passive",

@@ -1,6 +1,6 @@
 /** What the core asks of a device. @module */
 
-import type { Plan } from "../kernel.ts";
+import type { Launch, Plan } from "../kernel.ts";
 
 /** A range of device memory, owned by whoever allocated it until it is freed. */
 export interface Allocation {
@@ -32,6 +32,30 @@ export interface DeviceCounters {
   readonly peakBytes: number;
 }
 
+/** A run of a program, as a {@link DeviceObserver} is told of it. */
+export interface ObservedRun {
+  /** What was launched, in order. */
+  readonly launches: readonly Launch[];
+  /** When the host began and ended the call of `run`, in milliseconds of `performance.now()`. */
+  readonly began: number;
+  /** See `began`. */
+  readonly ended: number;
+  /**
+   * Start and end of each launch, in pairs, in milliseconds on the same axis as `began` (a GPU's clock is
+   * shifted to fit); null where the adapter cannot tell. On a GPU it resolves once the run is done, after
+   * an `await` of the device.
+   */
+  readonly times: Promise<Float64Array | null>;
+}
+
+/** Who wants to know what a device does, and how long it takes. */
+export interface DeviceObserver {
+  /** A program was run, or on a GPU enqueued. */
+  ran(run: ObservedRun): void;
+  /** The host was kept busy, or waited, for this; milliseconds of `performance.now()`. */
+  waited(what: "compile" | "read" | "synchronize", began: number, ended: number): void;
+}
+
 /** Memory and execution. Implementations: `cpu` (WebAssembly) and `webgpu`. */
 export interface Device {
   /** How the index space is walked. */
@@ -59,6 +83,11 @@ export interface Device {
   synchronize(): Promise<void>;
   /** What was made so far. */
   counters(): DeviceCounters;
+  /**
+   * From now on tells `observer`, and nobody else, what it does; null ends that. Work is timed, and objects
+   * for it are made, only in between.
+   */
+  observe(observer: DeviceObserver | null): void;
   /** Releases everything, including threads. */
   destroy(): void;
 }

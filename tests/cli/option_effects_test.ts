@@ -94,6 +94,7 @@ const elsewhere: Readonly<Record<string, string>> = {
   "cli/memory_test.ts": "dry_run",
   "cli/options_test.ts": "fp16",
   "cli/parse_test.ts": "optim",
+  "cli/profile_test.ts": "profile",
   "cli/sft_recorded_test.ts": "chat_template_path assistant_only_loss device",
   "train/reporters_test.ts": "disable_tqdm",
   "train/resume_test.ts": "resume_from_checkpoint ignore_data_skip",

@@ -169,6 +169,30 @@ for (const [name, maxLogits] of [["one piece", 1e6], ["chunks", 8 * vocabulary]]
   });
 }
 
+for (const [name, maxLogits] of [["one piece", 1e6], ["chunks", 8 * vocabulary]] as const) {
+  eachDevice(`mapLogits in ${name} has a gradient of the bias too`, async () => {
+    const weights = o.random([rows, vocabulary], 8);
+    await checkCases([{
+      name: "a weighted log-softmax",
+      inputs: [hidden, head, bias, weights],
+      f: (x, w, b, weights) =>
+        mapLogits(
+          [{ hidden: x, head: w }],
+          [weights],
+          ([l], [weight]) => logSoftmax(l!).mul(weight!).sum(-1),
+          { maxLogits, bias: b, temperature: 0.7, softCap: 2 },
+        ),
+      reference: (x, w, b, weights) => {
+        const logits = denseLogits(x, w, b, { temperature: 0.7, softCap: 2 });
+        const logP = o.zip((l, z) => l - z, logits, o.logSumExp(logits, [1], true));
+        return o.reduce(o.zip((p, a) => p * a, logP, weights), [1], o.total);
+      },
+      tolerance: 1e-5,
+      gradientTolerance: 2e-5,
+    }]);
+  });
+}
+
 Deno.test("logitStats refuses shapes that do not fit", () => {
   const x = tensor([[1, 2]]);
   assert.throws(

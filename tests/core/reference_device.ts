@@ -73,6 +73,7 @@ export function referenceDevice(maxKernelArguments = 8): Device {
     },
     synchronize: () => Promise.resolve(),
     counters: (): DeviceCounters => ({ objects: next, launches, runs, bytes: 0, peakBytes: 0 }),
+    observe: () => {},
     destroy: () => memory.clear(),
   };
 }

@@ -188,6 +188,7 @@ eachDevice("integers add, multiply, divide, compare and shift as integers", asyn
     [x.min(), [-2147483648]],
     [u.shiftLeft(4), [0xeadbeef0, 16, 0xfffffff0, 0]],
     [u.shiftRight(28), [0xd, 0, 0xf, 0]],
+    [u.shiftLeft(0), [0xdeadbeef, 1, 0xffffffff, 0]],
     [u.add(1), [0xdeadbef0, 2, 0, 1]],
     [u.mul(u), [Math.imul(0xdeadbeef, 0xdeadbeef) >>> 0, 1, 1, 0]],
     [u.div(2), [0x6f56df77, 0, 0x7fffffff, 0]],
@@ -201,6 +202,35 @@ eachDevice("integers add, multiply, divide, compare and shift as integers", asyn
   for (const [i, [t, expected]] of results.entries()) {
     assert.deepEqual(await numbersOf(t), expected, `result ${i}`);
   }
+});
+
+eachDevice("a shift by 32 bits or more gives 0", async () => {
+  const amounts = tensor(Uint32Array.of(0, 1, 31, 32, 33, 63, 64, 0x80000000, 0xffffffff));
+  const ones = tensor(Uint32Array.of(0xffffffff)).broadcastTo(9);
+  const same = full([4], 40, "u32");
+  const x = tensor(Uint32Array.of(1, 2, 0xdeadbeef, 0xffffffff));
+  const bytes = tensor([255, 3]).cast("u8");
+  const results: [Tensor, number[]][] = [
+    [ones.shiftLeft(amounts), [0xffffffff, 0xfffffffe, 0x80000000, 0, 0, 0, 0, 0, 0]],
+    [ones.shiftRight(amounts), [0xffffffff, 0x7fffffff, 1, 0, 0, 0, 0, 0, 0]],
+    [x.shiftLeft(32), [0, 0, 0, 0]],
+    [x.shiftRight(40), [0, 0, 0, 0]],
+    [x.shiftLeft(31), [0x80000000, 0, 0x80000000, 0x80000000]],
+    // An amount that the kernel knows when it is made.
+    [x.shiftLeft(same), [0, 0, 0, 0]],
+    [x.shiftRight(same.sub(36)), [0, 0, 0x0deadbee, 0x0fffffff]],
+    [x.reshape(4, 1).shiftRight(amounts.slice(1, 4)), [
+      ...[0, 0, 0, 1, 0, 0, 0x6f56df77, 1, 0, 0x7fffffff, 1, 0],
+    ]],
+    [bytes.shiftLeft(9), [0x1fe00, 0x600]],
+  ];
+  await realize(results.map(([t]) => t));
+  for (const [i, [t, expected]] of results.entries()) {
+    assert.deepEqual(await numbersOf(t), expected, `result ${i}`);
+  }
+  assert.throws(() => x.shiftLeft(-1), /Cannot shift by -1 bits/);
+  assert.throws(() => x.shiftLeft(1.5), /Cannot combine u32\[4\] with 1\.5/);
+  assert.throws(() => iota(2).shiftLeft(1), /Cannot shift i32\[2\]: cast it to u32/);
 });
 
 eachDevice("casts truncate, saturate and test for 0", async () => {

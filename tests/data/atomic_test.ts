@@ -6,19 +6,7 @@ import {
   writeFilesAtomically,
 } from "../../data/atomic.ts";
 import { UserError } from "../../core/errors.ts";
-
-async function inTempDir(run: (dir: string) => Promise<void>): Promise<void> {
-  const dir = await Deno.makeTempDir();
-  try {
-    await run(dir);
-  } finally {
-    await Deno.remove(dir, { recursive: true });
-  }
-}
-
-function list(dir: string): string[] {
-  return [...Deno.readDirSync(dir)].map((entry) => entry.name).sort();
-}
+import { inTempDir, namesIn } from "../temporary.ts";
 
 function fillWith(files: Readonly<Record<string, string>>): (dir: string) => Promise<void> {
   return async (dir) => {
@@ -33,7 +21,7 @@ Deno.test("writeDirectoryAtomically() creates a directory with its parents", asy
   await inTempDir(async (dir) => {
     await writeDirectoryAtomically(`${dir}/a/b/checkpoint-1`, fillWith({ "x": "1", "sub/y": "2" }));
     assert.equal(await Deno.readTextFile(`${dir}/a/b/checkpoint-1/sub/y`), "2");
-    assert.deepEqual(list(`${dir}/a/b`), ["checkpoint-1"]);
+    assert.deepEqual(namesIn(`${dir}/a/b`), ["checkpoint-1"]);
   });
 });
 
@@ -44,9 +32,9 @@ Deno.test("writeDirectoryAtomically() replaces a directory whole", async () => {
       assert.equal(await Deno.readTextFile(`${dir}/c/both`), "1");
       await fillWith({ new: "2", both: "2" })(temporary);
     });
-    assert.deepEqual(list(`${dir}/c`), ["both", "new"]);
+    assert.deepEqual(namesIn(`${dir}/c`), ["both", "new"]);
     assert.equal(await Deno.readTextFile(`${dir}/c/both`), "2");
-    assert.deepEqual(list(dir), ["c"]);
+    assert.deepEqual(namesIn(dir), ["c"]);
   });
 });
 
@@ -61,7 +49,7 @@ Deno.test("writeDirectoryAtomically() changes nothing when the filling fails", a
       RangeError,
     );
     assert.equal(await Deno.readTextFile(`${dir}/c/x`), "old");
-    assert.deepEqual(list(dir), ["c"]);
+    assert.deepEqual(namesIn(dir), ["c"]);
   });
 });
 
@@ -110,7 +98,7 @@ Deno.test("writeFileAtomically() takes text, bytes or a function, and replaces",
       /mine/,
     );
     assert.equal(await Deno.readTextFile(path), "3");
-    assert.deepEqual(list(`${dir}/sub`), ["x.json"]);
+    assert.deepEqual(namesIn(`${dir}/sub`), ["x.json"]);
   });
 });
 
@@ -118,7 +106,7 @@ Deno.test("writeFilesAtomically() leaves the directory's other contents alone", 
   await inTempDir(async (dir) => {
     await fillWith({ "checkpoint-1/x": "keep", a: "old" })(dir);
     await writeFilesAtomically(dir, fillWith({ a: "new", b: "new" }));
-    assert.deepEqual(list(dir), ["a", "b", "checkpoint-1"]);
+    assert.deepEqual(namesIn(dir), ["a", "b", "checkpoint-1"]);
     assert.equal(await Deno.readTextFile(`${dir}/a`), "new");
     await assert.rejects(
       writeFilesAtomically(dir, async (temporary) => {
@@ -129,7 +117,7 @@ Deno.test("writeFilesAtomically() leaves the directory's other contents alone", 
     );
     assert.equal(await Deno.readTextFile(`${dir}/a`), "new");
     await writeFilesAtomically(`${dir}/fresh/out`, fillWith({ c: "1" }));
-    assert.deepEqual(list(`${dir}/fresh/out`), ["c"]);
+    assert.deepEqual(namesIn(`${dir}/fresh/out`), ["c"]);
   });
 });
 
@@ -143,7 +131,7 @@ Deno.test("cleanTemporaries() removes leftovers and nothing else", async () => {
       `${dir}/.c.${id}.tmp`,
       `${dir}/.f.json.${id}.tmp`,
     ]);
-    assert.deepEqual(list(dir), kept.sort());
+    assert.deepEqual(namesIn(dir), kept.sort());
     assert.deepEqual(await cleanTemporaries(`${dir}/nowhere`), []);
   });
 });
@@ -155,7 +143,7 @@ Deno.test("cleanTemporaries() finishes a replacement cut off between its renames
     await fillWith({ [`.d.${id}.old/x`]: "old" })(dir);
     await fillWith({ [`.e.${id}.old/x`]: "old", "e/x": "new" })(dir);
     await cleanTemporaries(dir);
-    assert.deepEqual(list(dir), ["c", "d", "e"]);
+    assert.deepEqual(namesIn(dir), ["c", "d", "e"]);
     assert.equal(await Deno.readTextFile(`${dir}/c/x`), "new");
     assert.equal(await Deno.readTextFile(`${dir}/d/x`), "old");
     assert.equal(await Deno.readTextFile(`${dir}/e/x`), "new");
@@ -210,11 +198,11 @@ Deno.test("killed at any moment, a replaced directory is one version or the othe
       }
       await child.status;
       await cleanTemporaries(dir);
-      assert.deepEqual(list(dir), ["c", "writer.ts"]);
+      assert.deepEqual(namesIn(dir), ["c", "writer.ts"]);
       const versions = new Set(
-        list(`${dir}/c`).map((name) => Deno.readTextFileSync(`${dir}/c/${name}`)),
+        namesIn(`${dir}/c`).map((name) => Deno.readTextFileSync(`${dir}/c/${name}`)),
       );
-      assert.equal(list(`${dir}/c`).length, 5);
+      assert.equal(namesIn(`${dir}/c`).length, 5);
       assert.equal(versions.size, 1);
       const version = Number([...versions][0]);
       assert.ok(

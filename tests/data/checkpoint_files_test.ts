@@ -6,15 +6,7 @@ import {
   writeCheckpointFiles,
 } from "../../data/checkpoint_files.ts";
 import type { TensorToStore } from "../../data/safetensors.ts";
-
-async function inTempDir(run: (dir: string) => Promise<void>): Promise<void> {
-  const dir = await Deno.makeTempDir();
-  try {
-    await run(dir);
-  } finally {
-    await Deno.remove(dir, { recursive: true });
-  }
-}
+import { inTempDir, namesIn } from "../temporary.ts";
 
 async function refuses(dir: string, ...reasons: RegExp[]): Promise<void> {
   await assert.rejects(openCheckpointFiles(dir), (error) => {
@@ -23,8 +15,6 @@ async function refuses(dir: string, ...reasons: RegExp[]): Promise<void> {
     return true;
   });
 }
-
-const list = (dir: string) => [...Deno.readDirSync(dir)].map((entry) => entry.name).sort();
 
 const sized = (name: string, bytes: number): TensorToStore => ({
   name,
@@ -81,9 +71,13 @@ Deno.test("writing removes weight files of an earlier write and nothing else", a
     await Deno.writeTextFile(`${dir}/adapter_model.safetensors`, "");
     await writeCheckpointFiles(dir, [sized("a", 5), sized("b", 5)], { maxShardSize: 5 });
     await writeCheckpointFiles(dir, [sized("a", 5)]);
-    assert.deepEqual(list(dir), ["adapter_model.safetensors", "config.json", "model.safetensors"]);
+    assert.deepEqual(namesIn(dir), [
+      "adapter_model.safetensors",
+      "config.json",
+      "model.safetensors",
+    ]);
     await writeCheckpointFiles(dir, [sized("a", 5), sized("b", 5)], { maxShardSize: 5 });
-    assert.ok(!list(dir).includes("model.safetensors"));
+    assert.ok(!namesIn(dir).includes("model.safetensors"));
     await writeCheckpointFiles(dir, [sized("x", 1)], { stem: "adapter_model" });
     using files = await openCheckpointFiles(dir, { stem: "adapter_model" });
     assert.deepEqual([...files.tensors.keys()], ["x"]);
@@ -94,7 +88,7 @@ Deno.test("writing refuses a name that would land in two shards", async () => {
   await inTempDir(async (dir) => {
     const tensors = [sized("a", 5), sized("a", 5)];
     await assert.rejects(writeCheckpointFiles(dir, tensors, { maxShardSize: 5 }), /named "a"/);
-    assert.deepEqual(list(dir), []);
+    assert.deepEqual(namesIn(dir), []);
   });
 });
 

@@ -1,4 +1,7 @@
-/** Reads files of tests/fixtures, whatever the working directory. */
+/** Reads files of tests/fixtures, whatever the working directory. @module */
+
+import { openSafetensors } from "../../data/safetensors.ts";
+import { toFloat32Array, toInt32Array } from "../../data/safetensors_dtypes.ts";
 
 /** The path of a fixture. */
 export function fixture(path: string): string {
@@ -14,4 +17,26 @@ export async function readFixture<T>(path: string): Promise<T> {
 export async function readRows(path: string): Promise<Record<string, unknown>[]> {
   const text = await Deno.readTextFile(fixture(path));
   return text.trim().split("\n").map((line) => JSON.parse(line));
+}
+
+/** The tensors of a safetensors fixture, by name. */
+export interface TensorFixture {
+  readonly floats: ReadonlyMap<string, Float32Array>;
+  readonly integers: ReadonlyMap<string, Int32Array>;
+  readonly shapes: ReadonlyMap<string, readonly number[]>;
+}
+
+/** Reads a safetensors fixture: I32 tensors as integers, all others as floats. */
+export async function readTensors(path: string): Promise<TensorFixture> {
+  using file = await openSafetensors(fixture(path));
+  const floats = new Map<string, Float32Array>();
+  const integers = new Map<string, Int32Array>();
+  const shapes = new Map<string, readonly number[]>();
+  for (const [key, stored] of file.tensors) {
+    const values = { dtype: stored.dtype, bytes: await stored.bytes(), name: key };
+    shapes.set(key, stored.shape);
+    if (stored.dtype === "I32") integers.set(key, Int32Array.from(toInt32Array(values)));
+    else floats.set(key, toFloat32Array(values));
+  }
+  return { floats, integers, shapes };
 }

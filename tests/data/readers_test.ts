@@ -4,15 +4,7 @@ import { datasetSplits, readDataset, type Row } from "../../data/readers.ts";
 import { inferColumn } from "../../data/readers/csv.ts";
 import { assignSplits } from "../../data/readers/data_files.ts";
 import { parseSplitSpec, resolveSlice } from "../../data/readers/split_spec.ts";
-
-async function inTempDir(run: (dir: string) => Promise<void>): Promise<void> {
-  const dir = await Deno.makeTempDir();
-  try {
-    await run(dir);
-  } finally {
-    await Deno.remove(dir, { recursive: true });
-  }
-}
+import { inTempDir } from "../temporary.ts";
 
 type Files = Readonly<Record<string, string | Uint8Array>>;
 

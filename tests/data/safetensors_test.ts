@@ -12,17 +12,9 @@ import {
   findDuplicateKey,
   storedByteLength,
 } from "../../data/safetensors_header.ts";
+import { inTempDir } from "../temporary.ts";
 
 const fromPython = new URL("../fixtures/safetensors/from_python.safetensors", import.meta.url);
-
-async function inTempDir(run: (dir: string) => Promise<void>): Promise<void> {
-  const dir = await Deno.makeTempDir();
-  try {
-    await run(dir);
-  } finally {
-    await Deno.remove(dir, { recursive: true });
-  }
-}
 
 function fileBytes(header: string, dataBytes: number, announced?: number): Uint8Array {
   const json = new TextEncoder().encode(header);

@@ -8,11 +8,9 @@ import {
   parameterShapes,
 } from "../../nn/mod.ts";
 import { openCheckpointFiles } from "../../data/checkpoint_files.ts";
-import { openSafetensors } from "../../data/safetensors.ts";
-import { toFloat32Array, toInt32Array } from "../../data/safetensors_dtypes.ts";
 import { loadAdapter } from "../../train/adapter_files.ts";
 import { loadParameters } from "../../train/model_files.ts";
-import { fixture } from "../data/fixture_files.ts";
+import { fixture, readTensors } from "../data/fixture_files.ts";
 import { readConfig } from "./golden.ts";
 import { type Layout, layOut } from "./streams.ts";
 
@@ -60,20 +58,15 @@ export async function readGoldenAdapter(
 ): Promise<GoldenAdapter> {
   const { model, params: base } = await readModel("llama");
   const adapted = await loadAdapter(base, fixture(`adapters/llama_${name}`));
-  using file = await openSafetensors(fixture(`golden/adapter_llama_${name}.safetensors`));
-  const floats = new Map<string, Float32Array>();
-  let ids = new Int32Array();
-  for (const [key, stored] of file.tensors) {
-    const values = { dtype: stored.dtype, bytes: await stored.bytes(), name: key };
-    if (stored.dtype === "I32") ids = Int32Array.from(toInt32Array(values));
-    else floats.set(key, toFloat32Array(values));
-  }
-  const columns = file.tensors.get("input_ids")!.shape[1]!;
+  const { floats, integers, shapes } = await readTensors(
+    `golden/adapter_llama_${name}.safetensors`,
+  );
+  const columns = shapes.get("input_ids")![1]!;
   return {
     model,
     base,
     adapted,
-    layout: rowsLayout(ids, columns),
+    layout: rowsLayout(integers.get("input_ids")!, columns),
     columns,
     on: floats.get("logits")!,
     off: floats.get("logits_adapter_off")!,

@@ -7,10 +7,8 @@ import {
   parameterShapes,
 } from "../../nn/mod.ts";
 import { openCheckpointFiles } from "../../data/checkpoint_files.ts";
-import { openSafetensors } from "../../data/safetensors.ts";
-import { toFloat32Array, toInt32Array } from "../../data/safetensors_dtypes.ts";
 import { loadParameters } from "../../train/model_files.ts";
-import { fixture, readFixture } from "../data/fixture_files.ts";
+import { fixture, readFixture, readTensors } from "../data/fixture_files.ts";
 import { type Layout, layOut, type Piece } from "./streams.ts";
 
 /** The families with a golden file. */
@@ -81,15 +79,8 @@ export async function readGolden(name: GoldenName): Promise<Golden> {
   const model = causalModel(config);
   using files = await openCheckpointFiles(fixture(`models/${name}`));
   const params = await loadParameters<DecoderParams>(parameterShapes(model.config), files);
-  using file = await openSafetensors(fixture(`golden/${name}.safetensors`));
-  const floats = new Map<string, Float32Array>();
-  const integers = new Map<string, Int32Array>();
-  for (const [key, stored] of file.tensors) {
-    const values = { dtype: stored.dtype, bytes: await stored.bytes(), name: key };
-    if (stored.dtype === "I32") integers.set(key, toInt32Array(values));
-    else floats.set(key, toFloat32Array(values));
-  }
-  const [rows, columns] = file.tensors.get("input_ids")!.shape as [number, number];
+  const { floats, integers, shapes } = await readTensors(`golden/${name}.safetensors`);
+  const [rows, columns] = shapes.get("input_ids") as [number, number];
   return {
     config,
     model,

@@ -1,8 +1,15 @@
 /** Golden cases of objectives: value, single losses, metrics and gradients. @module */
 
 import assert from "node:assert/strict";
-import { realize, setDevice, type Tensor, tensor, valueAndGradWithAux } from "../../core/mod.ts";
-import type { Objective } from "../../rl/mod.ts";
+import {
+  ones,
+  realize,
+  setDevice,
+  type Tensor,
+  tensor,
+  valueAndGradWithAux,
+} from "../../core/mod.ts";
+import type { Objective, PairLogProbs } from "../../rl/mod.ts";
 import { assertClose } from "../core/compare.ts";
 import { devices, eachDevice } from "../devices.ts";
 
@@ -30,6 +37,19 @@ export interface LossCase {
 export interface Inputs {
   readonly get: (name: string) => Tensor;
   readonly find: (name: string) => Tensor | undefined;
+}
+
+/** Sums or averages of pairs, as they are: of completions of one token. */
+export function pairScores({ get }: Inputs): PairLogProbs {
+  const chosen = get("chosen");
+  const one = ones(chosen.shape);
+  return {
+    chosen,
+    rejected: get("rejected"),
+    nll: get("nll"),
+    chosenLengths: one,
+    rejectedLengths: one,
+  };
 }
 
 /** How a file's cases are computed. */

@@ -1,20 +1,15 @@
 import assert from "node:assert/strict";
-import { concat, iota, ones, tensor } from "../../core/mod.ts";
+import { concat, iota, tensor } from "../../core/mod.ts";
 import { cpo, type CpoLossType, type PairLogProbs, pairLogProbs, simpo } from "../../rl/mod.ts";
-import { type Inputs, nameOption, numberOption, onCpu, present, testCases } from "./cases.ts";
-
-/** Sums or averages, as they are: of completions of one token. */
-function fromScores({ get }: Inputs): PairLogProbs {
-  const chosen = get("chosen");
-  const one = ones(chosen.shape);
-  return {
-    chosen,
-    rejected: get("rejected"),
-    nll: get("nll"),
-    chosenLengths: one,
-    rejectedLengths: one,
-  };
-}
+import {
+  type Inputs,
+  nameOption,
+  numberOption,
+  onCpu,
+  pairScores,
+  present,
+  testCases,
+} from "./cases.ts";
 
 function fromTokens({ get }: Inputs): PairLogProbs {
   const [pairs, length] = get("chosen_mask").shape as [number, number];
@@ -31,7 +26,7 @@ testCases({
     `${c.function} ${nameOption(c, "loss_type")} ${numberOption(c, "alpha") ?? 0 > 0}`,
   objective: (inputs, c) =>
     cpo(
-      c.function === "cpo" ? fromScores(inputs) : fromTokens(inputs),
+      c.function === "cpo" ? pairScores(inputs) : fromTokens(inputs),
       present({
         lossType: nameOption(c, "loss_type") as CpoLossType,
         beta: numberOption(c, "beta"),

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { openDevice, tensor } from "../../core/mod.ts";
 import {
   adaptiveEntropyCoef,
   adaptiveKlCoef,
@@ -111,11 +112,18 @@ Deno.test("losses/ppo.json, adaptive_kl: the coefficient step by step", () => {
   }
 });
 
-Deno.test("the entropy coefficient rises while entropy is low and is applied only then", () => {
-  assert.deepEqual(adaptiveEntropyCoef(0.01, 0.1), { coef: 0.015, applied: 0.015 });
-  assert.deepEqual(adaptiveEntropyCoef(0.01, 0.5), { coef: 0.005, applied: 0 });
-  assert.deepEqual(adaptiveEntropyCoef(0.004, 0.5), { coef: 0, applied: 0 });
-  assert.deepEqual(adaptiveEntropyCoef(0.3, 0.1, { max: 0.302 }), { coef: 0.302, applied: 0.302 });
+Deno.test("the entropy coefficient rises while entropy is low and is applied only then", async () => {
+  await openDevice("cpu");
+  const after = async (coef: number, entropy: number, options = {}) => {
+    const next = adaptiveEntropyCoef(tensor(coef), tensor(entropy), options);
+    return [await next.coef.item(), await next.applied.item()].map((x) =>
+      Math.round(x * 1e6) / 1e6
+    );
+  };
+  assert.deepEqual(await after(0.01, 0.1), [0.015, 0.015]);
+  assert.deepEqual(await after(0.01, 0.5), [0.005, 0]);
+  assert.deepEqual(await after(0.004, 0.5), [0, 0]);
+  assert.deepEqual(await after(0.3, 0.1, { max: 0.302 }), [0.302, 0.302]);
 });
 
 Deno.test("objective metrics are means over completions", () => {

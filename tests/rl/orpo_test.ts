@@ -1,28 +1,7 @@
 import assert from "node:assert/strict";
-import {
-  concat,
-  full,
-  iota,
-  ones,
-  type Tensor,
-  tensor,
-  valueAndGrad,
-  where,
-} from "../../core/mod.ts";
+import { concat, full, iota, type Tensor, tensor, valueAndGrad, where } from "../../core/mod.ts";
 import { orpo, orpoLogProbs, type PairLogProbs } from "../../rl/mod.ts";
-import { type Inputs, numberOption, onCpu, present, testCases } from "./cases.ts";
-
-function fromAverages({ get }: Inputs): PairLogProbs {
-  const chosen = get("chosen");
-  const one = ones(chosen.shape);
-  return {
-    chosen,
-    rejected: get("rejected"),
-    nll: get("nll"),
-    chosenLengths: one,
-    rejectedLengths: one,
-  };
-}
+import { type Inputs, numberOption, onCpu, pairScores, present, testCases } from "./cases.ts";
 
 /** Rectangles [B, T] of prompts with completions as one stream; the rejected ones' prompts are padding. */
 function fromTokens({ get }: Inputs): PairLogProbs {
@@ -52,7 +31,7 @@ testCases({
   variant: (c) => c.function,
   objective: (inputs, c) =>
     orpo(
-      c.function === "orpo" ? fromAverages(inputs) : fromTokens(inputs),
+      c.function === "orpo" ? pairScores(inputs) : fromTokens(inputs),
       present({ beta: numberOption(c, "beta") }),
     ),
 });

@@ -27,15 +27,7 @@ import { fixture } from "../data/fixture_files.ts";
 import { eachDevice } from "../devices.ts";
 import { adapterNames, readModel, rowsLayout } from "../nn/adapters.ts";
 import { logitsOf } from "../nn/streams.ts";
-
-async function temporary(body: (directory: string) => Promise<void>): Promise<void> {
-  const directory = await Deno.makeTempDir();
-  try {
-    await body(directory);
-  } finally {
-    await Deno.remove(directory, { recursive: true });
-  }
-}
+import { inTempDir } from "../temporary.ts";
 
 for (const name of adapterNames) {
   eachDevice(`${name}: an adapter that is read and written is PEFT's, byte for byte`, async () => {
@@ -43,7 +35,7 @@ for (const name of adapterNames) {
     const source = fixture(`adapters/llama_${name}`);
     const { base } = await readAdapterConfig(source);
     const adapted = await loadAdapter(params, source);
-    await temporary(async (directory) => {
+    await inTempDir(async (directory) => {
       await writeAdapter(directory, adapted.params, { config: adapted.config, base });
       assert.deepEqual(
         await Deno.readFile(`${directory}/adapter_model.safetensors`),
@@ -169,7 +161,7 @@ for (const [name, options] of roundTrips) {
       for (const [, weight] of parametersOf(merged)) assert.ok(weight instanceof Tensor);
       const unties = /embed_tokens|lm_head/.test(JSON.stringify(options));
       assert.equal(headIsTied(merged), headIsTied(params) && !unties);
-      await temporary(async (directory) => {
+      await inTempDir(async (directory) => {
         await writeAdapter(directory, other, { config: fresh.config, base: "base" });
         const again = await loadAdapter(params, directory);
         assert.deepEqual(again.config, fresh.config);

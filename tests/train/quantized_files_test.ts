@@ -22,15 +22,7 @@ import {
 import { fixture } from "../data/fixture_files.ts";
 import { eachDevice } from "../devices.ts";
 import { readModel } from "../nn/adapters.ts";
-
-async function temporary(body: (directory: string) => Promise<void>): Promise<void> {
-  const directory = await Deno.makeTempDir();
-  try {
-    await body(directory);
-  } finally {
-    await Deno.remove(directory, { recursive: true });
-  }
-}
+import { inTempDir } from "../temporary.ts";
 
 /** All numbers of a tree by path, strings included. */
 async function numbersOf(tree: unknown): Promise<Record<string, unknown>> {
@@ -68,7 +60,7 @@ for (const quantize of formats) {
         if (isQuantized(weight)) quantized++;
       }
       assert.equal(quantized, 14);
-      await temporary(async (directory) => {
+      await inTempDir(async (directory) => {
         await writeSafetensors(
           `${directory}/model.safetensors`,
           await quantizedTensorsToStore(loaded),
@@ -103,7 +95,7 @@ eachDevice("a checkpoint in bitsandbytes' layout is read", async () => {
     '"nested_blocksize": 256, "nested_dtype": "float32", "nested_offset": 0.5}';
   const codes = Uint8Array.from({ length: 64 }, (_, i) => i < 32 ? 0xf0 : 0x7f);
   const float = (values: readonly number[]) => new Uint8Array(Float32Array.from(values).buffer);
-  await temporary(async (directory) => {
+  await inTempDir(async (directory) => {
     await writeSafetensors(`${directory}/model.safetensors`, [
       { name: "a.weight", dtype: "U8", shape: [64, 1], data: codes },
       { name: "a.weight.absmax", dtype: "U8", shape: [2], data: Uint8Array.of(255, 0) },
@@ -134,13 +126,14 @@ eachDevice("a checkpoint in bitsandbytes' layout is read", async () => {
 eachDevice(
   "weights are narrowed while they are read, or stay as they are in the files",
   async () => {
-    for (const name of ["llama", "llama_tied_bf16"]) {
+    // qwen2 has biases.
+    for (const name of ["llama", "llama_tied_bf16", "qwen2"]) {
       const { model, params } = await readModel(name);
       const shapes = parameterShapes(model.config);
       using files = await openCheckpointFiles(fixture(`models/${name}`));
       for (const dtype of ["f16", "bf16", "auto"] as const) {
         const loaded = await loadWeights<DecoderParams>(shapes, files, { dtype });
-        const wanted = dtype !== "auto" ? dtype : name === "llama" ? "f32" : "bf16";
+        const wanted = dtype !== "auto" ? dtype : name === "llama_tied_bf16" ? "bf16" : "f32";
         const expected = await numbersOf(
           mapTree(params, (leaf) => (leaf as Tensor).cast(wanted)),
         );
@@ -174,7 +167,7 @@ eachDevice("a quantised checkpoint of another shape is refused by name", async (
   const shapes = parameterShapes(model.config);
   using files = await openCheckpointFiles(fixture("models/llama"));
   const loaded = await loadWeights<DecoderParams>(shapes, files, { quantize: { format: "nf4" } });
-  await temporary(async (directory) => {
+  await inTempDir(async (directory) => {
     await writeSafetensors(
       `${directory}/model.safetensors`,
       await quantizedTensorsToStore(loaded),

@@ -2,13 +2,11 @@
 
 import assert from "node:assert/strict";
 import { leavesOf, realize, type Tensor, tensor, valueAndGrad } from "../../core/mod.ts";
-import { openSafetensors } from "../../data/safetensors.ts";
-import { toFloat32Array, toInt32Array } from "../../data/safetensors_dtypes.ts";
 import { type ClassifierParams, classify, type DecoderParams } from "../../nn/mod.ts";
 import { openModel } from "../../train/model_directory.ts";
 import { prmTask, rewardTask } from "../../train/scoring_tasks.ts";
 import type { Task } from "../../train/task.ts";
-import { fixture, readFixture } from "../data/fixture_files.ts";
+import { fixture, readFixture, readTensors } from "../data/fixture_files.ts";
 import { eachDevice } from "../devices.ts";
 import { layOut, type Piece } from "../nn/streams.ts";
 
@@ -20,15 +18,8 @@ interface Golden {
 }
 
 async function readGolden(name: string): Promise<Golden> {
-  using file = await openSafetensors(fixture(`golden/${name}.safetensors`));
-  const floats = new Map<string, Float32Array>();
-  const integers = new Map<string, Int32Array>();
-  for (const [key, stored] of file.tensors) {
-    const values = { dtype: stored.dtype, bytes: await stored.bytes(), name: key };
-    if (stored.dtype === "I32") integers.set(key, toInt32Array(values));
-    else floats.set(key, toFloat32Array(values));
-  }
-  const [count, columns] = file.tensors.get("input_ids")!.shape as [number, number];
+  const { floats, integers, shapes } = await readTensors(`golden/${name}.safetensors`);
+  const [count, columns] = shapes.get("input_ids") as [number, number];
   const rows = (key: string, mask: string) =>
     Array.from({ length: count }, (_, row) => {
       const [values, real] = [integers.get(key)!, integers.get(mask)!];

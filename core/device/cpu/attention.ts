@@ -7,6 +7,7 @@
 
 import type { AttentionKernel } from "../../kernel.ts";
 import { chunkKeys, type Frame, frame, type Layout, layoutBytes } from "./attention_frame.ts";
+import { attendFew, fewLayout, isFew, pushIsFew } from "./attention_few.ts";
 import {
   forMembers,
   forPanels,
@@ -25,7 +26,7 @@ import { visibility, visibilityRegions } from "./attention_visibility.ts";
 import { type KernelCode, phase } from "./code.ts";
 import { elementary } from "./math.ts";
 import { type Vector, Vectors } from "./vectors.ts";
-import type { FunctionBuilder, Local } from "./wasm.ts";
+import type { FunctionBuilder, Local } from "./wasm_function.ts";
 
 // Below every score, and finite so that differences are never NaN.
 const lowest = -1e38;
@@ -48,12 +49,24 @@ export function emitAttention(kernel: AttentionKernel): KernelCode {
   const names = ["q", "k", "v", "querySegments", "keySegments", ...(kernel.bias ? ["bias"] : [])];
   const args = Object.fromEntries([...names, "out", "lse"].map((name, i) => [name, i]));
   const first = phase();
-  prepare(frame(first, args, layout));
   const second = phase();
-  attend(frame(second, args, layout), kernel);
+  const whole = [
+    () => prepare(frame(first, args, layout)),
+    () => attend(frame(second, args, layout), kernel),
+  ] as const;
+  if (kernel.bias || kernel.softcap) whole.forEach((emit) => emit());
+  else {
+    const few = frame(first, args, fewLayout);
+    pushIsFew(few);
+    first.if(() => attendFew(few, kernel.causal), whole[0]);
+    pushIsFew(frame(second, args, fewLayout));
+    second.op("i32.eqz").if(whole[1]);
+  }
+  const layoutOf = (ints: readonly number[]) =>
+    !kernel.bias && !kernel.softcap && isFew(ints) ? fewLayout : layout;
   return {
     phases: [first, second],
-    scratchBytes: (ints, threads) => layoutBytes(layout, ints, threads),
+    scratchBytes: (ints, threads) => layoutBytes(layoutOf(ints), ints, threads),
   };
 }
 

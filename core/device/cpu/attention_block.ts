@@ -8,7 +8,7 @@ import { padRow, stripTileBytes, type Tiles, writeRow, zero } from "./attention_
 import { tileCode, type Visibility } from "./attention_visibility.ts";
 import { elementary } from "./math.ts";
 import type { Vectors } from "./vectors.ts";
-import type { Local } from "./wasm.ts";
+import type { Local } from "./wasm_function.ts";
 
 /** A panel of the block at hand. */
 export interface Panel {

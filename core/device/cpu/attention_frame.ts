@@ -2,7 +2,7 @@
 
 import { type Integers, integers, type Value } from "./attention_integers.ts";
 import { parameterBlock } from "./code.ts";
-import type { FunctionBuilder, Local } from "./wasm.ts";
+import type { FunctionBuilder, Local } from "./wasm_function.ts";
 
 /** Queries of one panel: two vectors. A panel belongs to one query head. */
 export const panelQueries = 8;

@@ -28,7 +28,7 @@ import { stripKeyBytes, stripTileBytes, tiles, transposeRows, zero } from "./att
 import { visibility, visibilityRegions } from "./attention_visibility.ts";
 import { type KernelCode, phase } from "./code.ts";
 import { Vectors } from "./vectors.ts";
-import type { Local } from "./wasm.ts";
+import type { Local } from "./wasm_function.ts";
 
 /** Bytes of a strip. */
 const stripBytes = chunkKeys * stripKeyBytes;

@@ -4,7 +4,7 @@ import { chunkKeys, type Frame } from "./attention_frame.ts";
 import type { Value } from "./attention_integers.ts";
 import { forShare, type ItemHandlers } from "./attention_prepare.ts";
 import { writeRow, zero } from "./attention_tiles.ts";
-import type { Local } from "./wasm.ts";
+import type { Local } from "./wasm_function.ts";
 
 /** A thread's running sums: padded rows of all keys for one head. */
 export interface PartialSums {

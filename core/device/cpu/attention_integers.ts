@@ -1,6 +1,6 @@
 /** i64 arithmetic written as expressions: addresses and counts of kernels written by hand. @module */
 
-import type { FunctionBuilder, Local } from "./wasm.ts";
+import type { FunctionBuilder, Local } from "./wasm_function.ts";
 
 /** An i64 expression: a local, a literal, or code that pushes it. */
 export type Value = Local | number | (() => void);

@@ -3,7 +3,7 @@
 import { chunkKeys, type Frame, type Layout, panelQueries } from "./attention_frame.ts";
 import type { Value } from "./attention_integers.ts";
 import { padRow, zero } from "./attention_tiles.ts";
-import type { Local } from "./wasm.ts";
+import type { Local } from "./wasm_function.ts";
 
 /**
  * What the first phase leaves in scratch: keys and values by head as padded rows in whole chunks;

@@ -11,7 +11,7 @@
 
 import { type Frame, panelQueries, tileKeys } from "./attention_frame.ts";
 import type { Value } from "./attention_integers.ts";
-import type { Local } from "./wasm.ts";
+import type { Local } from "./wasm_function.ts";
 
 /** Bytes of one key's numbers in a strip. */
 export const stripKeyBytes = 4 * panelQueries;

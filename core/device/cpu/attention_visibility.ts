@@ -9,7 +9,7 @@ import {
   tileKeys,
 } from "./attention_frame.ts";
 import { stripKeyBytes } from "./attention_tiles.ts";
-import type { Local } from "./wasm.ts";
+import type { Local } from "./wasm_function.ts";
 
 /** Per-thread scratch of {@link visibility}. */
 export const visibilityRegions: Layout["perThread"] = {

@@ -1,7 +1,7 @@
 /** Single-precision matrix products by a BLAS of the system, through FFI. @module */
 
 import { UserError } from "../../errors.ts";
-import type { FunctionType } from "./wasm.ts";
+import type { FunctionType } from "./wasm_module.ts";
 
 /**
  * C ← A·B or C + A·B on row-major f32 matrices; a, b, c are addresses in the device's memory.
@@ -57,11 +57,22 @@ const symbols = {
   // Our threads call concurrently, so the library must not start threads of its own.
   openblas_set_num_threads: { parameters: ["i32"], result: "void", optional: true },
   bli_thread_set_num_threads: { parameters: ["i64"], result: "void", optional: true },
+  openblas_get_corename: { parameters: [], result: "pointer", optional: true },
 } as const;
+
+/** OpenBLAS's kernels that do small products (see {@link Blas.small}). */
+const coresOfSmallProducts: readonly string[] = ["SkylakeX", "Cooperlake", "SapphireRapids"];
 
 /** An opened library. */
 export interface Blas {
   readonly path: string;
+  /** The processor its kernels are made for, where it says so. */
+  readonly core: string | null;
+  /**
+   * Whether products of up to a million multiplications read both operands where they lie. Larger ones copy
+   * them into panels first, which with few rows takes longer than the product.
+   */
+  readonly small: boolean;
   readonly sgemm: Sgemm;
 }
 
@@ -71,22 +82,31 @@ export function openBlasAt(path: string, memory: WebAssembly.Memory): Blas {
   library.symbols.openblas_set_num_threads?.(1);
   library.symbols.bli_thread_set_num_threads?.(1n);
   const { cblas_sgemm } = library.symbols;
+  const name = library.symbols.openblas_get_corename?.() ?? null;
+  const core = name && new Deno.UnsafePointerView(name).getCString();
   // The whole address range is reserved, so the memory does not move when it grows.
   const base = Number(
     Deno.UnsafePointer.value(Deno.UnsafePointer.of(new Uint8Array(memory.buffer, 0, 8))),
   );
+  // Argument by argument: spreading arrays takes longer than the smallest products.
   const sgemm: Sgemm = (flags, m, n, k, a, aRowStride, b, bRowStride, c, cRowStride) =>
     cblas_sgemm(
       rowMajor,
       (flags & sgemmFlags.transposeA) === 0 ? noTranspose : transpose,
       (flags & sgemmFlags.transposeB) === 0 ? noTranspose : transpose,
-      ...[m, n, k, 1] as const,
-      ...[BigInt(base + a), aRowStride, BigInt(base + b), bRowStride] as const,
+      m,
+      n,
+      k,
+      1,
+      BigInt(base + a),
+      aRowStride,
+      BigInt(base + b),
+      bRowStride,
       (flags & sgemmFlags.accumulate) === 0 ? 0 : 1,
       BigInt(base + c),
       cRowStride,
     );
-  return { path, sgemm };
+  return { path, core, small: core !== null && coresOfSmallProducts.includes(core), sgemm };
 }
 
 /**

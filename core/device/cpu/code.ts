@@ -1,6 +1,7 @@
 /** How compiled kernels look on the CPU device. @module */
 
-import { FunctionBuilder, type FunctionType } from "./wasm.ts";
+import { FunctionBuilder } from "./wasm_function.ts";
+import type { FunctionType } from "./wasm_module.ts";
 
 /**
  * A kernel as WebAssembly functions `(parameters: i64, thread: i32, threads: i32) → ()`. Every

@@ -2,9 +2,9 @@
 
 import { UserError } from "../../errors.ts";
 import type { Plan } from "../../kernel.ts";
-import type { Allocation, Device, DeviceCounters, Program } from "../device.ts";
-import { openBlas } from "./blas.ts";
-import { controlBytes, mostThreads } from "./driver.ts";
+import type { Allocation, Device, DeviceCounters, DeviceObserver, Program } from "../device.ts";
+import { type Blas, openBlas } from "./blas.ts";
+import { controlBytes, listEntry, mostThreads } from "./driver.ts";
 import { DeviceMemory } from "./memory.ts";
 import { CpuProgram, KernelCache } from "./program.ts";
 import { startThreads, ThreadError, type Threads } from "./threads.ts";
@@ -62,10 +62,12 @@ export async function openCpu(options: CpuOptions = {}): Promise<Device> {
   const threads = await startThreads(memory, count, blas);
   const words = [
     threads.count === 1 ? "1 thread" : `${threads.count} threads`,
-    blas === null ? "built-in matrix products" : `matrix products by ${blas.path}`,
+    blas === null
+      ? "built-in matrix products"
+      : `matrix products by ${blas.path}${blas.core ? ` (${blas.core})` : ""}`,
   ];
   if (threads.trouble !== null) words.push(`workers could not be started: ${threads.trouble}`);
-  return new CpuDevice(memory, threads, blas !== null, `CPU, ${words.join(", ")}`);
+  return new CpuDevice(memory, threads, blas, `CPU, ${words.join(", ")}`);
 }
 
 class CpuDevice implements Device {
@@ -81,12 +83,13 @@ class CpuDevice implements Device {
   #arena = { address: 0, bytes: 0 };
   #scratch = { address: 0, bytes: 0 };
   #failure: string | null = null;
+  #observer: DeviceObserver | null = null;
   #destroyed = false;
 
   constructor(
     readonly memory: DeviceMemory,
     readonly threads: Threads,
-    blas: boolean,
+    blas: Blas | null,
     readonly description: string,
   ) {
     this.#cache = new KernelCache(memory, threads, blas);
@@ -130,6 +133,7 @@ class CpuDevice implements Device {
 
   compile(plan: Plan): Program {
     this.#check();
+    const began = this.#observer ? performance.now() : 0;
     this.#cache.prepare(plan.launches.map((launch) => launch.kernel));
     const program = new CpuProgram(
       plan,
@@ -140,6 +144,7 @@ class CpuDevice implements Device {
     );
     this.#programs.add(program);
     this.#made++;
+    this.#observer?.waited("compile", began, performance.now());
     return program;
   }
 
@@ -159,7 +164,8 @@ class CpuDevice implements Device {
     const regions = { arena: this.#arena.address, scratch: this.#scratch.address };
     program.bind(externals.map((allocation) => this.#address(allocation)), regions, scalars);
     try {
-      this.threads.run(program.list, program.phases);
+      if (this.#observer === null) this.threads.run(program.list, program.phases);
+      else this.#runObserved(program, this.#observer);
     } catch (error) {
       if (!(error instanceof ThreadError)) throw error;
       const { kernel, ints } = program.launches[error.launch]!;
@@ -177,6 +183,10 @@ class CpuDevice implements Device {
     this.#check();
   }
 
+  observe(observer: DeviceObserver | null): void {
+    this.#observer = observer;
+  }
+
   counters(): DeviceCounters {
     const bytes = this.memory.bytes;
     return {
@@ -192,6 +202,22 @@ class CpuDevice implements Device {
     if (this.#destroyed) return;
     this.#destroyed = true;
     this.threads.stop();
+  }
+
+  /** Launch by launch, with a look at the clock in between; the gaps are those between phases. */
+  #runObserved(program: CpuProgram, observer: DeviceObserver): void {
+    const { launches, phaseCounts } = program;
+    const times = new Float64Array(2 * launches.length);
+    const began = performance.now();
+    let list = program.list;
+    for (let i = 0; i < launches.length; i++) {
+      times[2 * i] = performance.now();
+      this.threads.run(list, phaseCounts[i]!);
+      times[2 * i + 1] = performance.now();
+      list += phaseCounts[i]! * listEntry.bytes;
+    }
+    const ended = performance.now();
+    observer.ran({ launches, began, ended, times: Promise.resolve(times) });
   }
 
   #check(): void {

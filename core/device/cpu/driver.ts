@@ -6,7 +6,8 @@
  */
 
 import { phaseType } from "./code.ts";
-import { assemble, FunctionBuilder } from "./wasm.ts";
+import { FunctionBuilder } from "./wasm_function.ts";
+import { assemble } from "./wasm_module.ts";
 
 /** Addresses in the control block. What different threads write lies 128 bytes apart. */
 export const control = {

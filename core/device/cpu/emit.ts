@@ -7,7 +7,7 @@ import type { KernelCode } from "./code.ts";
 import { emitFused } from "./fused.ts";
 import { emitMatmul } from "./matmul.ts";
 import { emitScatter } from "./scatter.ts";
-import type { FunctionBuilder } from "./wasm.ts";
+import type { FunctionBuilder } from "./wasm_function.ts";
 
 /** What emitters may use of the module they emit into. */
 export interface EmitContext {
@@ -15,6 +15,8 @@ export interface EmitContext {
   readonly link: (body: FunctionBuilder) => number;
   /** Index of the imported `sgemm`, or null without a BLAS. */
   readonly sgemm: number | null;
+  /** Whether `sgemm` does small products without copying operands. */
+  readonly smallProducts: boolean;
 }
 
 /** Emits any kernel. */

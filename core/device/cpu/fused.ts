@@ -35,7 +35,7 @@ import {
 } from "./fused_loops.ts";
 import { acrossLanes, createReduction, type Reduction, runLength } from "./fused_reduce.ts";
 import { compute, cost, typeOf } from "./fused_values.ts";
-import type { Local } from "./wasm.ts";
+import type { Local } from "./wasm_function.ts";
 
 /** What has been computed so far, by instruction. Inner loops see what outer ones know. */
 interface Known {

@@ -13,7 +13,7 @@ import {
   widen,
 } from "./fused_storage.ts";
 import { Vectors } from "./vectors.ts";
-import type { FunctionBuilder, Local } from "./wasm.ts";
+import type { FunctionBuilder, Local } from "./wasm_function.ts";
 
 type Load = Extract<Instruction, { op: "load" }>;
 type Store = Extract<Instruction, { op: "store" }>;

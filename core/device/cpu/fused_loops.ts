@@ -1,7 +1,7 @@
 /** The loops of fused kernels: division of work among threads, rows, and vectors along a row. @module */
 
 import type { Frame, Point } from "./fused_address.ts";
-import type { Local } from "./wasm.ts";
+import type { Local } from "./wasm_function.ts";
 
 /** Coordinates from ≤ x < to. */
 export interface Range {

@@ -4,7 +4,7 @@ import type { ComputeType } from "../../dtype.ts";
 import type { ReduceFunction } from "../../kernel.ts";
 import { binaryOp, literal } from "./fused_values.ts";
 import type { Vector, Vectors } from "./vectors.ts";
-import type { Local } from "./wasm.ts";
+import type { Local } from "./wasm_function.ts";
 
 /**
  * How many numbers an accumulator may take before a flush. Short runs keep rounding errors small;

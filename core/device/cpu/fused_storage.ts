@@ -2,7 +2,7 @@
 
 import type { DType } from "../../dtype.ts";
 import type { Vector, Vectors } from "./vectors.ts";
-import type { Local } from "./wasm.ts";
+import type { Local } from "./wasm_function.ts";
 
 /** How many places a count of elements is shifted to be one of bytes. */
 export const log2Bytes: Readonly<Record<DType, 0 | 1 | 2>> = {

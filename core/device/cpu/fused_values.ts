@@ -4,7 +4,8 @@ import type { ComputeType } from "../../dtype.ts";
 import type { BinaryFunction, Instruction, UnaryFunction } from "../../kernel.ts";
 import { elementary, power } from "./math.ts";
 import type { Vector, Vectors } from "./vectors.ts";
-import type { Local, Opcode } from "./wasm.ts";
+import type { Local } from "./wasm_function.ts";
+import type { Opcode } from "./wasm_opcodes.ts";
 
 /** Instructions that compute from values alone. */
 export type Computation = Extract<

@@ -9,10 +9,11 @@
  * @module
  */
 
+import type { UnaryFunction } from "../../kernel.ts";
 import { power } from "./math_power.ts";
 import { cosine, sine } from "./math_trigonometry.ts";
 import type { Vector, Vectors } from "./vectors.ts";
-import type { Local } from "./wasm.ts";
+import type { Local } from "./wasm_function.ts";
 
 const signBit = 0x80000000;
 const log2e = 1.44269504088896341;
@@ -176,22 +177,12 @@ function erf(v: Vectors, x: Local): Vector {
   return v.select(v.op("f32x4.gt", a, 1), large, small);
 }
 
+/** One-operand functions of floats that are more than an instruction or two. */
+type ElementaryFunction = Exclude<UnaryFunction, "neg" | "abs" | "sign" | "floor" | "not">;
+
 /** The elementary functions by name. `x` is read-only; the result uses temporaries of the scope. */
 export const elementary: Readonly<
-  Record<
-    | "exp"
-    | "expm1"
-    | "log"
-    | "log1p"
-    | "sqrt"
-    | "rsqrt"
-    | "sin"
-    | "cos"
-    | "tanh"
-    | "sigmoid"
-    | "erf",
-    (v: Vectors, x: Local) => Vector
-  >
+  Record<ElementaryFunction, (v: Vectors, x: Local) => Vector>
 > = {
   exp,
   expm1,

@@ -2,7 +2,7 @@
 
 import { join, pair, polynomial2 } from "./math_halves.ts";
 import type { Vector, Vectors } from "./vectors.ts";
-import type { Local } from "./wasm.ts";
+import type { Local } from "./wasm_function.ts";
 
 const signBit = 0x80000000;
 

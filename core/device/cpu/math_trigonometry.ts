@@ -2,7 +2,7 @@
 
 import { join, pair } from "./math_halves.ts";
 import type { Vector, Vectors } from "./vectors.ts";
-import type { Local } from "./wasm.ts";
+import type { Local } from "./wasm_function.ts";
 
 // π/2 in two parts; the first has 25 bits, so that its products with |n| < 2²⁸ are exact in double.
 const halfPiHigh = 1.5707963109016418;

@@ -6,13 +6,14 @@ import type { MatmulKernel } from "../../kernel.ts";
 import { type KernelCode, parameterBlock, phase } from "./code.ts";
 import type { EmitContext } from "./emit.ts";
 import { emitBlasProduct, widenedBytes } from "./matmul_blas.ts";
+import { emitBlasFewRows, fewRows } from "./matmul_blas_few.ts";
 import { emitPackCoded, emitThinCoded, thinCodedBytes } from "./matmul_coded.ts";
 import { isMatrixType, loadScalar, type MatrixType } from "./matmul_load.ts";
 import { emitPack } from "./matmul_pack.ts";
 import { emitThin, emitThinTransposed, thinRows } from "./matmul_thin.ts";
 import { emitTile, tile } from "./matmul_tile.ts";
 import { emitWiden, type OperandStorage, unitShift, widenSlack } from "./matmul_widen.ts";
-import { FunctionBuilder, type Local } from "./wasm.ts";
+import { FunctionBuilder, type Local } from "./wasm_function.ts";
 
 /**
  * Blocks: a block of A (rows × depth) stays in the second-level cache while panels of B
@@ -75,7 +76,10 @@ function emitRows(type: MatrixType): FunctionBuilder {
  *
  * @throws {UserError} for operands that are not f32, f16 or bf16, nor the right one in a block code.
  */
-export function emitMatmul(kernel: MatmulKernel, { link, sgemm }: EmitContext): KernelCode {
+export function emitMatmul(
+  kernel: MatmulKernel,
+  { link, sgemm, smallProducts }: EmitContext,
+): KernelCode {
   const { a: aType, b: bType, transposeA, transposeB, accumulate } = kernel;
   if (!isMatrixType(aType) || !(isBlockCode(bType) || isMatrixType(bType))) {
     throw new UserError(
@@ -105,6 +109,9 @@ export function emitMatmul(kernel: MatmulKernel, { link, sgemm }: EmitContext): 
     a: aType === "f32" ? null : link(emitWiden(aType)),
     b: widenBFunction,
   }));
+  const few = smallProducts && sgemm !== null && !widened && !accumulate && !transposeA &&
+    transposeB;
+  const fewFunction = few ? link(emitBlasFewRows(sgemm)) : null;
   /** Scratch of one thread, without what thin products add. */
   const threadBytes = Math.max(
     coded ? Math.max(packedBytes + decodedBytes, thinCodedBytes) : packedBytes,
@@ -350,12 +357,18 @@ export function emitMatmul(kernel: MatmulKernel, { link, sgemm }: EmitContext): 
             return f.get(rows).i64(1).op("i64.le_s", "i32.or");
           };
           f.get(m, n).op("i64.mul").get(k).op("i64.mul").i64(blasLeast).op("i64.ge_s");
-          f.get(m).i64(widened ? thinRows : blasRows).op("i64.gt_s", "i32.and");
+          if (!few) f.get(m).i64(widened ? thinRows : blasRows).op("i64.gt_s", "i32.and");
           fits(int.aRow, transposeA ? m : k, transposeA ? k : m, aType);
           fits(int.bRow, transposeB ? k : n, transposeB ? n : k, bType);
           f.op("i32.and", "i32.and").if(() => {
-            f.get(ca, int.aRow, cb, int.bRow, cc, int.cRow, m, n, k, scratch, ...source);
-            f.call(blasFunction);
+            const call = (index: number) =>
+              f.get(ca, int.aRow, cb, int.bRow, cc, int.cRow, m, n, k, scratch, ...source)
+                .call(index);
+            if (fewFunction === null) call(blasFunction);
+            else {
+              f.get(m).i64(fewRows).op("i64.le_s");
+              f.if(() => call(fewFunction), () => call(blasFunction));
+            }
           }, own);
         } else own();
       });

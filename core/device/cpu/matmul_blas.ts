@@ -4,7 +4,8 @@ import type { MatmulKernel } from "../../kernel.ts";
 import { sgemmFlags } from "./blas.ts";
 import type { MatrixType } from "./matmul_load.ts";
 import { type OperandStorage, sourceParameters, unitShift, widenSlack } from "./matmul_widen.ts";
-import { FunctionBuilder, type Local, type ValueType } from "./wasm.ts";
+import { FunctionBuilder, type Local } from "./wasm_function.ts";
+import type { ValueType } from "./wasm_opcodes.ts";
 
 /** Rows and columns of a widened block. */
 const side = 512;

@@ -3,7 +3,7 @@
 import type { BlockCode } from "../../block_codes.ts";
 import { sourceParameters, widenSlack } from "./matmul_widen.ts";
 import { thinRows, thinSignature } from "./matmul_thin.ts";
-import { FunctionBuilder, type Local } from "./wasm.ts";
+import { FunctionBuilder, type Local } from "./wasm_function.ts";
 
 /** Columns and depth of the piece of B that a thin product decodes: it stays in the first-level cache. */
 const pieces = {

@@ -1,7 +1,7 @@
 /** Loading matrix elements as f32, whatever they are stored as. @module */
 
 import type { DType } from "../../dtype.ts";
-import type { FunctionBuilder, Local } from "./wasm.ts";
+import type { FunctionBuilder, Local } from "./wasm_function.ts";
 
 /** How the elements of a matrix are stored. */
 export type MatrixType = "f32" | "f16" | "bf16";

@@ -1,7 +1,7 @@
 /** Copying blocks of a matrix into panels that the register tile reads in order. @module */
 
 import { loadScalar, loadVector, type MatrixType, shiftOf } from "./matmul_load.ts";
-import { FunctionBuilder, type Local } from "./wasm.ts";
+import { FunctionBuilder, type Local } from "./wasm_function.ts";
 
 /** Bytes of four lanes picked from two vectors. */
 function lanes(...picks: readonly [number, number, number, number]): number[] {

@@ -7,7 +7,8 @@
  */
 
 import { loadVector, type MatrixType, shiftOf } from "./matmul_load.ts";
-import { FunctionBuilder, type Local, type ValueType } from "./wasm.ts";
+import { FunctionBuilder, type Local } from "./wasm_function.ts";
+import type { ValueType } from "./wasm_opcodes.ts";
 
 /** The most rows these functions take. */
 export const thinRows = 8;

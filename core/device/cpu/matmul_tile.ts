@@ -1,6 +1,6 @@
 /** The register tile of the matrix product: 6 rows by 8 columns. @module */
 
-import { FunctionBuilder, type Local } from "./wasm.ts";
+import { FunctionBuilder, type Local } from "./wasm_function.ts";
 
 /**
  * Rows and columns of the tile. Its 12 accumulators, 2 vectors of B and 1 element of A are the 15

@@ -2,7 +2,8 @@
 
 import { type BlockCode, blockCodes, isBlockCode } from "../../block_codes.ts";
 import { loadVector, type MatrixType, shiftOf } from "./matmul_load.ts";
-import { FunctionBuilder, type Local, type ValueType } from "./wasm.ts";
+import { FunctionBuilder, type Local } from "./wasm_function.ts";
+import type { ValueType } from "./wasm_opcodes.ts";
 
 /** How a right operand may be stored. */
 export type OperandStorage = MatrixType | BlockCode;

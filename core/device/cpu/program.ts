@@ -2,14 +2,15 @@
 
 import { type Kernel, kernelKey, type Launch, type Plan } from "../../kernel.ts";
 import type { Program } from "../device.ts";
-import { sgemmImport } from "./blas.ts";
+import { type Blas, sgemmImport } from "./blas.ts";
 import { type KernelCode, parameterBlock } from "./code.ts";
 import { listEntry } from "./driver.ts";
 import { emit } from "./emit.ts";
 import type { DeviceMemory } from "./memory.ts";
 import { phaseName } from "./thread.ts";
 import type { Threads } from "./threads.ts";
-import { assemble, type FunctionBuilder } from "./wasm.ts";
+import type { FunctionBuilder } from "./wasm_function.ts";
+import { assemble } from "./wasm_module.ts";
 
 /** A kernel that is loaded on all threads: its phases' places in the table. */
 interface LoadedKernel {
@@ -22,12 +23,12 @@ export class KernelCache {
   readonly #loaded: Map<string, LoadedKernel> = new Map();
   readonly #memory: DeviceMemory;
   readonly #threads: Threads;
-  readonly #blas: boolean;
+  readonly #blas: Blas | null;
   #tableSize = 0;
   #modules = 0;
 
-  /** @param blas Whether products may call the imported `sgemm`. */
-  constructor(memory: DeviceMemory, threads: Threads, blas: boolean) {
+  /** @param blas What the imported `sgemm` calls, or null where products may not call it. */
+  constructor(memory: DeviceMemory, threads: Threads, blas: Blas | null) {
     this.#memory = memory;
     this.#threads = threads;
     this.#blas = blas;
@@ -44,7 +45,11 @@ export class KernelCache {
     const imports = this.#blas ? [sgemmImport] : [];
     const link = (body: FunctionBuilder, name = `f${functions.length}`): number =>
       imports.length + functions.push({ name, body }) - 1;
-    const context = { link, sgemm: this.#blas ? 0 : null };
+    const context = {
+      link,
+      sgemm: this.#blas ? 0 : null,
+      smallProducts: this.#blas?.small ?? false,
+    };
     const added = new Map<string, LoadedKernel>();
     let phaseCount = 0;
     for (const kernel of kernels) {
@@ -105,6 +110,8 @@ export class CpuProgram implements Program {
   readonly list: number;
   readonly phases: number;
   readonly launches: readonly Launch[];
+  /** Phases of each launch; the list has them in order. */
+  readonly phaseCounts: readonly number[];
   readonly #scalarAddress: number;
   readonly #words: Uint32Array;
   readonly #externalPatches: readonly Patch[][];
@@ -129,7 +136,8 @@ export class CpuProgram implements Program {
     this.externals = plan.externals;
     this.arenaBytes = plan.arenaBytes;
     this.launches = plan.launches;
-    this.phases = kernels.reduce((n, kernel) => n + kernel.phases.length, 0);
+    this.phaseCounts = kernels.map((kernel) => kernel.phases.length);
+    this.phases = this.phaseCounts.reduce((n, count) => n + count, 0);
     this.scalars = plan.launches.reduce((n, l) => Math.max(n, scalarCount(l.kernel)), 0);
 
     const scalarOffset = align(this.phases * listEntry.bytes);

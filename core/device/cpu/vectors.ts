@@ -1,6 +1,7 @@
 /** Vector expressions: how formulas are written down in WebAssembly SIMD. @module */
 
-import type { FunctionBuilder, Local, Opcode } from "./wasm.ts";
+import type { FunctionBuilder, Local } from "./wasm_function.ts";
+import type { Opcode } from "./wasm_opcodes.ts";
 
 /** A vector operand: a local, a float for all four lanes, or code that pushes a vector. */
 export type Vector = Local | number | (() => void);

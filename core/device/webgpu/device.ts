@@ -7,7 +7,7 @@
 
 import { UserError } from "../../errors.ts";
 import type { Plan } from "../../kernel.ts";
-import type { Allocation, Device, DeviceCounters, Program } from "../device.ts";
+import type { Allocation, Device, DeviceCounters, DeviceObserver, Program } from "../device.ts";
 import {
   type AdapterClass,
   describeAdapter,
@@ -27,6 +27,7 @@ import {
 } from "./program.ts";
 import { partBytes, reachedBytes, splitShader } from "./split.ts";
 import type { Shader, Traits } from "./shader.ts";
+import { launchTimes, Timestamps } from "./timestamps.ts";
 
 /** Which adapter to open. */
 export interface WebGpuOptions {
@@ -100,6 +101,9 @@ class WebGpuDevice implements Device {
   #destroyed = false;
   readonly #compiled = new Map<Program, WebGpuProgram>();
   #arena: Block | undefined;
+  #observer: DeviceObserver | null = null;
+  /** Made for the first observer. */
+  #timestamps: Timestamps | null = null;
   #programs = 0;
   #objects = 0;
   #launches = 0;
@@ -151,6 +155,7 @@ class WebGpuDevice implements Device {
     }
     const copied = Math.max(4, Math.ceil(bytes / 4) * 4);
     const staging = this.#takeStaging(copied);
+    const began = this.#observer ? performance.now() : 0;
     const encoder = this.#device.createCommandEncoder({ label: "read" });
     encoder.copyBufferToBuffer(block.buffer, 0, staging.buffer, 0, copied);
     this.#device.queue.submit([encoder.finish()]);
@@ -161,6 +166,7 @@ class WebGpuDevice implements Device {
       await this.#errors.throwFirst();
       throw new Error(`Reading ${bytes} bytes from the GPU failed: ${messageOf(error)}`);
     }
+    this.#observer?.waited("read", began, performance.now());
     const result = new Uint8Array(bytes);
     result.set(new Uint8Array(staging.buffer.getMappedRange(0, copied)).subarray(0, bytes));
     staging.buffer.unmap();
@@ -178,7 +184,8 @@ class WebGpuDevice implements Device {
     const steps: Step[] = [];
     const numbers: { readonly offset: number; readonly values: ArrayLike<number> }[] = [];
     const part = partBytes(this.#maxBinding);
-    for (const launch of plan.launches) {
+    const began = this.#observer ? performance.now() : 0;
+    for (const [index, launch] of plan.launches.entries()) {
       const reached = reachedBytes(launch);
       for (const dispatch of lower(launch, this.#traits)) {
         const parts = dispatch.args.map((arg) =>
@@ -198,6 +205,7 @@ class WebGpuDevice implements Device {
         const grid = foldWorkgroups(dispatch.workgroups, limits.maxComputeWorkgroupsPerDimension);
         const layout = this.#layout(shader);
         steps.push({
+          launch: index,
           shader,
           pipeline: this.#pipeline(shader, layout),
           layout,
@@ -233,6 +241,7 @@ class WebGpuDevice implements Device {
       id,
       externals: plan.externals,
       arenaBytes: plan.arenaBytes,
+      launches: plan.launches,
       steps,
       numbers: block,
       scalars,
@@ -248,6 +257,7 @@ class WebGpuDevice implements Device {
       },
     };
     this.#compiled.set(program, program);
+    this.#observer?.waited("compile", began, performance.now());
     return program;
   }
 
@@ -259,6 +269,7 @@ class WebGpuDevice implements Device {
     if (externals.length !== compiled.externals) {
       throw new Error(`The program takes ${compiled.externals} buffers, not ${externals.length}.`);
     }
+    const began = this.#observer ? performance.now() : 0;
     this.#runs++;
     if (compiled.steps.length === 0) return;
     this.#launches += compiled.steps.length;
@@ -272,6 +283,10 @@ class WebGpuDevice implements Device {
     const label = `program ${compiled.id} (first kernel: ${steps[0]!.label})`;
     this.#errors.current = label;
     const encoder = this.#device.createCommandEncoder({ label });
+    if (this.#observer !== null) {
+      this.#runObserved(compiled, groups, encoder, { observer: this.#observer, began });
+      return;
+    }
     const pass = encoder.beginComputePass({ label });
     let pipeline: GPUComputePipeline | undefined;
     for (let i = 0; i < steps.length; i++) {
@@ -285,8 +300,16 @@ class WebGpuDevice implements Device {
   }
 
   async synchronize(): Promise<void> {
+    const began = this.#observer ? performance.now() : 0;
     await this.#device.queue.onSubmittedWorkDone();
+    this.#observer?.waited("synchronize", began, performance.now());
     await this.#errors.throwFirst();
+  }
+
+  observe(observer: DeviceObserver | null): void {
+    this.#observer = observer;
+    if (observer === null || !this.#device.features.has("timestamp-query")) return;
+    this.#timestamps ??= new Timestamps(this.#device, () => this.#objects++);
   }
 
   counters(): DeviceCounters {
@@ -305,6 +328,36 @@ class WebGpuDevice implements Device {
     this.#compiled.clear();
     this.#errors.close();
     this.#device.destroy();
+  }
+
+  /** A pass for each dispatch, with timestamps around it where the adapter has them. */
+  #runObserved(
+    { steps, launches }: WebGpuProgram,
+    groups: readonly GPUBindGroup[],
+    encoder: GPUCommandEncoder,
+    { observer, began }: { readonly observer: DeviceObserver; readonly began: number },
+  ): void {
+    const marks = this.#timestamps?.take(steps.length);
+    for (let i = 0; i < steps.length; i++) {
+      const step = steps[i]!;
+      const pass = encoder.beginComputePass({
+        label: step.label,
+        ...(marks ? { timestampWrites: marks.around(i) } : {}),
+      });
+      pass.setPipeline(step.pipeline);
+      pass.setBindGroup(0, groups[i]!);
+      pass.dispatchWorkgroups(step.x, step.y);
+      pass.end();
+    }
+    marks?.resolve(encoder);
+    this.#device.queue.submit([encoder.finish()]);
+    const ended = performance.now();
+    const times = marks === undefined
+      ? Promise.resolve(null)
+      : marks.read(began).then((spans) => launchTimes(spans, steps, launches.length));
+    // A failure is thrown where the times are used; until then it is not unhandled.
+    times.catch(() => {});
+    observer.ran({ launches, began, ended, times });
   }
 
   #layout(shader: Shader): GPUBindGroupLayout {

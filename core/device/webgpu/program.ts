@@ -20,6 +20,8 @@ export interface BoundRange {
 
 /** A dispatch ready to be encoded. */
 export interface Step {
+  /** Which launch of the plan it is part of. */
+  readonly launch: number;
   readonly shader: Shader;
   readonly pipeline: GPUComputePipeline;
   readonly layout: GPUBindGroupLayout;
@@ -40,6 +42,7 @@ export interface Step {
 export interface WebGpuProgram extends Program {
   readonly id: number;
   readonly arenaBytes: number;
+  readonly launches: readonly Launch[];
   readonly steps: readonly Step[];
   /** Undefined when no step has numbers. */
   readonly numbers: Block | undefined;

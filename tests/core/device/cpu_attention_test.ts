@@ -330,3 +330,64 @@ Deno.test("a launch gives the same bits again, whichever thread goes first", () 
     assert.deepEqual(runKernels(inputs, options, dOut, threads, true), once);
   }
 });
+
+/** Every `step`-th token of a stream as a query, seeing as much as it does there. */
+function someQueries(segments: Int32Array<ArrayBuffer>, step: number): Int32Array<ArrayBuffer> {
+  const length = segments.length / 5;
+  const count = Math.ceil(length / step);
+  return Int32Array.from(
+    { length: 5 * count },
+    (_, i) => segments[Math.floor(i / count) * length + (i % count) * step]!,
+  );
+}
+
+Deno.test("few queries over many keys agree with the reference in every shape", () => {
+  const families = [
+    { prompt: 37, children: [30, 11, 9] },
+    { prompt: 1, children: [64, 3] },
+    { prompt: 130, children: [] },
+  ];
+  const shapes = [[4, 2, 8], [3, 1, 4], [5, 5, 12], [14, 2, 64], [9, 3, 20], [4, 2, 7]] as const;
+  for (const causal of [true, false]) {
+    // Padding is among the queries.
+    const keys = familySegments(families, 25, causal);
+    const queries = someQueries(keys, 31);
+    for (const [queryHeads, keyHeads, width] of shapes) {
+      for (const window of [plain.window, 5]) {
+        for (const threads of [1, 2, 3, 40]) {
+          const options = {
+            ...{ ...plain, causal, window, queryHeads, keyHeads, width },
+            ...{ queries: queries.length / 5, keys: keys.length / 5 },
+          };
+          check(randomInputs(generator(width), options, queries, keys), options, threads);
+        }
+      }
+    }
+  }
+});
+
+Deno.test("few queries read no more than what they see", () => {
+  const keys = familySegments([{ prompt: 20, children: [40, 40] }], 4, true);
+  const [length, last] = [keys.length / 5, 59];
+  const queries = Int32Array.from({ length: 5 }, (_, row) => keys[row * length + last]!);
+  const options = { ...plain, queries: 1, keys: length };
+  const inputs = randomInputs(generator(3), options, queries, keys);
+  const rowSize = options.keyHeads * options.width;
+  for (const rows of [inputs.k, inputs.v]) rows.fill(NaN, 60 * rowSize);
+  const { forward } = kernelsOf(true, false, false);
+  const { q, k, v, querySegments, keySegments } = inputs;
+  const [out, lse] = [new Float32Array(4 * 8), new Float32Array(4)];
+  forward.run({
+    args: [q, k, v, querySegments, keySegments, out, lse],
+    outputs: [5, 6],
+    ints: [1, length, 4, 2, 8, options.window, 0],
+    floats: [options.scale, 0],
+    threads: 2,
+  });
+  const cut = { ...inputs, k: k.slice(0, 60 * rowSize), v: v.slice(0, 60 * rowSize) };
+  const shorter = familySegments([{ prompt: 20, children: [40] }], 0, true);
+  const exact = { ...options, keys: 60, scale: Math.fround(options.scale) };
+  const expected = attentionOracle({ ...cut, keySegments: shorter }, exact);
+  assertClose("out", out, expected.out, 1e-5);
+  assertClose("lse", lse, expected.lse, 1e-5);
+});

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { type KernelCode, parameterBlock } from "../../../core/device/cpu/code.ts";
-import { assemble } from "../../../core/device/cpu/wasm.ts";
+import { assemble } from "../../../core/device/cpu/wasm_module.ts";
 
 /** A phase, compiled. */
 type Phase = (parameters: bigint, thread: number, threads: number) => void;

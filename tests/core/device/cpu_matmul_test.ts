@@ -136,6 +136,8 @@ const sizes: readonly [number, number, number][] = [
   ...[[1, 1, 1], [2, 3, 4], [3, 5, 7], [5, 1, 9], [6, 8, 16], [7, 9, 1], [8, 33, 70]] as const,
   ...[[9, 17, 31], [1, 40, 300], [2, 21, 530], [4, 66, 259], [13, 7, 5], [37, 41, 67]] as const,
   ...[[130, 50, 270], [64, 64, 64], [25, 1100, 12], [50, 2, 33], [300, 1, 3]] as const,
+  // Few rows, long sums and columns that leave something over.
+  ...[[1, 150, 1700], [8, 203, 517], [11, 90, 1537], [32, 75, 300], [33, 75, 300]] as const,
 ] as [number, number, number][];
 
 const configurations = [

@@ -1,6 +1,7 @@
 /** Runs fused kernels by themselves: one module, one memory, the threads one after another. */
 
-import { assemble, type FunctionBuilder } from "../../../core/device/cpu/wasm.ts";
+import type { FunctionBuilder } from "../../../core/device/cpu/wasm_function.ts";
+import { assemble } from "../../../core/device/cpu/wasm_module.ts";
 import { parameterBlock } from "../../../core/device/cpu/code.ts";
 import { emitFused } from "../../../core/device/cpu/fused.ts";
 import type { Elements } from "../../../core/interpret.ts";

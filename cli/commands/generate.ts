@@ -1,0 +1,99 @@
+/** `plumb generate`: completions for a file of prompts. @module */
+
+import { readDataset } from "../../data/readers.ts";
+import { writeTo } from "../chat/screen.ts";
+import type { Command } from "../finetune.ts";
+import { completeInBatches } from "../generation/completions.ts";
+import { openGenerationDevice, openGenerationModel } from "../generation/open.ts";
+import { Interrupted, type Write, writeRows } from "../generation/output.ts";
+import { progressLine } from "../generation/progress.ts";
+import { promptsOf } from "../generation/prompts.ts";
+import { resolveSettings } from "../generation/settings.ts";
+import { interruptSignal } from "../interrupt.ts";
+import { generateOptions, type GenerateValues } from "../options/generate.ts";
+import { checkGenerationModel } from "../options/generation.ts";
+import { parse } from "../parse.ts";
+
+/** What `generate` is called with. */
+export const generateCommand: Command = {
+  name: "generate",
+  summary:
+    "Completes a file of prompts, to JSONL. What no flag says, the checkpoint's generation_config.json does.",
+  options: generateOptions,
+  run: async (argv) => {
+    const { values, given, notices } = parse(argv, generateOptions, {
+      check: checkGenerationModel,
+    });
+    notices.forEach(say);
+    try {
+      await writeRows(values.output, (write) => generate(values, given, write));
+      return 0;
+    } catch (error) {
+      // Whoever reads the rows has read enough.
+      if (error instanceof Deno.errors.BrokenPipe) return 0;
+      if (!(error instanceof Interrupted)) throw error;
+      if (error.path !== null) say(`The rows that were done are in ${error.path}.`);
+      return 130;
+    }
+  },
+};
+
+function say(text: string): void {
+  writeTo(Deno.stderr, `${text}\n`);
+}
+
+/** Generates; gives whether it came to its end. */
+async function generate(
+  values: GenerateValues,
+  given: ReadonlySet<string>,
+  write: Write,
+): Promise<boolean> {
+  const rows = await readDataset(values.prompts, { split: values.split });
+  const device = await openGenerationDevice(values);
+  try {
+    say(device.description);
+    const opened = await openGenerationModel(values);
+    const settings = resolveSettings(values, given, opened);
+    settings.notices.forEach(say);
+    const prompts = promptsOf(rows, opened.tokenizer, opened.model.config.maxPositions);
+    const interrupt = interruptSignal(() => say("Stopping; press Ctrl-C again to stop at once."));
+    const line = progressLine({
+      write: (text) => writeTo(Deno.stderr, text),
+      isTerminal: Deno.stderr.isTerminal(),
+    });
+    try {
+      const longest = prompts.reduce((most, { ids }) => Math.max(most, ids.length), 0);
+      say(`${prompts.length} prompts, the longest of ${longest} tokens.`);
+      const began = performance.now();
+      let [done, completions, tokens] = [0, 0, 0];
+      const seconds = () => (performance.now() - began) / 1000;
+      const batches = completeInBatches(opened, prompts, {
+        settings,
+        completions: values.num_return_sequences,
+        batchSize: values.batch_size,
+        seed: values.seed,
+        signal: interrupt.signal,
+      });
+      for await (const batch of batches) {
+        write(batch.rows.map((row) => `${JSON.stringify(row)}\n`).join(""));
+        done = batch.prompts;
+        tokens += batch.tokens;
+        completions += batch.rows.length;
+        line.show({ prompts: done, total: prompts.length, tokens, seconds: seconds() });
+      }
+      line.clear();
+      const rate = (tokens / seconds()).toFixed(0);
+      say(
+        `${completions} completions of ${done} prompts: ${tokens} tokens in ${
+          seconds().toFixed(1)
+        } s, ` +
+          `${rate} tokens/s.`,
+      );
+      return done === prompts.length;
+    } finally {
+      interrupt.dispose();
+    }
+  } finally {
+    device.destroy();
+  }
+}

@@ -1,0 +1,55 @@
+/** A device and a model to generate with. @module */
+
+import { type Device, openDevice } from "../../core/mod.ts";
+import type { QuantizeOptions } from "../../nn/mod.ts";
+import { isAdapterDirectory } from "../../train/adapter_files.ts";
+import { type ModelSource, type OpenModel, openModel } from "../../train/model_directory.ts";
+import type { WeightStorage } from "../../train/quantized_files.ts";
+import type { GenerationCommandValues, GenerationModelValues } from "../options/generation.ts";
+
+/** What is needed to generate. */
+export type GenerationModel = Pick<
+  OpenModel,
+  "model" | "params" | "tokenizer" | "generationConfig"
+>;
+
+/** Opens the device that the flags name. */
+export async function openGenerationDevice(
+  { device, threads }: GenerationCommandValues,
+): Promise<Device> {
+  return await openDevice(device, threads === undefined ? {} : { threads });
+}
+
+/**
+ * Opens a checkpoint or an adapter on the current device.
+ *
+ * @throws {UserError} naming the file, if something is missing, broken or not supported.
+ */
+export async function openGenerationModel(values: GenerationModelValues): Promise<GenerationModel> {
+  const { model_name_or_path: directory, chat_template_path: template } = values;
+  const storage = storageOf(values);
+  const source: ModelSource = {
+    directory,
+    storage,
+    seed: 0,
+    overrides: template === undefined ? {} : { chatTemplatePath: template },
+  };
+  const isNarrow = storage.dtype !== "f32";
+  if (!isNarrow || await isAdapterDirectory(directory)) return await openModel(source);
+  // Only what lies under an adapter is held narrow, so open it under one, and leave that away.
+  const { reference, ...opened } = await openModel({
+    ...source,
+    lora: { r: 1, target_modules: "all-linear" },
+  });
+  return { ...opened, params: reference };
+}
+
+function storageOf(values: GenerationModelValues): WeightStorage {
+  const quantize: QuantizeOptions | undefined = values.load_in_4bit
+    ? { format: values.bnb_4bit_quant_type, nested: values.use_bnb_nested_quant }
+    : values.load_in_8bit
+    ? { format: "int8" }
+    : undefined;
+  const names = { float32: "f32", auto: "auto", bfloat16: "bf16", float16: "f16" } as const;
+  return { quantize, dtype: names[values.dtype] };
+}

@@ -1,0 +1,290 @@
+/** Options of `grpo` and `rloo`: TRL's configs over the shared blocks. @module */
+
+import { UserError } from "../../core/errors.ts";
+import { anything, bool, choice, float, floats, int, string } from "./builders.ts";
+import { type Options, section, type Values } from "./option.ts";
+import { checkPreference } from "./preference.ts";
+import { onlineBase, rolloutOptions } from "./sampling.ts";
+import { trainingOptions } from "./training.ts";
+
+const generations = (numGenerations: number) =>
+  section("Sampling", {
+    num_generations: int({ default: numGenerations, min: 2, help: "Answers to each prompt." }),
+    num_generations_eval: int({ min: 1, help: "The same in evaluation; unset: num_generations." }),
+    max_completion_length: int({ default: 512, min: 1, help: "The most tokens of an answer." }),
+    shuffle_dataset: bool({ default: true, help: "Take prompts in random order." }),
+    generation_batch_size: int({
+      min: 1,
+      help: "Answers sampled at once; unset: batch size times steps_per_generation.",
+    }),
+    steps_per_generation: int({
+      min: 1,
+      help: "Micro-batches that a generation is cut into; unset: gradient_accumulation_steps.",
+    }),
+    num_iterations: int({ default: 1, min: 1, help: "How often a generation is learned from." }),
+  });
+
+const reference = section("Reference", {
+  sync_ref_model: bool({ default: false, help: "Let the reference follow the policy (TR-DPO)." }),
+  ref_model_mixup_alpha: float({
+    default: 0.6,
+    min: 0,
+    max: 1,
+    help: "The policy's share in an update of it.",
+  }),
+  ref_model_sync_steps: int({ default: 512, min: 1, help: "Optimiser steps between two updates." }),
+  ref_model_name_or_path: string({
+    shown: "DIR",
+    help: "Checkpoint of the reference; unset: the policy as it begins. Not in TRL's command.",
+  }),
+});
+
+const clipping = section("Loss", {
+  epsilon: float({ default: 0.2, min: 0, help: "Ratios are clipped to 1 ± this." }),
+  epsilon_high: float({ min: 0, help: "Upper bound of clipping; unset: epsilon." }),
+  mask_truncated_completions: bool({
+    default: false,
+    help: "Learn nothing from answers that were cut off.",
+  }),
+});
+
+const paged = "there is one way of decoding here, on a cache of the size that is needed";
+
+const inert = section("Without effect here", {
+  log_multimodal: bool({ default: true, help: "Images.", notice: "there are no images here" }),
+  use_transformers_paged: bool({ default: false, help: "Paged decoding.", notice: paged }),
+  use_transformers_continuous_batching: bool({ default: false, help: "Batching.", notice: paged }),
+  transformers_continuous_batching_config: anything({ help: "Batching.", notice: paged }),
+  vllm_gpu_memory_utilization: float({ default: 0.3, help: "vLLM.", notice: paged }),
+  vllm_max_model_length: int({ help: "vLLM.", notice: paged }),
+});
+
+const rate = { ...trainingOptions.learning_rate, default: 1e-6 };
+
+/** The names of GRPO's losses. */
+export const grpoLossNames = [
+  "grpo",
+  "dr_grpo",
+  "dapo",
+  "bnpo",
+  "cispo",
+  "sapo",
+  "luspo",
+  "vespo",
+  "gmpo",
+] as const;
+
+const correctionModes = [
+  "token_truncate",
+  "token_mask",
+  "sequence_truncate",
+  "sequence_mask",
+] as const;
+
+const correction = section("Sampling", {
+  vllm_importance_sampling_correction: bool({
+    default: true,
+    help: "Correct for the sampler, where --rollouts gives its log-probs.",
+  }),
+  vllm_importance_sampling_mode: choice({
+    choices: correctionModes,
+    default: "sequence_mask",
+    help: "How: of tokens or sequences; ratios out of range are cut, or count 0.",
+  }),
+  vllm_importance_sampling_clip_max: float({
+    default: 3,
+    optional: true,
+    aliases: ["vllm_importance_sampling_cap"],
+    help: "Largest ratio.",
+  }),
+  vllm_importance_sampling_clip_min: float({ help: "Smallest ratio." }),
+});
+
+/** Every option of `grpo`. */
+export const grpoOptions = {
+  ...onlineBase,
+  ...generations(8),
+  ...rolloutOptions,
+  ...reference,
+  ...clipping,
+  ...section("Loss", {
+    loss_type: choice({
+      choices: grpoLossNames,
+      default: "dapo",
+      help: "The variant; gmpo is TRL's experimental one.",
+    }),
+    beta: float({ default: 0, min: 0, help: "Weight of the divergence from the reference." }),
+    delta: float({ above: 0, help: "Upper bound of the ratio that is not clipped." }),
+    use_bias_correction_kl: bool({ default: true, help: "Multiply the divergence by the ratio." }),
+    importance_sampling_level: choice({
+      choices: ["token", "sequence", "sequence_token"],
+      default: "token",
+      help: "What ratios are of; sequence is GSPO.",
+    }),
+    sapo_temperature_pos: float({ default: 1, above: 0, help: "SAPO's, of good answers." }),
+    sapo_temperature_neg: float({ default: 1.05, above: 0, help: "SAPO's, of bad answers." }),
+    vespo_k_pos: float({ default: 2, help: "VESPO's power, of good answers." }),
+    vespo_lambda_pos: float({ default: 3, help: "VESPO's decay, of good answers." }),
+    vespo_k_neg: float({ default: 3, help: "VESPO's power, of bad answers." }),
+    vespo_lambda_neg: float({ default: 2, help: "VESPO's decay, of bad answers." }),
+    top_entropy_quantile: float({
+      default: 1,
+      min: 0,
+      max: 1,
+      help: "Share of the tokens that are learned from, those of largest entropy.",
+    }),
+    entropy_coef: float({ default: 0, help: "Weight of the entropy bonus." }),
+    use_adaptive_entropy: bool({ default: false, help: "Let this weight follow the entropy." }),
+    entropy_coef_min: float({ default: 0, help: "Its least value." }),
+    entropy_coef_max: float({ default: 1, help: "Its largest value." }),
+    entropy_coef_delta: float({ default: 0.005, min: 0, help: "Its change at each step." }),
+    entropy_target: float({ default: 0.2, help: "Entropy to stay above." }),
+    off_policy_mask_threshold: float({
+      help: "Leave out bad answers that the policy has moved away from by more than this.",
+    }),
+    loss: string({
+      shown: "FILE",
+      help: "A module whose default export is the loss, a function of tokens. Not in TRL.",
+    }),
+  }),
+  ...section("Rewards", {
+    scale_rewards: choice({
+      choices: ["group", "batch", "none"],
+      synonyms: { true: "group", false: "none" },
+      default: "group",
+      help: "What advantages are divided by: a standard deviation, or nothing.",
+    }),
+    multi_objective_aggregation: choice({
+      choices: ["sum_then_normalize", "normalize_then_sum"],
+      default: "sum_then_normalize",
+      help: "Add the rewards first, or compare each with the group first (GDPO).",
+    }),
+    max_tool_calling_iterations: int({
+      help: "Tools.",
+      refused: "answers call no tools in this version",
+    }),
+  }),
+  ...correction,
+  ...inert,
+  ...section("Without effect here", {
+    cast_lm_head_to_fp32: bool({ default: false, help: "f32 head.", notice: "it is always f32" }),
+  }),
+  ...section("Logging", {
+    log_completions_hub_repo: string({
+      help: "Upload of answers.",
+      refused: "nothing is sent to the Hub in this version; see completions.jsonl",
+    }),
+  }),
+  learning_rate: rate,
+} satisfies Options;
+
+/** Every option of `rloo`. */
+export const rlooOptions = {
+  ...onlineBase,
+  ...generations(2),
+  ...rolloutOptions,
+  ...reference,
+  ...clipping,
+  ...section("Loss", {
+    beta: float({ default: 0.05, min: 0, help: "Weight of the divergence, in the reward." }),
+  }),
+  ...section("Rewards", {
+    normalize_advantages: bool({
+      default: false,
+      help: "Centre and scale advantages over the batch.",
+    }),
+    reward_clip_range: floats({ help: "Limits of the summed rewards, two numbers." }),
+  }),
+  ...inert,
+  learning_rate: rate,
+} satisfies Options;
+
+/** What both commands have. */
+export type GroupValues = Pick<
+  Values<typeof grpoOptions>,
+  keyof typeof grpoOptions & keyof typeof rlooOptions
+>;
+
+/** How many micro-batches a generation is cut into. */
+export function stepsPerGeneration(values: GroupValues): number {
+  const { generation_batch_size: answers, per_device_train_batch_size: batch } = values;
+  if (answers !== undefined) return answers / batch;
+  return values.steps_per_generation ?? values.gradient_accumulation_steps;
+}
+
+/**
+ * Checks what no single option can.
+ *
+ * @throws {UserError} When sizes do not fit together, or nothing judges the answers.
+ */
+export function checkGroups(values: GroupValues): void {
+  checkPreference(values);
+  const {
+    generation_batch_size: answers,
+    per_device_train_batch_size: batch,
+    num_generations: group,
+  } = values;
+  if (answers !== undefined && values.steps_per_generation !== undefined) {
+    throw new UserError(
+      "--generation_batch_size and --steps_per_generation say the same in two ways. Leave one of them out.",
+    );
+  }
+  if (answers !== undefined && answers % batch !== 0) {
+    throw new UserError(
+      `--generation_batch_size is ${answers}, which is no multiple of --per_device_train_batch_size ${batch}.`,
+    );
+  }
+  const size = batch * stepsPerGeneration(values);
+  if (size % group !== 0) {
+    throw new UserError(
+      `A generation has ${size} answers (--per_device_train_batch_size ${batch} × ${
+        stepsPerGeneration(values)
+      } micro-batches), which are not whole groups of --num_generations ${group}. Make the one a multiple of the ` +
+        "other.",
+    );
+  }
+  const evalGroup = values.num_generations_eval ?? group;
+  const evaluates = values.eval_strategy !== "no" || values.eval_on_start;
+  if (evaluates && values.per_device_eval_batch_size % evalGroup !== 0) {
+    throw new UserError(
+      `--per_device_eval_batch_size is ${values.per_device_eval_batch_size}, which is no multiple of ` +
+        `${evalGroup} answers to each prompt. Change it, or --num_generations_eval.`,
+    );
+  }
+  if (evaluates && values.rollouts !== undefined && !judges(values)) {
+    throw new UserError(
+      "Evaluation samples answers, which --rollouts has none of: name what judges them with --reward_funcs, or leave " +
+        "--eval_strategy out.",
+    );
+  }
+  checkJudges(values);
+}
+
+/** Whether anything judges answers. */
+export function judges(
+  values: Pick<GroupValues, "reward_funcs" | "reward_model_name_or_path">,
+): boolean {
+  return values.reward_funcs !== undefined || values.reward_model_name_or_path !== undefined;
+}
+
+/** Checks that answers are judged, with a weight for each reward. */
+export function checkJudges(
+  values: Pick<GroupValues, "reward_funcs" | "reward_model_name_or_path" | "reward_weights"> & {
+    readonly rollouts?: string | undefined;
+  },
+): void {
+  if (values.rollouts === undefined && !judges(values)) {
+    throw new UserError(
+      "Nothing judges the answers. Name rewards with --reward_funcs (a built-in name, ./file.ts:function, or the " +
+        "directory of a reward model).",
+    );
+  }
+  const count = (values.reward_funcs?.length ?? 0) +
+    (values.reward_model_name_or_path === undefined ? 0 : 1);
+  const weights = values.reward_weights?.length ?? count;
+  if (count > 0 && weights !== count) {
+    throw new UserError(
+      `--reward_weights has ${weights} numbers for ${count} rewards. Give one for each.`,
+    );
+  }
+}

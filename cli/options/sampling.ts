@@ -1,0 +1,109 @@
+/** Options of the commands that learn from answers they sample: prompts, sampling, rewards, what is shown. @module */
+
+import { bool, dict, float, floats, int, string, strings } from "./builders.ts";
+import { modelOptions } from "./model.ts";
+import { type Options, section } from "./option.ts";
+import { commandOptions, datasetOptions } from "./script.ts";
+import { sftOptions } from "./sft.ts";
+import { trainingOptions } from "./training.ts";
+
+const oneEngine = "the sampler and the trainer are one engine here";
+
+/** Options of an engine beside the trainer, which there is none of. */
+const otherEngines = section("Without effect here", {
+  use_vllm: bool({ default: false, help: "Sample with vLLM.", notice: oneEngine }),
+  vllm_mode: string({ default: "colocate", help: "vLLM.", notice: oneEngine }),
+  vllm_model_impl: string({ default: "vllm", help: "vLLM.", notice: oneEngine }),
+  vllm_enable_sleep_mode: bool({ default: false, help: "vLLM.", notice: oneEngine }),
+  vllm_structured_outputs_regex: string({
+    help: "vLLM: answers that match a pattern.",
+    refused: "sampling is not constrained by patterns in this version; give a reward for the form",
+  }),
+  vllm_server_base_url: string({ help: "vLLM.", notice: oneEngine }),
+  vllm_server_host: string({ default: "0.0.0.0", help: "vLLM.", notice: oneEngine }),
+  vllm_server_port: int({ default: 8000, help: "vLLM.", notice: oneEngine }),
+  vllm_server_timeout: float({ default: 240, help: "vLLM.", notice: oneEngine }),
+  vllm_group_port: int({ default: 51216, help: "vLLM.", notice: oneEngine }),
+  vllm_tensor_parallel_size: int({ default: 1, help: "vLLM.", notice: oneEngine }),
+  ds3_gather_for_generation: bool({ default: true, help: "DeepSpeed.", notice: oneEngine }),
+  cache_implementation: string({
+    help: "Kind of key/value cache.",
+    notice: "there is one kind here, of the size that is needed",
+  }),
+  disable_dropout: bool({
+    default: false,
+    help: "Turn off dropout.",
+    notice: "the model families here have no dropout, and adapters have --lora_dropout",
+  }),
+  router_aux_loss_coef: sftOptions.router_aux_loss_coef,
+});
+
+/** How tokens are drawn. */
+export const samplingOptions = section("Sampling", {
+  temperature: float({ default: 1, above: 0, help: "Divisor of the logits." }),
+  top_p: float({
+    default: 1,
+    above: 0,
+    max: 1,
+    help: "Draw from the likeliest tokens up to this.",
+  }),
+  top_k: int({ default: 0, min: 0, help: "Draw from so many of the likeliest tokens; 0: all." }),
+  min_p: float({ min: 0, max: 1, help: "Least share of the likeliest token's probability." }),
+  repetition_penalty: float({ default: 1, above: 0, help: "Penalty of tokens that occurred." }),
+  generation_kwargs: dict({
+    help: "Further settings of sampling, by the names of generation_config.json.",
+  }),
+});
+
+/** What judges answers. */
+export const judgingOptions = section("Rewards", {
+  reward_funcs: strings({
+    help: "Built-in names, ./file.ts:function, or directories of reward models.",
+  }),
+  reward_model_name_or_path: string({ shown: "DIR", help: "A reward model, the first reward." }),
+  reward_weights: floats({ help: "A factor for each reward; 1 by default." }),
+});
+
+/** Answers from elsewhere. */
+export const rolloutOptions = section("Sampling", {
+  rollouts: string({
+    shown: "FILE",
+    help:
+      "Answers and rewards to take in place of sampled ones: JSON, by generation and row. Not " +
+      "in TRL's command.",
+  }),
+});
+
+/** What is shown of answers. */
+export const showingOptions = section("Logging", {
+  log_completions: bool({
+    default: false,
+    help: "Show answers with their rewards when logging, and write them to completions.jsonl.",
+  }),
+  num_completions_to_print: int({ min: 1, help: "The most answers shown; unset: all." }),
+  log_unique_prompts: bool({ default: false, help: "Show one answer of each prompt." }),
+});
+
+/** What all online commands take. */
+export const onlineBase = {
+  ...modelOptions,
+  ...datasetOptions,
+  ...section("Data", {
+    eos_token: sftOptions.eos_token,
+    pad_token: sftOptions.pad_token,
+    chat_template_path: sftOptions.chat_template_path,
+    dataset_num_proc: sftOptions.dataset_num_proc,
+    chat_template_kwargs: dict({ help: "Variables of the chat template." }),
+    pad_to_multiple_of: int({
+      min: 1,
+      help: "Round lengths up to a multiple.",
+      notice: "there is no padding here, and the numbers do not depend on it",
+    }),
+  }),
+  ...samplingOptions,
+  ...judgingOptions,
+  ...showingOptions,
+  ...trainingOptions,
+  ...otherEngines,
+  ...commandOptions,
+} satisfies Options;

@@ -1,0 +1,91 @@
+/** From rows to prompts that the model is to answer, as TRL's online trainers take them. @module */
+
+import { UserError } from "../core/errors.ts";
+import { type Message, renderChat } from "./chat_template.ts";
+import { chatExtras, type DatasetRow } from "./formats.ts";
+import { firstRow, inRow, isMessageList, kindOf } from "./row_values.ts";
+import type { Tokenizer } from "./tokenizer.ts";
+
+/** A prompt, and what reward functions see of its row. */
+export interface PromptExample {
+  /** The number, from 0, of the data set's row. */
+  readonly row: number;
+  /** As it stands in the row. */
+  readonly prompt: string | readonly Message[];
+  /** Token ids. */
+  readonly promptIds: readonly number[];
+  /** The other columns. */
+  readonly columns: Readonly<Record<string, unknown>>;
+}
+
+/** Options of {@link preparePrompts}. */
+export interface PreparePromptsOptions {
+  /** Further variables of the chat template; those of a row win. */
+  readonly templateVariables?: Readonly<Record<string, unknown>>;
+  /** The most tokens a prompt may have, so that an answer has room; no limit by default. */
+  readonly maxLength?: number;
+}
+
+/** Prompts, and one line about them for people. */
+export interface PreparedPrompts {
+  /** In the order of the rows. */
+  readonly examples: readonly PromptExample[];
+  /** One line. */
+  readonly description: string;
+}
+
+/**
+ * Token ids of the column `prompt`: a text, with what the tokenizer puts around texts, or messages, up to where the
+ * answer begins.
+ *
+ * @throws {UserError} on rows without a prompt, empty prompts, or longer ones than `maxLength`
+ */
+export function preparePrompts(
+  rows: readonly DatasetRow[],
+  tokenizer: Tokenizer,
+  options: PreparePromptsOptions = {},
+): PreparedPrompts {
+  firstRow(rows);
+  const { maxLength = Infinity } = options;
+  const examples = rows.map((stored, row) =>
+    inRow(row, (): PromptExample => {
+      const { prompt, ...columns } = stored;
+      if (typeof prompt !== "string" && !isMessageList(prompt)) {
+        throw new UserError(
+          `The column "prompt" is ${
+            kindOf(prompt)
+          }; expected a text or a list of messages for the model to answer. ` +
+            `The row's columns are ${Object.keys(stored).join(", ")}.`,
+        );
+      }
+      const promptIds = tokensOf(prompt, stored, row, tokenizer, options);
+      if (promptIds.length === 0) throw new UserError("The prompt has no tokens.");
+      if (promptIds.length > maxLength) {
+        throw new UserError(
+          `The prompt has ${promptIds.length} tokens; with the longest completion only ${maxLength} fit into the ` +
+            "positions the model was made for. Lower --max_completion_length, or shorten or remove the row.",
+        );
+      }
+      return { row, prompt, promptIds, columns };
+    })
+  );
+  const longest = examples.reduce((most, { promptIds }) => Math.max(most, promptIds.length), 0);
+  return { examples, description: `${examples.length} prompts, the longest of ${longest} tokens` };
+}
+
+function tokensOf(
+  prompt: string | readonly Message[],
+  stored: DatasetRow,
+  row: number,
+  tokenizer: Tokenizer,
+  { templateVariables }: PreparePromptsOptions,
+): number[] {
+  if (typeof prompt === "string") return tokenizer.encode(prompt);
+  const { tools, variables } = chatExtras(stored, row);
+  const text = renderChat(tokenizer, prompt, {
+    addGenerationPrompt: true,
+    tools,
+    variables: { ...templateVariables, ...variables },
+  });
+  return tokenizer.encode(text, { addSpecialTokens: false });
+}

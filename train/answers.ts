@@ -1,0 +1,274 @@
+/** Answers to prompts, sampled by the policy or given from elsewhere, and what rewards make of them. @module */
+
+import { UserError } from "../core/mod.ts";
+import type { PromptExample } from "../data/prepare_prompts.ts";
+import type { Tokenizer } from "../data/tokenizer.ts";
+import {
+  type CausalModel,
+  type DecoderParams,
+  generator,
+  type SamplingOptions,
+} from "../nn/mod.ts";
+import {
+  type NamedReward,
+  rewardMetrics,
+  type RewardScores,
+  type RewardText,
+  runRewards,
+} from "../rl/mod.ts";
+import { lengthMetrics } from "./answer_metrics.ts";
+import type { AnswerColumns, GivenAnswer, RolloutContext, RolloutPrompt } from "./rollout.ts";
+
+/** An answer to a prompt. */
+export interface Answer {
+  /** The number of its prompt among those of the call. */
+  readonly prompt: number;
+  /** Token ids, with the token that ended it. */
+  readonly ids: readonly number[];
+  /** Whether it ended by itself, and was not cut off. */
+  readonly ended: boolean;
+  /** Log-probs under a sampler that may not be the policy, where one reports them. */
+  readonly logProbs?: readonly number[] | undefined;
+}
+
+/** Answers, n to each prompt, with their rewards. */
+export interface Answered {
+  /** The prompts. */
+  readonly prompts: readonly RolloutPrompt[];
+  /** Their answers; those of a prompt stand together. */
+  readonly answers: readonly Answer[];
+  /** What the reward functions say. */
+  readonly scores: RewardScores;
+  /** `completions/…`, `rewards/…` and what reward functions logged. */
+  readonly metrics: Readonly<Record<string, number>>;
+  /** Tokens of prompts and answers, prompts counted for each of their answers. */
+  readonly tokens: number;
+  /** Prompts and answers as texts, and rewards. */
+  readonly table: AnswerColumns;
+}
+
+/** Settings of {@link answering}. */
+export interface AnsweringOptions {
+  /** The model. */
+  readonly model: CausalModel;
+  /** Its tokenizer. */
+  readonly tokenizer: Tokenizer;
+  /** The prompts. */
+  readonly examples: readonly PromptExample[];
+  /** What judges answers; may be empty where they are given with their rewards. */
+  readonly rewards: readonly NamedReward[];
+  /** Weights of the functions, in place of their own. */
+  readonly rewardWeights?: readonly number[] | undefined;
+  /** How tokens are drawn. */
+  readonly sampling: SamplingOptions;
+  /** The most tokens of an answer. */
+  readonly maxCompletionLength: number;
+  /** Tokens that end an answer. */
+  readonly eosTokenIds: readonly number[];
+  /** Seed of the sampling. */
+  readonly seed: number;
+}
+
+/** Answers rows by their numbers, `completions` times each. */
+export type Answering = (
+  rows: readonly number[],
+  context: RolloutContext<DecoderParams>,
+  completions: number,
+) => Promise<Answered>;
+
+/** Makes what answers and judges; the sampler compiles when it is first needed. */
+export function answering(options: AnsweringOptions): Answering {
+  const sample = answerSampler(options);
+  return async (rows, context, completions) => {
+    const examples = rows.map((row) => options.examples[row]!);
+    if (context.rollout) {
+      const given = await context.rollout({
+        rows: examples.map(({ row }) => row),
+        promptIds: examples.map(({ promptIds }) => promptIds),
+        completions,
+        generation: context.number,
+      });
+      checkGiven(given, examples, completions, options);
+      const answers = given.flatMap((list, prompt) =>
+        list.map((a) => givenAnswer(a, prompt, options))
+      );
+      return describeAnswers(
+        examples,
+        answers,
+        givenScores(given.flat(), options.rewards),
+        options,
+      );
+    }
+    const answers = await sample(context.params, examples, completions, context.number);
+    return await judgeAnswers(examples, answers, context, options);
+  };
+}
+
+/** Samples answers to prompts; the same seed and number give the same ones. */
+export type AnswerSampler = (
+  params: DecoderParams,
+  prompts: readonly Pick<PromptExample, "promptIds">[],
+  completions: number,
+  number: number,
+) => Promise<Answer[]>;
+
+/** The policy as a sampler. */
+export function answerSampler(
+  options: Omit<AnsweringOptions, "rewards" | "examples">,
+): AnswerSampler {
+  const { model, sampling, maxCompletionLength, eosTokenIds } = options;
+  const generate = generator(model, {
+    ...sampling,
+    doSample: true,
+    maxNewTokens: maxCompletionLength,
+    eosTokenIds,
+  });
+  return async (params, prompts, completions, number) => {
+    const sampled = await generate.complete(params, prompts.map(({ promptIds }) => promptIds), {
+      completions,
+      seed: seedOf(options.seed, number),
+    });
+    return sampled.map(({ prompt, tokens, finished }) => ({
+      prompt,
+      ids: tokens,
+      ended: finished === "eos",
+    }));
+  };
+}
+
+/** Has answers judged by the reward functions. */
+export async function judgeAnswers(
+  examples: readonly PromptExample[],
+  answers: readonly Answer[],
+  { progress }: Pick<RolloutContext<DecoderParams>, "progress">,
+  options: Pick<AnsweringOptions, "tokenizer" | "rewards" | "rewardWeights">,
+): Promise<Answered> {
+  const of = answers.map(({ prompt }) => examples[prompt]!);
+  const columns = Object.keys(examples[0]?.columns ?? {});
+  const scores = await runRewards(options.rewards, {
+    prompts: of.map(({ prompt }) => prompt),
+    completions: answers.map(({ ids }, i) => asCompletion(textOf(ids, options), of[i]!)),
+    completionIds: answers.map(({ ids }) => ids),
+    columns: Object.fromEntries(columns.map((name) => [name, of.map((e) => e.columns[name])])),
+    trainerState: {
+      global_step: progress.step,
+      max_steps: progress.totalSteps,
+      epoch: progress.epoch,
+    },
+  });
+  return describeAnswers(examples, answers, scores, options);
+}
+
+function describeAnswers(
+  examples: readonly PromptExample[],
+  answers: readonly Answer[],
+  scores: RewardScores,
+  options: Pick<AnsweringOptions, "tokenizer" | "rewardWeights">,
+): Answered {
+  return {
+    prompts: examples.map(({ row, promptIds }) => ({ row, ids: promptIds })),
+    answers,
+    scores: { ...scores, weights: options.rewardWeights ?? scores.weights },
+    metrics: {
+      ...lengthMetrics(answers),
+      ...rewardMetrics(scores.table, scores.names),
+      ...scores.metrics,
+    },
+    tokens: answers.reduce(
+      (sum, { prompt, ids }) => sum + examples[prompt]!.promptIds.length + ids.length,
+      0,
+    ),
+    table: {
+      prompt: answers.map(({ prompt }) => textOf(examples[prompt]!.promptIds, options)),
+      completion: answers.map(({ ids }) => textOf(ids, options)),
+      ...Object.fromEntries(scores.names.map((name, k) => [name, scores.table.map((r) => r[k]!)])),
+      ...scores.extras,
+    },
+  };
+}
+
+function textOf(
+  ids: readonly number[],
+  { tokenizer }: Pick<AnsweringOptions, "tokenizer">,
+): string {
+  return tokenizer.decode(ids, { skipSpecialTokens: true });
+}
+
+/** A text, or a message where the prompt is a conversation. */
+function asCompletion(text: string, { prompt }: PromptExample): RewardText {
+  return typeof prompt === "string" ? text : [{ role: "assistant", content: text }];
+}
+
+function givenAnswer(
+  { ids, logProbs }: GivenAnswer,
+  prompt: number,
+  { eosTokenIds, tokenizer }: AnsweringOptions,
+): Answer {
+  const last = ids.at(-1);
+  const ended = last !== undefined && (eosTokenIds.includes(last) || last === tokenizer.padTokenId);
+  return { prompt, ids, ended, logProbs };
+}
+
+function givenScores(given: readonly GivenAnswer[], rewards: readonly NamedReward[]): RewardScores {
+  const table = given.map(({ rewards }) => rewards.map((reward) => reward ?? NaN));
+  const count = table[0]?.length ?? 0;
+  const names = Array.from({ length: count }, (_, k) => rewards[k]?.name ?? `reward_${k + 1}`);
+  return {
+    table,
+    names,
+    weights: names.map((_, k) => rewards[k]?.weight ?? 1),
+    extras: {},
+    metrics: {},
+    unscored: table.flatMap((row, i) => row.every(Number.isNaN) ? [i] : []),
+  };
+}
+
+/** Checks answers that come from elsewhere. */
+function checkGiven(
+  given: readonly (readonly GivenAnswer[])[],
+  examples: readonly PromptExample[],
+  completions: number,
+  { maxCompletionLength, model }: AnsweringOptions,
+): void {
+  if (given.length !== examples.length) {
+    throw new UserError(
+      `The rollout has answers to ${given.length} prompts where ${examples.length} were asked for.`,
+    );
+  }
+  const rewards = given[0]?.[0]?.rewards.length ?? 0;
+  given.forEach((answers, i) => {
+    const fail = (what: string) => {
+      throw new UserError(`The rollout's answers to row ${examples[i]!.row + 1}: ${what}`);
+    };
+    if (answers.length !== completions) {
+      fail(`there are ${answers.length}, but --num_generations is ${completions}.`);
+    }
+    for (const { ids, rewards: own, logProbs } of answers) {
+      const unknown = ids.find((id) => !(id >= 0 && id < model.config.vocabularySize));
+      if (unknown !== undefined) {
+        fail(`token id ${unknown} is not in the vocabulary of ${model.config.vocabularySize}.`);
+      }
+      if (ids.length > maxCompletionLength) {
+        fail(
+          `one has ${ids.length} tokens, more than --max_completion_length ${maxCompletionLength}.`,
+        );
+      }
+      if (own.length !== rewards || own.length === 0) {
+        fail(
+          `one has ${own.length} rewards, the first answer has ${rewards}. Give each the same number, null where one does not apply.`,
+        );
+      }
+      if (own.some((reward) => reward !== null && !Number.isFinite(reward))) {
+        fail(`a reward is ${own.join(", ")}; expected finite numbers or null.`);
+      }
+      if (logProbs && logProbs.length !== ids.length) {
+        fail(`one has ${ids.length} tokens and ${logProbs.length} log-probs.`);
+      }
+    }
+  });
+}
+
+/** A seed for each generation: Weyl's sequence over 32 bits. */
+function seedOf(seed: number, number: number): number {
+  return (seed + Math.imul(number + 1, 0x9e3779b9)) >>> 0;
+}
