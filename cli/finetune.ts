@@ -28,7 +28,8 @@ import { formatBytes, type LogRecord, type RunPosition } from "../train/progress
 import type { Reporter } from "../train/reporters.ts";
 import type { TrainResult } from "../train/run.ts";
 import type { WeightStorage } from "../train/quantized_files.ts";
-import type { Task } from "../train/task.ts";
+import type { RolloutFunction } from "../train/rollout.ts";
+import type { OnlineTask, Task } from "../train/task.ts";
 import { interruptSignal } from "./interrupt.ts";
 import type { Options, Values } from "./options/option.ts";
 import type { ModelValues } from "./options/model.ts";
@@ -59,6 +60,8 @@ export interface PrepareContext<V> {
   /** The training rows, of which evaluation rows take some settings; the same rows in training. */
   readonly trainRows: readonly Row[];
   readonly evaluation: boolean;
+  /** Positions the model was made for. */
+  readonly positions: number;
   readonly say: (text: string) => void;
 }
 
@@ -88,7 +91,13 @@ export interface Finetuning<O extends Options, E> {
   ) => PreparedExamples<E>;
   /** A prepared example for people. */
   readonly describe: (example: E, tokenizer: Tokenizer) => string;
-  readonly task: (context: TaskContext<E, Values<O>>) => Promise<Task<DecoderParams>>;
+  readonly task: (
+    context: TaskContext<E, Values<O>>,
+  ) => Promise<Task<DecoderParams> | OnlineTask<DecoderParams>>;
+  /** Answers in place of sampled ones, if the flags name any. */
+  readonly rollout?: (values: Values<O>) => Promise<RolloutFunction | undefined>;
+  /** The reporters that the flags ask for, beside those of all commands. */
+  readonly report?: (reporter: Reporter, values: Values<O>) => Reporter;
 }
 
 /** A command for the command line. */
@@ -139,9 +148,8 @@ async function finetune<O extends Options, E>(
   notices: readonly string[],
 ): Promise<number> {
   if (!values.dry_run) await openOutputDirectory(values.output_dir);
-  const { reporter, say } = noticing(
-    openReporters(values.dry_run ? { ...values, report_to: [] } : values),
-  );
+  const standard = openReporters(values.dry_run ? { ...values, report_to: [] } : values);
+  const { reporter, say } = noticing(command.report?.(standard, values) ?? standard);
   let device: Device | undefined;
   try {
     notices.forEach(say);
@@ -152,7 +160,7 @@ async function finetune<O extends Options, E>(
     say(device.description);
     const profiler = values.profile ? await openProfiler(device, values.output_dir) : null;
     const opened = await openModel(modelSourceOf(values, command.head));
-    const data = await readData(command, values, opened.tokenizer, say);
+    const data = await readData(command, values, opened, say);
     const followed = profiler?.following(reporter) ?? reporter;
     const result = await run(command, values, opened, data, followed, say);
     if (result === null) return 0;
@@ -264,15 +272,17 @@ interface PreparedData<E> {
 async function readData<O extends Options, E>(
   { prepare, describe }: Finetuning<O, E>,
   values: Values<O> & FinetuneValues,
-  tokenizer: Tokenizer,
+  { tokenizer, model }: OpenModel,
   say: (text: string) => void,
 ): Promise<PreparedData<E>> {
+  const positions = model.config.maxPositions;
   const trainRows = await readDataset(values.dataset_name, { split: values.dataset_train_split });
   const { examples, description } = prepare(trainRows, {
     tokenizer,
     values,
     trainRows,
     evaluation: false,
+    positions,
     say,
   });
   say(`${values.dataset_name}: ${trainRows.length} rows, ${description}`);
@@ -282,7 +292,7 @@ async function readData<O extends Options, E>(
   }
   const rows = await readDataset(values.dataset_name, { split: values.dataset_test_split });
   const evaluation =
-    prepare(rows, { tokenizer, values, trainRows, evaluation: true, say }).examples;
+    prepare(rows, { tokenizer, values, trainRows, evaluation: true, positions, say }).examples;
   if (evaluation.length === 0) {
     throw new UserError(
       `The split ${values.dataset_test_split} of ${values.dataset_name} has no usable rows.`,
@@ -323,6 +333,7 @@ async function run<O extends Options, E>(
   const training = train({
     task,
     evaluation,
+    rollout: await command.rollout?.(values),
     trainable,
     frozen,
     options,

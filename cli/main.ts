@@ -13,11 +13,13 @@ import { dpoCommand } from "./commands/dpo.ts";
 import { envCommand } from "./commands/env.ts";
 import { generateCommand } from "./commands/generate.ts";
 import { gkdCommand } from "./commands/gkd.ts";
+import { grpoCommand } from "./commands/grpo.ts";
 import { ktoCommand } from "./commands/kto.ts";
 import { mergeCommand } from "./commands/merge.ts";
 import { orpoCommand } from "./commands/orpo.ts";
 import { prmCommand } from "./commands/prm.ts";
 import { rewardCommand } from "./commands/reward.ts";
+import { rlooCommand } from "./commands/rloo.ts";
 import { sftCommand } from "./commands/sft.ts";
 import { tpoCommand } from "./commands/tpo.ts";
 import { renderHelp, wantsHelp } from "./help.ts";
@@ -37,6 +39,8 @@ const commands: readonly Command[] = [
   rewardCommand,
   prmCommand,
   gkdCommand,
+  grpoCommand,
+  rlooCommand,
   chatCommand,
   generateCommand,
   mergeCommand,

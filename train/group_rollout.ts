@@ -3,10 +3,9 @@
 import type { DecoderParams } from "../nn/mod.ts";
 import type { Advantages, RewardTable } from "../rl/mod.ts";
 import type { Answered, Answering } from "./answers.ts";
-import { completionBatch } from "./completions.ts";
-import { familiesOf, rolloutBatch } from "./rollout_batch.ts";
+import type { ReferenceScorer } from "./online.ts";
+import { rolloutBatch, scoreGeneration } from "./rollout_batch.ts";
 import type { Generation, Rollout, RolloutContext, RolloutStage, Sample } from "./rollout.ts";
-import type { TaskState } from "./task.ts";
 import type { TokenScorer } from "./token_scores.ts";
 
 /** How a generation is cut and used, as TRL's flags of the same names say. */
@@ -45,8 +44,8 @@ export interface GroupRolloutOptions {
   readonly plan: GroupPlan;
   /** Log-probs of answers. */
   readonly score: TokenScorer;
-  /** The reference's parameters, if the policy is compared with any. */
-  readonly reference: ((state: TaskState) => DecoderParams) | undefined;
+  /** Log-probs under the reference, if the policy is compared with any. */
+  readonly reference: ReferenceScorer | undefined;
   /** Whether advantages contain the divergence from the reference. */
   readonly divergenceInReward: boolean;
   /** Whether answers that were cut off count for nothing. */
@@ -113,9 +112,13 @@ async function withAdvantages(
   const generation: Generation = { prompts, samples: plain };
   const hasLogProbs = plain.some(({ tokenValues }) => "samplingLogProbs" in tokenValues);
   const keepsOld = learnsFromOldAnswers(options.plan) || hasLogProbs;
-  const scored = (p: DecoderParams) => scoreGeneration(generation, p, options);
-  const old = keepsOld || options.divergenceInReward ? await scored(params) : undefined;
-  const reference = options.reference && await scored(options.reference(taskState));
+  const scored = (score: TokenScorer, p: DecoderParams) =>
+    scoreGeneration(generation, options.plan.batchSize, (batch, count) => score(p, batch, count));
+  const old = keepsOld || options.divergenceInReward
+    ? await scored(options.score, params)
+    : undefined;
+  const reference = options.reference &&
+    await scored(options.reference.score, options.reference.params(taskState));
 
   const found = options.advantages({
     table: scores.table,
@@ -139,23 +142,6 @@ async function withAdvantages(
     tokens: answered.tokens,
     table: { ...answered.table, advantage: found.advantages },
   };
-}
-
-/** Log-probs of all answers, in the micro-batches that will be learned from. */
-async function scoreGeneration(
-  generation: Generation,
-  params: DecoderParams,
-  { score, plan }: GroupRolloutOptions,
-): Promise<Float32Array[]> {
-  const found: Float32Array[] = [];
-  const count = generation.samples.length;
-  for (let start = 0; start < count; start += plan.batchSize) {
-    const length = Math.min(plan.batchSize, count - start);
-    const numbers = Array.from({ length }, (_, i) => start + i);
-    const batch = completionBatch(familiesOf(generation, numbers));
-    found.push(...await score(params, batch, length));
-  }
-  return found;
 }
 
 function logRatio(a: Float32Array, b: Float32Array): number {

@@ -12,15 +12,14 @@ import {
 import { answering } from "./answers.ts";
 import { type GroupPlan, groupRollout, type JudgedGroups } from "./group_rollout.ts";
 import {
+  onlineScorers,
   onlineTables,
   type OnlineTaskOptions,
-  referenceParams,
   referenceState,
   scoreRollout,
 } from "./online.ts";
 import type { RolloutInputs } from "./rollout_batch.ts";
 import type { ObjectiveContext, OnlineTask, TaskObjective, TaskState } from "./task.ts";
-import { tokenScorer } from "./token_scores.ts";
 
 /** What an objective over groups of answers may use beside their tokens. */
 export interface GroupContext extends ObjectiveContext {
@@ -57,7 +56,6 @@ export interface GroupTaskOptions extends OnlineTaskOptions {
 /** A task that samples groups of answers and learns from how they compare. */
 export function groupTask(options: GroupTaskOptions): OnlineTask<DecoderParams> {
   const { answering: settings, reference, maskTruncated = false, objectiveState } = options;
-  const { model, sampling } = settings;
   const rotary = onlineTables(settings);
   const ofReference = referenceState(reference);
   return {
@@ -74,13 +72,7 @@ export function groupTask(options: GroupTaskOptions): OnlineTask<DecoderParams> 
     rollout: groupRollout({
       answer: answering(settings),
       plan: options.plan,
-      score: tokenScorer({
-        model,
-        rotary,
-        temperature: sampling.temperature ?? 1,
-        name: "the scoring of answers",
-      }),
-      reference: referenceParams(reference),
+      ...onlineScorers(options),
       divergenceInReward: options.divergenceInReward ?? false,
       maskTruncated,
       advantages: options.advantages,

@@ -14,6 +14,7 @@
 
 export * from "./adapter_files.ts";
 export * from "./answer_metrics.ts";
+export * from "./answer_reporters.ts";
 export * from "./answers.ts";
 export * from "./batch_source.ts";
 export * from "./checkpoint.ts";
@@ -31,6 +32,7 @@ export * from "./metric_queue.ts";
 export * from "./metric_schedule.ts";
 export * from "./model_directory.ts";
 export * from "./model_files.ts";
+export * from "./model_reward.ts";
 export * from "./online.ts";
 export * from "./options.ts";
 export * from "./pair_tasks.ts";

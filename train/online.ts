@@ -1,6 +1,6 @@
 /** What the tasks that learn from their own answers share. @module */
 
-import type { RotaryTables } from "../nn/mod.ts";
+import type { CausalModel, RotaryTables } from "../nn/mod.ts";
 import type { DecoderParams } from "../nn/mod.ts";
 import type { TokenLogProbs } from "../rl/mod.ts";
 import type { AnsweringOptions } from "./answers.ts";
@@ -8,10 +8,16 @@ import { scoreCompletions } from "./completions.ts";
 import { type FollowingReference, followPolicy, referenceIn } from "./following.ts";
 import type { RolloutInputs } from "./rollout_batch.ts";
 import type { Learning, ObjectiveContext, TaskState } from "./task.ts";
+import { type TokenScorer, tokenScorer } from "./token_scores.ts";
 
 /** A model that the policy is held near: one that stays, or one that follows. */
 export type OnlineReference =
-  | { readonly kind: "fixed"; readonly params: DecoderParams }
+  | {
+    readonly kind: "fixed";
+    readonly params: DecoderParams;
+    /** Its architecture, if it is not the policy's. */
+    readonly model?: CausalModel;
+  }
   | { readonly kind: "following"; readonly following: FollowingReference };
 
 /** Settings of every online task. */
@@ -32,12 +38,34 @@ export function onlineTables(
   return model.tables(longest + maxCompletionLength);
 }
 
-/** The reference's parameters, from the task's state if it follows. */
-export function referenceParams(
-  reference: OnlineReference | undefined,
-): ((state: TaskState) => DecoderParams) | undefined {
-  if (!reference) return undefined;
-  return reference.kind === "fixed" ? () => reference.params : referenceIn;
+/** Log-probs under a reference. */
+export interface ReferenceScorer {
+  /** Its parameters, from the task's state if it follows. */
+  readonly params: (state: TaskState) => DecoderParams;
+  /** Runs it over answers. */
+  readonly score: TokenScorer;
+}
+
+/** What computes log-probs of answers: under the policy, and under the reference if there is one. */
+export function onlineScorers(
+  { answering, reference }: OnlineTaskOptions,
+): { readonly score: TokenScorer; readonly reference: ReferenceScorer | undefined } {
+  const { model, sampling } = answering;
+  const temperature = sampling.temperature ?? 1;
+  const rotary = onlineTables(answering);
+  const score = tokenScorer({ model, rotary, temperature, name: "the scoring of answers" });
+  if (!reference) return { score, reference: undefined };
+  if (reference.kind === "following") return { score, reference: { params: referenceIn, score } };
+  const { params, model: other } = reference;
+  const scoreOther = other
+    ? tokenScorer({
+      model: other,
+      rotary: onlineTables({ ...answering, model: other }),
+      temperature,
+      name: "the reference pass",
+    })
+    : score;
+  return { score, reference: { params: () => params, score: scoreOther } };
 }
 
 /** The state that a reference needs, and its changes. */

@@ -1,8 +1,13 @@
 /** Sampled answers as tensors. @module */
 
-import { type Tensor, tensor } from "../core/mod.ts";
+import { scope, type Tensor, tensor } from "../core/mod.ts";
 import type { CompletionFamily } from "../data/completions.ts";
-import { completionBatch, type CompletionInputs, valuesOfLabels } from "./completions.ts";
+import {
+  type CompletionBatch,
+  completionBatch,
+  type CompletionInputs,
+  valuesOfLabels,
+} from "./completions.ts";
 import type { Generation } from "./rollout.ts";
 import type { MicroBatch } from "./task.ts";
 
@@ -34,6 +39,24 @@ export function familiesOf(
     promptIds: Int32Array.from(prompts[prompt]!.ids),
     completions,
   }));
+}
+
+/** Log-probs of the tokens of all answers of a generation, so many answers at once. */
+export async function scoreGeneration(
+  generation: Generation,
+  batchSize: number,
+  score: (batch: CompletionBatch, count: number) => Promise<readonly Float32Array[]>,
+): Promise<Float32Array[]> {
+  const found: Float32Array[] = [];
+  const count = generation.samples.length;
+  for (let start = 0; start < count; start += batchSize) {
+    const length = Math.min(batchSize, count - start);
+    const numbers = Array.from({ length }, (_, i) => start + i);
+    found.push(
+      ...await scope(() => score(completionBatch(familiesOf(generation, numbers)), length)),
+    );
+  }
+  return found;
 }
 
 /**

@@ -1,0 +1,58 @@
+/** What the commands that learn from sampled answers have in common. @module */
+
+import type { PromptExample } from "../../data/prepare_prompts.ts";
+import { answersFile, answersOnConsole } from "../../train/answer_reporters.ts";
+import { allReporters, type Reporter } from "../../train/reporters.ts";
+import {
+  type Command,
+  type FinetuneValues,
+  type Finetuning,
+  finetuningCommand,
+} from "../finetune.ts";
+import type { Options, Values } from "../options/option.ts";
+import { rolloutsFile } from "./rollouts_file.ts";
+
+/** Flags of what is shown and given. */
+export interface OnlineValues extends FinetuneValues {
+  readonly log_completions: boolean;
+  readonly num_completions_to_print: number | undefined;
+  readonly log_unique_prompts: boolean;
+  readonly rollouts?: string | undefined;
+}
+
+/** What an online command is particular about. */
+export type OnlineCommand<O extends Options> = Omit<
+  Finetuning<O, PromptExample>,
+  "rollout" | "report"
+>;
+
+/** Makes a command of it. */
+export function onlineCommand<O extends Options>(
+  command: Values<O> extends OnlineValues ? OnlineCommand<O> : never,
+): Command {
+  return finetuningCommand<O, PromptExample>({
+    ...command,
+    rollout: async (values: OnlineValues) =>
+      values.rollouts === undefined ? undefined : await rolloutsFile(values.rollouts),
+    report: withAnswers,
+  } as never);
+}
+
+/** The reporters, with those that show answers if they are wanted. */
+function withAnswers(reporter: Reporter, values: OnlineValues): Reporter {
+  if (!values.log_completions || values.dry_run) return reporter;
+  const shown = answersOnConsole(reporter, {
+    rows: values.num_completions_to_print,
+    uniquePrompts: values.log_unique_prompts,
+    width: columns,
+  });
+  return allReporters([shown, answersFile(`${values.output_dir}/completions.jsonl`)]);
+}
+
+function columns(): number {
+  try {
+    return Deno.consoleSize().columns;
+  } catch {
+    return 120;
+  }
+}

@@ -1,0 +1,104 @@
+/** Sampled answers for people: a table on the console, and a file. @module */
+
+import type { Reporter } from "./reporters.ts";
+import type { AnswerColumns } from "./rollout.ts";
+
+/** What of the answers is shown. */
+export interface AnswerTableOptions {
+  /** The most rows; all by default. */
+  readonly rows?: number | undefined;
+  /** One answer of each prompt. */
+  readonly uniquePrompts?: boolean;
+  /** Columns of the screen. */
+  readonly width: number;
+}
+
+/** A table of answers: texts on one line each, cut to fit; numbers with three decimals. */
+export function formatAnswers(table: AnswerColumns, options: AnswerTableOptions): string {
+  const names = Object.keys(table);
+  const rows = rowsOf(table, options);
+  const cells = rows.map((row) => names.map((name) => cell(table[name]![row])));
+  const natural = names.map((name, k) =>
+    Math.max(name.length, ...cells.map((row) => row[k]!.length))
+  );
+  const room = options.width - 3 * (names.length - 1);
+  const widths = fitted(natural, room);
+  const line = (values: readonly string[]) =>
+    values.map((value, k) => cut(value, widths[k]!).padEnd(widths[k]!)).join(" │ ").trimEnd();
+  return [line(names), widths.map((width) => "─".repeat(width)).join("─┼─"), ...cells.map(line)]
+    .join("\n");
+}
+
+/** Writes every answer to a JSONL file, with the step it was learned from first. */
+export function answersFile(path: string): Reporter {
+  const file = Deno.openSync(path, { append: true, create: true });
+  let open = true;
+  return {
+    report: (record) => {
+      if (record.kind !== "answers") return;
+      const names = Object.keys(record.table);
+      const count = record.table[names[0]!]?.length ?? 0;
+      const lines = Array.from({ length: count }, (_, row) => {
+        const values = names.map((name) => [name, record.table[name]![row]]);
+        return JSON.stringify({ step: record.step, ...Object.fromEntries(values) });
+      });
+      writeAll(file, lines.map((line) => `${line}\n`).join(""));
+      file.syncDataSync();
+    },
+    close: () => {
+      if (open) file.close();
+      open = false;
+    },
+  };
+}
+
+/** Shows the newest answers behind each logged row. */
+export function answersOnConsole(
+  inner: Reporter,
+  options: Omit<AnswerTableOptions, "width"> & { readonly width: () => number },
+): Reporter {
+  let newest: AnswerColumns | undefined;
+  return {
+    report: (record) => {
+      inner.report(record);
+      if (record.kind === "answers") newest = record.table;
+      if (record.kind !== "train" || !newest) return;
+      const { kind: _, values: __, ...position } = record;
+      const text = formatAnswers(newest, { ...options, width: options.width() });
+      inner.report({ ...position, kind: "notice", text });
+      newest = undefined;
+    },
+    close: inner.close,
+  };
+}
+
+function rowsOf(table: AnswerColumns, { rows = Infinity, uniquePrompts }: AnswerTableOptions) {
+  const [first] = Object.values(table);
+  const prompts = table["prompt"] ?? [];
+  const all = Array.from({ length: first?.length ?? 0 }, (_, i) => i);
+  const shown = uniquePrompts ? all.filter((i) => prompts.indexOf(prompts[i]) === i) : all;
+  return shown.slice(0, rows);
+}
+
+function cell(value: unknown): string {
+  if (typeof value === "number") return Number.isNaN(value) ? "–" : value.toFixed(3);
+  const text = typeof value === "string" ? value : JSON.stringify(value) ?? "";
+  return text.replaceAll(/\s*\n\s*/g, " ⏎ ");
+}
+
+/** Widths that fit: the widest columns share what the others leave. */
+function fitted(natural: readonly number[], room: number): number[] {
+  let limit = Math.max(...natural);
+  const total = () => natural.reduce((sum, width) => sum + Math.min(width, limit), 0);
+  while (limit > 8 && total() > room) limit--;
+  return natural.map((width) => Math.min(width, limit));
+}
+
+function cut(text: string, width: number): string {
+  return text.length <= width ? text : `${text.slice(0, width - 1)}…`;
+}
+
+function writeAll(file: Deno.FsFile, text: string): void {
+  let bytes = new TextEncoder().encode(text);
+  while (bytes.length > 0) bytes = bytes.subarray(file.writeSync(bytes));
+}
