@@ -11,61 +11,21 @@
 
 import { main } from "../cli/main.ts";
 import { openDevice, randomKey, realize } from "../core/mod.ts";
-import { loadTokenizer, type Tokenizer } from "../data/mod.ts";
-import {
-  type CausalModel,
-  causalModel,
-  type DecoderParams,
-  generator,
-  initParameters,
-} from "../nn/mod.ts";
+import { loadTokenizer } from "../data/mod.ts";
+import { causalModel, initParameters } from "../nn/mod.ts";
 import { readParameters } from "../train/mod.ts";
+import { exam, heldOut, percent, say, sums, writeRows } from "./arithmetic/sums.ts";
 
 const here = import.meta.dirname!;
 const config = `${here}/arithmetic/config.json`;
 const output = "out/demo";
-const heldOut = 500;
 
-/** All sums of two numbers below 100, in an order that looks random and never changes. */
-function problems(): { readonly prompt: string; readonly completion: string }[] {
-  return Array.from({ length: 10_000 }, (_, i) => {
-    const shuffled = (i * 7_919 + 4_243) % 10_000;
-    const [a, b] = [Math.floor(shuffled / 100), shuffled % 100];
-    return { prompt: `${a}+${b}=`, completion: String(a + b) };
-  });
-}
-
-async function writeRows(path: string, rows: readonly unknown[]): Promise<void> {
-  await Deno.writeTextFile(path, rows.map((row) => `${JSON.stringify(row)}\n`).join(""));
-}
-
-/** The share of problems answered right, and the first few answers. */
-async function exam(
-  model: CausalModel,
-  params: DecoderParams,
-  tokenizer: Tokenizer,
-  test: ReturnType<typeof problems>,
-): Promise<{ readonly score: number; readonly shown: string[] }> {
-  const generate = generator(model, { maxNewTokens: 4, eosTokenIds: [tokenizer.eosTokenId!] });
-  const ids = await generate(params, test.map(({ prompt }) => tokenizer.encode(prompt)));
-  const answers = ids.map((row) => tokenizer.decode(row, { skipSpecialTokens: true }).trim());
-  const right = answers.filter((answer, i) => answer === test[i]!.completion).length;
-  return {
-    score: right / test.length,
-    shown: test.slice(0, 5).map(({ prompt }, i) => `${prompt}${answers[i]}`),
-  };
-}
-
-function say(text: string): void {
-  // deno-lint-ignore no-console -- the demonstration speaks
-  console.log(text);
-}
-
-const rows = problems();
-const [test, train] = [rows.slice(0, heldOut), rows.slice(heldOut)];
+const [test, train] = [sums().slice(0, heldOut), sums().slice(heldOut)];
+const rowsOf = (list: typeof test) =>
+  list.map(({ prompt, answer }) => ({ prompt, completion: answer }));
 await Deno.mkdir(`${output}/data`, { recursive: true });
-await writeRows(`${output}/data/train.jsonl`, train);
-await writeRows(`${output}/data/test.jsonl`, test);
+await writeRows(`${output}/data/train.jsonl`, rowsOf(train));
+await writeRows(`${output}/data/test.jsonl`, rowsOf(test));
 
 say("A small Llama, from scratch, learns to add two numbers below 100.\n");
 const code = await main([
@@ -101,7 +61,6 @@ const before = await exam(
   test,
 );
 const after = await exam(model, await readParameters(model, `${output}/model`), tokenizer, test);
-const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
 say(`\nProblems it was not trained on, before and after:\n`);
 before.shown.forEach((line, i) => say(`  ${line.padEnd(14)}  ${after.shown[i]}`));
 say(

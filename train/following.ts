@@ -1,6 +1,14 @@
 /** A reference that follows the policy. @module */
 
-import { mapTree, type Path, stopGradient, Tensor } from "../core/mod.ts";
+import {
+  leavesOf,
+  type Path,
+  realize,
+  replaceLeaves,
+  stopGradient,
+  Tensor,
+  tensor,
+} from "../core/mod.ts";
 import type { DecoderParams } from "../nn/mod.ts";
 import type { TokenLogProbs } from "../rl/mod.ts";
 import type { ScoredBatch } from "./completion_task.ts";
@@ -8,7 +16,7 @@ import type { ObjectiveContext, Task, TaskState } from "./task.ts";
 
 /** A reference that follows the policy (TR-DPO, Gorbatovski et al., "Learn Your Reference Model", 2024). */
 export interface FollowingReference {
-  /** The reference as it begins. */
+  /** The reference as it begins, in memory of its own: see `copied`. */
   readonly params: DecoderParams;
   /** Optimiser steps between two updates. */
   readonly every: number;
@@ -21,8 +29,7 @@ export function followPolicy(
   { params, every, mixup }: FollowingReference,
 ): Required<Pick<Task<DecoderParams>, "initialState" | "refreshes">> {
   return {
-    // A copy of its own: the policy's memory is written over.
-    initialState: () => ({ reference: copied(params) }),
+    initialState: () => ({ reference: params }),
     refreshes: [{
       every,
       update: (state, policy) => ({
@@ -34,14 +41,16 @@ export function followPolicy(
 }
 
 /** The same parameters, those that training writes over in memory of their own. */
-export function copied(
+export async function copied(
   params: DecoderParams,
-  isTrainable: (path: Path, leaf: unknown) => boolean = () => true,
-): DecoderParams {
-  return mapTree(
-    params,
-    (leaf, path) => leaf instanceof Tensor && isTrainable(path, leaf) ? leaf.add(0) : leaf,
-  ) as DecoderParams;
+  isTrainable: (path: Path, leaf: unknown) => boolean,
+): Promise<DecoderParams> {
+  const copies = leavesOf(params).map(async ([path, leaf]) =>
+    leaf instanceof Tensor && isTrainable(path, leaf)
+      ? tensor(await leaf.data(), { shape: leaf.shape })
+      : leaf
+  );
+  return await realize(replaceLeaves(params, await Promise.all(copies)));
 }
 
 /** A batch's log-probs with those under the reference as it is now. */

@@ -1,6 +1,6 @@
 /** Tasks of GRPO, with an entropy bonus that may adapt, and of RLOO. @module */
 
-import { type Tensor, tensor } from "../core/mod.ts";
+import { type Tensor, tensor, zeros } from "../core/mod.ts";
 import type { DecoderParams } from "../nn/mod.ts";
 import {
   adaptiveEntropyCoef,
@@ -128,7 +128,7 @@ function followEntropy(
   initial: number,
   options: EntropyControllerOptions,
 ): NonNullable<GroupTaskOptions["objectiveState"]> {
-  const fresh = () => ({ sum: tensor(0), count: tensor(0) });
+  const fresh = () => ({ sum: zeros([]), count: zeros([]) });
   return {
     initial: () => ({ entropy: { coef: tensor(initial), applied: tensor(0), ...fresh() } }),
     update: (state) => {

@@ -2,9 +2,9 @@
 
 import { leavesOf, Tensor, UserError } from "../../core/mod.ts";
 import { type CompletionSpec, referenceFor } from "../../train/completion_task.ts";
-import type { FollowingReference } from "../../train/following.ts";
+import { copied, type FollowingReference } from "../../train/following.ts";
 import type { OpenModel } from "../../train/model_directory.ts";
-import { openModel } from "../../train/model_directory.ts";
+import { openModel, trainableOf } from "../../train/model_directory.ts";
 import type { TrainOptions } from "../../train/options.ts";
 import type { ReferenceLogProbs } from "../../train/reference.ts";
 import { cachedReference, referenceKey } from "../../train/reference_cache.ts";
@@ -72,7 +72,7 @@ export async function followingOrFixed<E>(
   if (!values.sync_ref_model) return { reference: await referenceOf(request) };
   return {
     following: {
-      params: opened.params,
+      params: await copied(opened.params, trainableOf(opened)),
       every: values.ref_model_sync_steps,
       mixup: values.ref_model_mixup_alpha,
     },

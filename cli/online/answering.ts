@@ -1,6 +1,6 @@
 /** From flags to how prompts are answered: what all online commands share. @module */
 
-import { realize, UserError } from "../../core/mod.ts";
+import { UserError } from "../../core/mod.ts";
 import { preparePrompts, type PromptExample } from "../../data/prepare_prompts.ts";
 import {
   type ConfiguredGeneration,
@@ -118,6 +118,12 @@ export async function onlineReference(
   values: ReferenceValues,
 ): Promise<OnlineReference> {
   const { ref_model_name_or_path: directory, sync_ref_model: follows = false } = values;
+  if (follows && (directory !== undefined || values.use_peft)) {
+    throw new UserError(
+      "--sync_ref_model lets the reference follow the policy's weights: it goes neither with --ref_model_name_or_path, " +
+        "another model, nor with --use_peft, where the reference is the model without its adapter.",
+    );
+  }
   if (directory !== undefined) {
     const other = await openModel({ directory, seed: values.seed });
     if (other.model.config.vocabularySize !== opened.model.config.vocabularySize) {
@@ -132,12 +138,11 @@ export async function onlineReference(
     return {
       kind: "following",
       following: {
-        params: opened.reference,
+        params: await copied(opened.reference, trainableOf(opened)),
         every: values.ref_model_sync_steps ?? 512,
         mixup: values.ref_model_mixup_alpha ?? 0.6,
       },
     };
   }
-  // Computed now: the memory it is copied from will be written over.
-  return { kind: "fixed", params: await realize(copied(opened.reference, trainableOf(opened))) };
+  return { kind: "fixed", params: await copied(opened.reference, trainableOf(opened)) };
 }

@@ -1,0 +1,289 @@
+/** `grpo` and `rloo` with answers of their own. */
+
+import assert from "node:assert/strict";
+import { fixture } from "../data/fixture_files.ts";
+import { devices } from "../devices.ts";
+import { succeed, valuesOf } from "./preference_runs.ts";
+import {
+  digestOf,
+  type Flags,
+  namesIn,
+  plumb,
+  refusalOf,
+  stateOf,
+  temporary,
+} from "./run_command.ts";
+
+const rewards = (name: string) => `${fixture("rewards.ts")}:${name}`;
+const data = fixture("trl/grpo/dataset.jsonl");
+
+/** A small run: two prompts, four answers each, a row per step. */
+function small(outputDir: string, changes: Flags = {}): Flags {
+  return {
+    model_name_or_path: fixture("models/llama"),
+    dataset_name: data,
+    output_dir: outputDir,
+    device: "cpu",
+    reward_funcs: rewards("evenTokens"),
+    per_device_train_batch_size: 8,
+    num_generations: 4,
+    max_completion_length: 12,
+    learning_rate: 1e-3,
+    logging_steps: 1,
+    max_steps: 4,
+    save_strategy: "no",
+    gradient_checkpointing: false,
+    ...changes,
+  };
+}
+
+for (const { kind } of devices) {
+  Deno.test(`grpo samples, judges and learns (${kind})`, async () => {
+    using output = temporary();
+    const { state, said } = await succeed(
+      "grpo",
+      small(output.path, {
+        device: kind,
+        reward_funcs: [rewards("evenTokens"), rewards("sometimes")],
+        reward_weights: [1, 0.5],
+        log_completions: true,
+        num_completions_to_print: 3,
+        beta: 0.05,
+        num_iterations: 2,
+      }),
+    );
+    assert.equal(state.log_history.length, 5);
+    const [first] = state.log_history;
+    for (const name of ["reward", "rewards/evenTokens/mean", "rewards/sometimes/std", "kl"]) {
+      assert.ok(Number.isFinite(first![name]), name);
+    }
+    assert.equal(first!["sometimes/answers"], 8);
+    assert.equal(first!["kl"], 0);
+    assert.ok(first!["completions/max_length"]! <= 12);
+    // A generation is learned from twice: the metrics of sampling stand in every second row.
+    assert.equal(state.log_history[1]!["reward"], undefined);
+    const lines = Deno.readTextFileSync(`${output.path}/completions.jsonl`).trim().split("\n");
+    assert.equal(lines.length, 16);
+    const row = JSON.parse(lines[0]!);
+    assert.deepEqual(
+      Object.keys(row),
+      ["step", "prompt", "completion", "evenTokens", "sometimes", "tokens", "advantage"],
+    );
+    assert.match(said, /reward [\d.-]+ {2}reward_std .* kl 0 {2}entropy/);
+    assert.match(said, /prompt +│ completion +│/);
+  });
+}
+
+Deno.test("the same seed gives the same run, another seed another one", async () => {
+  const run = async (seed: number) => {
+    using output = temporary();
+    await succeed("grpo", small(output.path, { seed }));
+    return digestOf(`${output.path}/model.safetensors`);
+  };
+  const [a, b, c] = [await run(1), await run(1), await run(2)];
+  assert.equal(a, b);
+  assert.notEqual(a, c);
+});
+
+for (const command of ["grpo", "rloo"]) {
+  Deno.test(`${command} goes on in the middle of a generation as if it had never stopped`, async () => {
+    using whole = temporary();
+    using resumed = temporary();
+    // A generation lasts for four steps; the checkpoint is taken after the third.
+    const flags = {
+      per_device_train_batch_size: 4,
+      steps_per_generation: 2,
+      num_iterations: 2,
+      max_steps: 7,
+      save_strategy: "steps",
+      save_steps: 3,
+      beta: 0.1,
+    };
+    await succeed(command, small(whole.path, flags));
+    const from = `${whole.path}/checkpoint-3`;
+    const { generation } = JSON.parse(Deno.readTextFileSync(`${from}/plumb_state.json`));
+    assert.equal(generation.generation.samples.length, 8);
+    await succeed(command, small(resumed.path, { ...flags, resume_from_checkpoint: from }));
+    for (const name of ["model.safetensors", "checkpoint-6/optimizer.safetensors"]) {
+      assert.equal(digestOf(`${resumed.path}/${name}`), digestOf(`${whole.path}/${name}`), name);
+    }
+    const history = (directory: string) =>
+      stateOf(directory).log_history.map((row) =>
+        Object.entries(row).filter(([name]) => !/_runtime$|_per_second$/.test(name))
+      );
+    assert.deepEqual(history(resumed.path), history(whole.path));
+  });
+}
+
+Deno.test("a following reference is part of the checkpoint too", async () => {
+  using whole = temporary();
+  using resumed = temporary();
+  const flags = {
+    sync_ref_model: true,
+    ref_model_sync_steps: 2,
+    beta: 0.2,
+    max_steps: 5,
+    save_strategy: "steps",
+    save_steps: 3,
+    use_adaptive_entropy: true,
+    entropy_target: 6,
+    entropy_coef_delta: 0.1,
+  };
+  const { state } = await succeed("grpo", small(whole.path, flags));
+  assert.ok(new Set(valuesOf(state, "entropy_coef")).size > 1);
+  await succeed(
+    "grpo",
+    small(resumed.path, { ...flags, resume_from_checkpoint: `${whole.path}/checkpoint-3` }),
+  );
+  assert.equal(
+    digestOf(`${resumed.path}/model.safetensors`),
+    digestOf(`${whole.path}/model.safetensors`),
+  );
+});
+
+Deno.test("every loss, level and scale of grpo trains", async () => {
+  const cases: Flags[] = [
+    ..."grpo dr_grpo bnpo cispo sapo luspo vespo gmpo".split(" ").map((loss_type) => ({
+      loss_type,
+    })),
+    { importance_sampling_level: "sequence" },
+    { importance_sampling_level: "sequence_token" },
+    { scale_rewards: "none" },
+    { scale_rewards: "batch", multi_objective_aggregation: "normalize_then_sum" },
+    { top_entropy_quantile: 0.5, entropy_coef: 0.1 },
+    { off_policy_mask_threshold: 0.5, delta: 1.5, mask_truncated_completions: true },
+    { temperature: 0.7, top_k: 50, top_p: 0.9, min_p: 0.01, repetition_penalty: 1.1 },
+  ];
+  const seen = new Set<string>();
+  for (const changes of cases) {
+    using output = temporary();
+    await succeed("grpo", small(output.path, { max_steps: 2, num_iterations: 2, ...changes }));
+    const digest = digestOf(`${output.path}/model.safetensors`);
+    assert.ok(!seen.has(digest), `${JSON.stringify(changes)} changes nothing`);
+    seen.add(digest);
+  }
+});
+
+Deno.test("adapters and quantised bases learn from their own answers, and the base stays", async () => {
+  for (const changes of [{}, { load_in_4bit: true }, { load_in_8bit: true }]) {
+    using output = temporary();
+    const { state } = await succeed(
+      "grpo",
+      small(output.path, { use_peft: true, lora_r: 4, beta: 0.1, learning_rate: 1e-2, ...changes }),
+    );
+    assert.equal(state.log_history[0]!["kl"], 0);
+    assert.ok(valuesOf(state, "kl")[2]! > 0);
+    assert.ok(namesIn(output.path).includes("adapter_model.safetensors"));
+    assert.ok(!namesIn(output.path).includes("model.safetensors"));
+  }
+});
+
+Deno.test("evaluation samples answers to the test rows", async () => {
+  using output = temporary();
+  const { state } = await succeed(
+    "grpo",
+    small(output.path, {
+      dataset_test_split: "train",
+      eval_strategy: "steps",
+      eval_steps: 2,
+      per_device_eval_batch_size: 4,
+      num_generations_eval: 2,
+    }),
+  );
+  const evaluations = valuesOf(state, "eval_reward");
+  assert.equal(evaluations.length, 2);
+  assert.ok(evaluations.every((value) => value >= 0 && value <= 1));
+});
+
+Deno.test("a reward model is a reward, and so are built-in names and default exports", async () => {
+  using output = temporary();
+  const { state } = await succeed(
+    "grpo",
+    small(output.path, {
+      reward_model_name_or_path: fixture("models/llama_reward"),
+      reward_funcs: ["think_format_reward", fixture("rewards.ts")],
+      reward_weights: [1, 2, 0.1],
+    }),
+  );
+  const [first] = state.log_history;
+  for (const name of ["llama_reward", "think_format_reward", "rewards"]) {
+    assert.ok(Number.isFinite(first![`rewards/${name}/mean`]), name);
+  }
+});
+
+Deno.test("given answers with their sampler's log-probs are corrected for it", async () => {
+  using directory = temporary();
+  const { generations } = JSON.parse(Deno.readTextFileSync(fixture("trl/grpo/rollouts.json")));
+  const path = `${directory.path}/rollouts.json`;
+  const run = async (logProb: number | undefined, changes: Flags = {}) => {
+    const given = generations.map((rows: { ids: number[] }[][]) =>
+      rows.map((answers) =>
+        answers.map((answer) => ({
+          ...answer,
+          ...(logProb === undefined ? {} : { log_probs: answer.ids.map(() => logProb) }),
+        }))
+      )
+    );
+    Deno.writeTextFileSync(path, JSON.stringify({ generations: given }));
+    const { state } = await succeed(
+      "grpo",
+      small(`${directory.path}/out`, {
+        rollouts: path,
+        reward_funcs: undefined,
+        max_steps: 1,
+        ...changes,
+      }),
+    );
+    return state.log_history[0]!["grad_norm"]!;
+  };
+  assert.ok(await run(undefined) > 0.1);
+  // The sampler found each answer far less likely than the policy does: no ratio is within bounds.
+  assert.equal(await run(-50), 0);
+  assert.ok(await run(-50, { vllm_importance_sampling_correction: false }) > 0.1);
+  assert.ok(await run(-50, { vllm_importance_sampling_mode: "token_truncate" }) > 0.1);
+});
+
+Deno.test("a loss of one's own sees tokens and advantages", async () => {
+  using output = temporary();
+  const loss = `${output.path}/loss.ts`;
+  Deno.writeTextFileSync(
+    loss,
+    `export default (tokens, { share }) => ({
+      loss: tokens.logProbs.mul(tokens.advantages.gather(tokens.segments)).mul(tokens.mask).sum().neg().mul(share),
+      metrics: { plain: tokens.mask.sum() },
+    });`,
+  );
+  const { state } = await succeed("grpo", small(`${output.path}/out`, { loss }));
+  assert.ok(valuesOf(state, "plain").every((value) => value > 0));
+});
+
+Deno.test("what cannot work is refused by name", async () => {
+  using output = temporary();
+  const refused = async (changes: Flags, ...patterns: RegExp[]) => {
+    const said = await refusalOf("grpo", small(output.path, changes));
+    for (const pattern of patterns) assert.match(said, pattern);
+  };
+  await refused({ reward_funcs: undefined }, /Nothing judges/, /--reward_funcs/);
+  await refused({ reward_funcs: "acuracy_reward" }, /acuracy_reward/, /accuracy_reward/);
+  await refused({ reward_funcs: rewards("nowhere") }, /no function nowhere/, /evenTokens/);
+  await refused({ reward_funcs: rewards("failing") }, /"failing".* row 1: no judge today/);
+  await refused({ reward_funcs: rewards("short") }, /"short" returned 7 rewards for 8/);
+  await refused({ reward_funcs: rewards("notANumber") }, /"notANumber" returned NaN at row 1/);
+  await refused({ reward_weights: [1, 2] }, /2 numbers for 1 rewards/);
+  await refused({ num_generations: 3 }, /8 answers/, /--num_generations 3/);
+  await refused({ generation_batch_size: 12 }, /12/, /no multiple/);
+  await refused({ per_device_train_batch_size: 16 }, /takes 4 prompts.*2 usable rows/);
+  await refused({ max_completion_length: 5000 }, /Row 1.*positions/);
+  await refused({ rollouts: fixture("trl/grpo/flags.json") }, /generations/);
+  await refused(
+    { rollouts: fixture("trl/grpo/rollouts.json"), max_completion_length: 4 },
+    /answers to row/,
+    /at most 4 are allowed/,
+  );
+  const few = await plumb(
+    "grpo",
+    small(output.path, { rollouts: fixture("trl/grpo/rollouts.json"), max_steps: 50 }),
+  );
+  assert.equal(few.code, 1);
+  assert.match(few.stderr, /has \d+ generations, but the run needs number \d+/);
+});
