@@ -83,8 +83,12 @@ export interface Finetuning<O extends Options, E> {
   readonly options: O;
   /** Checks across options. */
   readonly check: (values: Values<O>) => void;
-  /** The model's last layer; logits over the vocabulary by default. */
-  readonly head?: ModelHead;
+  /** Values that follow from others. */
+  readonly settle?: (values: Values<O>) => Values<O>;
+  /** The model's last layer, which flags may decide; logits over the vocabulary by default. */
+  readonly head?: ModelHead | ((values: Values<O>) => ModelHead);
+  /** The model with what else is trained along, if anything. */
+  readonly complete?: (opened: OpenModel, values: Values<O>) => Promise<OpenModel>;
   readonly prepare: (
     rows: readonly Row[],
     context: PrepareContext<Values<O>>,
@@ -119,7 +123,7 @@ export function finetuningCommand<O extends Options, E>(
     options,
     run: async (argv) => {
       const { values, notices, given } = parse(argv, options, { check: command.check });
-      const all = values as Values<O> & FinetuneValues;
+      const all = (command.settle?.(values) ?? values) as Values<O> & FinetuneValues;
       return await finetune(command, all, [...notices, ...withoutEffect(all, given)]);
     },
   };
@@ -159,7 +163,9 @@ async function finetune<O extends Options, E>(
     );
     say(device.description);
     const profiler = values.profile ? await openProfiler(device, values.output_dir) : null;
-    const opened = await openModel(modelSourceOf(values, command.head));
+    const head = typeof command.head === "function" ? command.head(values) : command.head;
+    const alone = await openModel(modelSourceOf(values, head));
+    const opened = await command.complete?.(alone, values) ?? alone;
     const data = await readData(command, values, opened, say);
     const followed = profiler?.following(reporter) ?? reporter;
     const result = await run(command, values, opened, data, followed, say);

@@ -16,12 +16,16 @@ import { gkdCommand } from "./commands/gkd.ts";
 import { grpoCommand } from "./commands/grpo.ts";
 import { ktoCommand } from "./commands/kto.ts";
 import { mergeCommand } from "./commands/merge.ts";
+import { nashMdCommand } from "./commands/nash_md.ts";
+import { onlineDpoCommand } from "./commands/online_dpo.ts";
 import { orpoCommand } from "./commands/orpo.ts";
+import { ppoCommand } from "./commands/ppo.ts";
 import { prmCommand } from "./commands/prm.ts";
 import { rewardCommand } from "./commands/reward.ts";
 import { rlooCommand } from "./commands/rloo.ts";
 import { sftCommand } from "./commands/sft.ts";
 import { tpoCommand } from "./commands/tpo.ts";
+import { xpoCommand } from "./commands/xpo.ts";
 import { renderHelp, wantsHelp } from "./help.ts";
 import { nearest } from "./nearest.ts";
 import type { Command } from "./finetune.ts";
@@ -41,6 +45,10 @@ const commands: readonly Command[] = [
   gkdCommand,
   grpoCommand,
   rlooCommand,
+  ppoCommand,
+  onlineDpoCommand,
+  nashMdCommand,
+  xpoCommand,
   chatCommand,
   generateCommand,
   mergeCommand,

@@ -21,6 +21,11 @@ function newId(): string {
   return Array.from(bytes, (b) => b.toString(16).padStart(2, "0")).join("");
 }
 
+/** The identity of a write, from its temporary name. */
+function idOf(temporary: string): string {
+  return temporaryName.exec(basePath(temporary))!.groups!["id"]!;
+}
+
 /** Flushes a file or a directory's entries to the disk. */
 async function flush(path: string): Promise<void> {
   // Windows has no handles for directories; NTFS orders renames by its own journal.
@@ -152,8 +157,8 @@ export async function writeFileAtomically(
 
 /**
  * Writes several files into the directory `path`, beside whatever else it holds. `fill` writes them
- * into the (flat) temporary directory it is given; when it is done, each is renamed into place, in
- * the order of their names.
+ * into the temporary directory it is given; when it is done, each is renamed into place, in the order
+ * of their names. A directory among them replaces the one that is there, which is first set aside.
  *
  * Each file is the old one or the new one; a kill during the renames leaves some of each kind, so
  * use `writeDirectoryAtomically` where the files must agree and the directory holds nothing else.
@@ -167,9 +172,16 @@ export async function writeFilesAtomically(
     await Deno.mkdir(temporary);
     await fill(temporary);
     await flushTree(temporary);
-    const names = await Array.fromAsync(Deno.readDir(temporary), (entry) => entry.name);
-    for (const name of names.sort()) {
-      await Deno.rename(joinPath(temporary, name), joinPath(path, name));
+    const entries = await Array.fromAsync(Deno.readDir(temporary));
+    for (const { name, isDirectory } of entries.sort((a, b) => a.name < b.name ? -1 : 1)) {
+      const target = joinPath(path, name);
+      // A rename replaces a file, but no directory that holds something.
+      const old = isDirectory && await statIfPresent(target) !== undefined
+        ? joinPath(path, `.${name}.${idOf(temporary)}.old`)
+        : undefined;
+      if (old !== undefined) await Deno.rename(target, old);
+      await Deno.rename(joinPath(temporary, name), target);
+      if (old !== undefined) await removeIfPresent(old);
     }
     await Deno.remove(temporary);
   });

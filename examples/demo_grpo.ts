@@ -137,7 +137,7 @@ const settings: Readonly<Record<string, Readonly<Record<string, string | number>
     response_length: 5,
     temperature: 1,
     kl_coef: 0,
-    missing_eos_penalty: 1,
+    stop_token: "eos",
   },
 };
 

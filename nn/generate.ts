@@ -10,6 +10,7 @@ import {
   tensor,
   UserError,
 } from "../core/mod.ts";
+import { type CachedLogits, modelLogits } from "./cached_logits.ts";
 import type { DecoderParams } from "./decoder.ts";
 import { compileSteps, type Packed } from "./generate_steps.ts";
 import type { CausalModel } from "./model.ts";
@@ -20,8 +21,6 @@ import { layOutPrompts } from "./sampling_layout.ts";
 export interface GenerateOptions extends SamplingOptions {
   /** The most tokens to add to each prompt. */
   readonly maxNewTokens: number;
-  /** Tokens that end a sequence; they are kept in the result. */
-  readonly eosTokenIds?: readonly number[];
   /** Seed of all randomness; 0 by default. */
   readonly seed?: number;
   /**
@@ -74,17 +73,20 @@ export interface Completion {
   readonly finished: FinishReason;
 }
 
-/** A generator compiled for a model. Its parameters must not be donated elsewhere while it runs. */
-export interface Generator {
+/**
+ * A generator compiled for a model, or for several that decide together. Parameters, `P`, must not be donated elsewhere
+ * while it runs.
+ */
+export interface Generator<P = DecoderParams> {
   /** The new tokens of each sequence. */
   (
-    params: DecoderParams,
+    params: P,
     prompts: readonly ArrayLike<number>[],
     call?: CallOptions,
   ): Promise<number[][]>;
   /** The new tokens of each sequence, with log-probs. */
   readonly complete: (
-    params: DecoderParams,
+    params: P,
     prompts: readonly ArrayLike<number>[],
     call?: CallOptions,
   ) => Promise<Completion[]>;
@@ -93,7 +95,7 @@ export interface Generator {
    * Leaving the loop early frees the cache.
    */
   readonly stream: (
-    params: DecoderParams,
+    params: P,
     prompts: readonly ArrayLike<number>[],
     call?: CallOptions,
   ) => AsyncGenerator<TokenBlock, void, void>;
@@ -126,16 +128,21 @@ const smallestBatch = 4;
  * ```
  */
 export function generator(model: CausalModel, options: GenerateOptions): Generator {
+  return generatorOf(modelLogits(model), options);
+}
+
+/** The same for anything that gives logits; see {@link generator}. @throws UserError if an option is out of range. */
+export function generatorOf<P>(decoder: CachedLogits<P>, options: GenerateOptions): Generator<P> {
   const { maxNewTokens, stepsPerRead } = options;
   positiveInteger("maxNewTokens", maxNewTokens);
   if (stepsPerRead !== undefined) positiveInteger("stepsPerRead", stepsPerRead);
   logitsProcessors(options);
-  const { prefill, decode, select } = compileSteps(model, options);
+  const { prefill, decode, select } = compileSteps(decoder, options);
   const wantsPast = (options.repetitionPenalty ?? 1) !== 1 ||
     (options.noRepeatNgramSize ?? 0) !== 0;
 
   async function* stream(
-    params: DecoderParams,
+    params: P,
     prompts: readonly ArrayLike<number>[],
     call: CallOptions = {},
   ): AsyncGenerator<TokenBlock, void, void> {
@@ -153,7 +160,7 @@ export function generator(model: CausalModel, options: GenerateOptions): Generat
         const { constants, sequences } = await realize({
           constants: {
             cacheSegments: batch.cacheSegments,
-            rotary: model.tables(batch.positions),
+            rotary: decoder.tables(batch.positions),
             key: randomKey(call.seed ?? options.seed ?? 0),
           },
           sequences: batch.sequences,
@@ -205,7 +212,7 @@ export function generator(model: CausalModel, options: GenerateOptions): Generat
           const ended = places.filter((sequence) => !open.has(sequence));
           const kept = new Set([...open, ...ended].slice(0, size));
           const rows = [...places.keys()].filter((place) => kept.has(places[place]!));
-          const { sequences, state: { cache, ...past } } = held;
+          const { sequences, state: { caches, ...past } } = held;
           const selected = await scope(() =>
             select({ sequences, past }, tensor(Int32Array.from(rows)))
           );
@@ -213,7 +220,7 @@ export function generator(model: CausalModel, options: GenerateOptions): Generat
           held = {
             ...held,
             sequences: selected.sequences,
-            state: { cache, ...selected.past },
+            state: { caches, ...selected.past },
           };
           places = rows.map((place) => places[place]!);
         }
@@ -224,7 +231,7 @@ export function generator(model: CausalModel, options: GenerateOptions): Generat
   }
 
   const complete = async (
-    params: DecoderParams,
+    params: P,
     prompts: readonly ArrayLike<number>[],
     call: CallOptions = {},
   ): Promise<Completion[]> => {
@@ -244,7 +251,7 @@ export function generator(model: CausalModel, options: GenerateOptions): Generat
 
   return Object.assign(
     async (
-      params: DecoderParams,
+      params: P,
       prompts: readonly ArrayLike<number>[],
       call?: CallOptions,
     ) => (await complete(params, prompts, call)).map(({ tokens }) => [...tokens]),

@@ -7,16 +7,14 @@ import {
   type Jitted,
   type Key,
   mapTree,
-  matmul,
   type Operand,
   stack,
   type Tensor,
   tensor,
   where,
-  zeros,
 } from "../core/mod.ts";
-import type { DecoderParams, KeyValueCache } from "./decoder.ts";
-import type { CausalModel } from "./model.ts";
+import type { CachedLogits } from "./cached_logits.ts";
+import type { KeyValueCache } from "./decoder.ts";
 import type { RotaryTables } from "./rotary.ts";
 import {
   markSeen,
@@ -29,7 +27,8 @@ import type { DecodingSequences } from "./sampling_layout.ts";
 
 /** What a step hands to the next. */
 export interface DecodingState {
-  readonly cache: KeyValueCache;
+  /** Of each model. */
+  readonly caches: readonly KeyValueCache[];
   readonly soFar: TokensSoFar;
   /** i32 [B]: the newest tokens. */
   readonly tokens: Tensor;
@@ -39,7 +38,8 @@ export interface DecodingState {
 export interface DecodingConstants {
   /** i32 [5, rows] of the cache. */
   readonly cacheSegments: Tensor;
-  readonly rotary: RotaryTables;
+  /** Of each model. */
+  readonly rotary: readonly RotaryTables[];
   readonly key: Key;
 }
 
@@ -55,15 +55,15 @@ export interface DecodingStep {
 /** What belongs to sequences, and shrinks with their number. */
 export interface SequenceParts {
   readonly sequences: DecodingSequences;
-  readonly past: Omit<DecodingState, "cache">;
+  readonly past: Omit<DecodingState, "caches">;
 }
 
-/** The steps of a model. */
-export interface CompiledSteps {
+/** The steps of a model, or of several that decide together; `P` is the tree of parameters. */
+export interface CompiledSteps<P> {
   /** Prompts into a fresh cache, and the first token of every sequence. `history` if the past counts. */
   readonly prefill: Jitted<
     [
-      params: DecoderParams,
+      params: P,
       stream: { readonly ids: Tensor; readonly segments: Tensor },
       places: { readonly lasts: Tensor; readonly rows: Tensor; readonly history?: Tensor },
       sequences: DecodingSequences,
@@ -74,7 +74,7 @@ export interface CompiledSteps {
   /** One more token of every sequence. Takes over the state's memory. */
   readonly decode: Jitted<
     [
-      params: DecoderParams,
+      params: P,
       step: Operand,
       state: DecodingState,
       sequences: DecodingSequences,
@@ -87,7 +87,10 @@ export interface CompiledSteps {
 }
 
 /** Compiles the steps for a model; each when first called, and again for other shapes. */
-export function compileSteps(model: CausalModel, options: SamplingOptions): CompiledSteps {
+export function compileSteps<P>(
+  decoder: CachedLogits<P>,
+  options: SamplingOptions,
+): CompiledSteps<P> {
   const wantsSeen = (options.repetitionPenalty ?? 1) !== 1;
   const wantsHistory = (options.noRepeatNgramSize ?? 0) !== 0;
 
@@ -96,9 +99,9 @@ export function compileSteps(model: CausalModel, options: SamplingOptions): Comp
     key: Key,
     soFar: TokensSoFar,
     lengths: Tensor,
-    { numbers }: DecodingSequences,
+    { numbers, promptLengths }: DecodingSequences,
   ): { readonly tokens: Tensor; readonly packed: Packed } => {
-    const past = { ...soFar, lengths, sequences: numbers };
+    const past = { ...soFar, lengths, promptLengths, sequences: numbers };
     const { tokens, logProbs, rawLogProbs } = sample(logits, key, options, past);
     return {
       tokens,
@@ -106,7 +109,7 @@ export function compileSteps(model: CausalModel, options: SamplingOptions): Comp
     };
   };
 
-  const prefill: CompiledSteps["prefill"] = jit((
+  const prefill: CompiledSteps<P>["prefill"] = jit((
     params,
     stream,
     places,
@@ -114,18 +117,12 @@ export function compileSteps(model: CausalModel, options: SamplingOptions): Comp
     { cacheSegments, rotary, key },
   ) => {
     const { lasts, rows, history } = places;
-    const { layers, keyValueHeads, headDim } = model.config;
-    const empty = () =>
-      Array.from(
-        { length: layers },
-        () => zeros([cacheSegments.shape[1]!, keyValueHeads, headDim]),
-      );
-    const cache = { keys: empty(), values: empty() };
-    const [hidden, filled] = model.hiddenCached(params, stream, { rotary }, cache, {
-      rows,
-      segments: cacheSegments,
+    const { logits: perPrompt, caches } = decoder.next(params, stream, {
+      rotary,
+      caches: decoder.emptyCaches(cacheSegments.shape[1]!),
+      places: { rows, segments: cacheSegments },
+      wanted: lasts,
     });
-    const perPrompt = matmul(hidden.gather(lasts), model.head(params), { transposeB: true });
     const { promptLengths } = sequences;
     const soFar: TokensSoFar = {
       ...(wantsSeen ? { seen: seenTokens(history!, promptLengths, perPrompt.shape[1]!) } : {}),
@@ -133,13 +130,13 @@ export function compileSteps(model: CausalModel, options: SamplingOptions): Comp
     };
     const logits = perPrompt.gather(sequences.prompts);
     const { tokens, packed } = choose(logits, foldKey(key, 0), soFar, promptLengths, sequences);
-    return { state: { cache: filled, soFar, tokens }, packed };
+    return { state: { caches, soFar, tokens }, packed };
   }, { name: "prefill" });
 
-  const decode: CompiledSteps["decode"] = jit((
+  const decode: CompiledSteps<P>["decode"] = jit((
     params,
     step,
-    { cache, soFar: { seen, history }, tokens: last },
+    { caches, soFar: { seen, history }, tokens: last },
     sequences,
     { cacheSegments, rotary, key },
   ) => {
@@ -148,24 +145,21 @@ export function compileSteps(model: CausalModel, options: SamplingOptions): Comp
     const positions = sequences.promptLengths.add(at);
     const { segments: own, prompts, begins } = sequences;
     const segments = stack([own, prompts, positions, begins, rows.add(1)]);
-    const [hidden, filled] = model.hiddenCached(
-      params,
-      { ids: last, segments },
-      { rotary },
-      cache,
-      { rows, segments: cacheSegments },
-    );
-    const logits = matmul(hidden, model.head(params), { transposeB: true });
+    const { logits, caches: filled } = decoder.next(params, { ids: last, segments }, {
+      rotary,
+      caches,
+      places: { rows, segments: cacheSegments },
+    });
     const soFar: TokensSoFar = {
       ...(seen ? { seen: markSeen(seen, last) } : {}),
       ...(history ? { history: append(history, positions, last) } : {}),
     };
     const stepKey = foldKey(key, at.add(1));
     const { tokens, packed } = choose(logits, stepKey, soFar, positions.add(1), sequences);
-    return { state: { cache: filled, soFar, tokens }, packed };
+    return { state: { caches: filled, soFar, tokens }, packed };
   }, { donate: [2], name: "the decoding step" });
 
-  const select: CompiledSteps["select"] = jit(
+  const select: CompiledSteps<P>["select"] = jit(
     (parts, rows) => mapTree(parts, (leaf) => (leaf as Tensor).gather(rows)) as SequenceParts,
     { name: "going on with fewer sequences" },
   );

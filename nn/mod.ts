@@ -18,11 +18,13 @@
  * @module
  */
 
+export * from "./cached_logits.ts";
 export * from "./classifier.ts";
 export * from "./config.ts";
 export * from "./decoder.ts";
 export * from "./dropout.ts";
 export * from "./generate.ts";
+export * from "./generate_mixture.ts";
 export * from "./linear.ts";
 export * from "./lora.ts";
 export * from "./lora_config.ts";

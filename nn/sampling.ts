@@ -40,6 +40,10 @@ export interface SamplingOptions {
   readonly repetitionPenalty?: number;
   /** No run of so many tokens comes twice. 0, the default, is no limit. */
   readonly noRepeatNgramSize?: number;
+  /** Tokens that end a sequence. */
+  readonly eosTokenIds?: readonly number[];
+  /** None of these comes before so many new tokens. 0, the default, is no limit. */
+  readonly minNewTokens?: number;
 }
 
 /** What processors know of the tokens so far: prompts and what was added to them. */
@@ -50,6 +54,8 @@ export interface TokensSoFar {
   readonly history?: Tensor;
   /** i32 [B]: how many of the history's columns are tokens. */
   readonly lengths?: Tensor;
+  /** i32 [B]: how many of them are the prompt's. Needed by `minNewTokens`. */
+  readonly promptLengths?: Tensor;
   /** i32 [B]: numbers of the sequences, on which with the key what is drawn depends; 0 … B − 1 by default. */
   readonly sequences?: Tensor;
 }
@@ -131,6 +137,17 @@ export function repetitionPenalty(penalty: number): LogitsProcessor {
   };
 }
 
+/** Excludes some tokens until there are so many new ones. */
+export function minNewTokens(count: number, excluded: readonly number[]): LogitsProcessor {
+  return (logits, { lengths, promptLengths }) => {
+    if (!lengths || !promptLengths) throw new RangeError("minNewTokens needs the lengths so far");
+    const [rows, vocabulary] = logits.shape as [number, number];
+    const tooFew = lengths.sub(promptLengths).lt(count).reshape(rows, 1);
+    const token = iota(vocabulary).reshape(1, vocabulary);
+    return excluded.reduce((x, id) => where(tooFew.and(token.eq(id)), -Infinity, x), logits);
+  };
+}
+
 /** Excludes tokens that would repeat a run of n tokens. */
 export function noRepeatNgram(n: number): LogitsProcessor {
   return (logits, { history, lengths }) => {
@@ -183,6 +200,7 @@ export function logitsProcessors(options: SamplingOptions): LogitsProcessor[] {
   };
   add(repetitionPenalty, options.repetitionPenalty, 1);
   add(noRepeatNgram, options.noRepeatNgramSize, 0);
+  add((count) => minNewTokens(count, options.eosTokenIds ?? []), options.minNewTokens, 0);
   if (!options.doSample) return list;
   add(temperature, options.temperature, 1);
   add(topK, options.topK, 0);
@@ -307,6 +325,7 @@ function checkSampling(options: SamplingOptions): void {
     ["typicalP", (x) => x > 0 && x <= 1, "above 0 and at most 1"],
     ["epsilonCutoff", (x) => x >= 0 && x < 1, "from 0 to below 1"],
     ["repetitionPenalty", (x) => x > 0 && x < Infinity, "above 0, 1 for none"],
+    ["minNewTokens", (x) => Number.isInteger(x) && x >= 0, "a whole number, 0 for no limit"],
     ["noRepeatNgramSize", (x) => Number.isInteger(x) && x >= 0, "a whole number, 0 for no limit"],
   ];
   for (const [name, valid, expected] of rules) {

@@ -7,12 +7,11 @@ import type { SamplingOptions } from "./sampling.ts";
 export interface ConfiguredGeneration extends SamplingOptions {
   /** The most tokens to add to each prompt. */
   readonly maxNewTokens?: number;
-  /** Tokens that end a sequence. */
-  readonly eosTokenIds?: readonly number[];
 }
 
 const numbers = {
   max_new_tokens: "maxNewTokens",
+  min_new_tokens: "minNewTokens",
   temperature: "temperature",
   top_k: "topK",
   top_p: "topP",

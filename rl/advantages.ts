@@ -196,8 +196,12 @@ function result(
   };
 }
 
-/** Σ w r of each row over the functions that apply; NaN where none does. */
-function weightedRewards(table: RewardTable, options: RewardOptions): readonly number[] {
+/**
+ * Σ w r of each row over the functions that apply; NaN where none does.
+ *
+ * @throws UserError if the table does not fit the options.
+ */
+export function weightedRewards(table: RewardTable, options: RewardOptions): readonly number[] {
   const { numGenerations, rewardWeights } = options;
   if (!(numGenerations >= 1) || table.length % numGenerations !== 0) {
     throw new UserError(

@@ -1,6 +1,6 @@
 /** Nash mirror descent: answers that win against a mixture of the policy and its reference. @module */
 
-import { stopGradient, type Tensor } from "../core/mod.ts";
+import { type Operand, stopGradient, type Tensor } from "../core/mod.ts";
 import { UserError } from "../core/errors.ts";
 import { shareOfWindow } from "./means.ts";
 import { sequenceSums } from "./sequences.ts";
@@ -16,8 +16,8 @@ export interface NashMdTokens extends TokenLogProbs {
 
 /** Options of {@link nashMd}. */
 export interface NashMdOptions extends MeanOptions {
-  /** Strength of the pull to the reference; 0.1 by default. */
-  readonly beta?: number;
+  /** Strength of the pull to the reference, a number or f32 []; 0.1 by default. */
+  readonly beta?: Operand;
 }
 
 /**

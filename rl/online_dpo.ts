@@ -1,7 +1,7 @@
 /** Direct preference optimisation of the policy's own answers, compared by rewards. @module */
 
-import { stopGradient, type Tensor, where } from "../core/mod.ts";
-import { logistic, squaredMargin } from "./margin_losses.ts";
+import { type Operand, stopGradient, type Tensor, tensor, where } from "../core/mod.ts";
+import { logistic } from "./margin_losses.ts";
 import { shareOfWindow } from "./means.ts";
 import { pairMetrics } from "./metrics.ts";
 import type { MeanOptions, Objective } from "./types.ts";
@@ -12,12 +12,12 @@ export type OnlineDpoLossType = "sigmoid" | "ipo";
 
 /** Losses [B] of margins of summed log-ratios [B], by TRL's `loss_type`; `ipo` does not average over tokens here. */
 export const onlineDpoLosses: Readonly<
-  Record<OnlineDpoLossType, (margin: Tensor, beta: number) => Tensor>
+  Record<OnlineDpoLossType, (margin: Tensor, beta: Operand) => Tensor>
 > = {
   /** Rafailov et al., "Direct Preference Optimization", 2023. */
   sigmoid: (margin, beta) => logistic(margin.mul(beta), 0),
   /** Azar et al., "A General Theoretical Paradigm", 2023. */
-  ipo: squaredMargin,
+  ipo: (margin, beta) => margin.sub(tensor(0.5).div(beta)).square(),
 };
 
 /** Two answers to each of B prompts: all first ones, then all second ones; sums over the answers' tokens. */
@@ -34,8 +34,8 @@ export interface AnswerLogProbs {
 export interface OnlineDpoOptions extends MeanOptions {
   /** The variant; `sigmoid` by default. */
   readonly lossType?: OnlineDpoLossType;
-  /** Strength of the pull to the reference; 0.1 by default. */
-  readonly beta?: number;
+  /** Strength of the pull to the reference, a number or f32 []; 0.1 by default. */
+  readonly beta?: Operand;
 }
 
 /**
@@ -86,9 +86,9 @@ export function byPreference(firstWins: Tensor, first: Tensor, second: Tensor): 
   return { chosen: where(firstWins, first, second), rejected: where(firstWins, second, first) };
 }
 
-function rewardMetrics(logRatios: Tensor, rewards: Tensor, beta: number): Objective["metrics"] {
+function rewardMetrics(logRatios: Tensor, rewards: Tensor, beta: Operand): Objective["metrics"] {
   const kl = logRatios.mean();
-  const [scores, nonScore] = [rewards.mean(), kl.mul(-beta)];
+  const [scores, nonScore] = [rewards.mean(), kl.mul(beta).neg()];
   return {
     "objective/kl": kl,
     "objective/non_score_reward": nonScore,

@@ -1,6 +1,6 @@
 /** Exploratory preference optimisation. @module */
 
-import { stopGradient, type Tensor } from "../core/mod.ts";
+import { type Operand, stopGradient, type Tensor } from "../core/mod.ts";
 import { shareOfWindow } from "./means.ts";
 import { pairMetrics } from "./metrics.ts";
 import { byPreference, onlineDpoLosses, type OnlineDpoLossType } from "./online_dpo.ts";
@@ -27,10 +27,10 @@ export interface XpoLogProbs {
 export interface XpoOptions extends MeanOptions {
   /** The variant; `sigmoid` by default. */
   readonly lossType?: OnlineDpoLossType;
-  /** Strength of the pull to the reference; 0.1 by default. */
-  readonly beta?: number;
-  /** Weight of the bonus for leaving the reference's answers; 1e-5 by default. */
-  readonly alpha?: number;
+  /** Strength of the pull to the reference, a number or f32 []; 0.1 by default. */
+  readonly beta?: Operand;
+  /** Weight of the bonus for leaving the reference's answers, a number or f32 []; 1e-5 by default. */
+  readonly alpha?: Operand;
 }
 
 /**

@@ -6,6 +6,8 @@ import type { Tokenizer } from "../data/tokenizer.ts";
 import {
   type CausalModel,
   type DecoderParams,
+  type GenerateOptions,
+  type Generator,
   generator,
   type SamplingOptions,
 } from "../nn/mod.ts";
@@ -76,9 +78,22 @@ export type Answering = (
   completions: number,
 ) => Promise<Answered>;
 
-/** Makes what answers and judges; the sampler compiles when it is first needed. */
-export function answering(options: AnsweringOptions): Answering {
-  const sample = answerSampler(options);
+/** Samples answers to the prompts of a generation; those of a prompt stand together. */
+export type GenerationSampler = (
+  context: RolloutContext<DecoderParams>,
+  prompts: readonly PromptExample[],
+  completions: number,
+) => Promise<readonly Answer[]>;
+
+/**
+ * Makes what answers and judges; the sampler compiles when it is first needed.
+ *
+ * @param sample Who answers; the policy by default.
+ */
+export function answering(
+  options: AnsweringOptions,
+  sample: GenerationSampler = ofPolicy(answerSampler(options)),
+): Answering {
   return async (rows, context, completions) => {
     const examples = rows.map((row) => options.examples[row]!);
     if (context.rollout) {
@@ -99,14 +114,19 @@ export function answering(options: AnsweringOptions): Answering {
         options,
       );
     }
-    const answers = await sample(context.params, examples, completions, context.number);
+    const answers = await sample(context, examples, completions);
     return await judgeAnswers(examples, answers, context, options);
   };
 }
 
-/** Samples answers to prompts; the same seed and number give the same ones. */
-export type AnswerSampler = (
-  params: DecoderParams,
+function ofPolicy(sample: AnswerSampler): GenerationSampler {
+  return (context, prompts, completions) =>
+    sample(context.params, prompts, completions, context.number);
+}
+
+/** Samples answers to prompts; the same seed and number give the same ones. `P` is the tree of parameters. */
+export type AnswerSampler<P = DecoderParams> = (
+  params: P,
   prompts: readonly Pick<PromptExample, "promptIds">[],
   completions: number,
   number: number,
@@ -116,17 +136,22 @@ export type AnswerSampler = (
 export function answerSampler(
   options: Omit<AnsweringOptions, "rewards" | "examples">,
 ): AnswerSampler {
-  const { model, sampling, maxCompletionLength, eosTokenIds } = options;
-  const generate = generator(model, {
-    ...sampling,
-    doSample: true,
-    maxNewTokens: maxCompletionLength,
-    eosTokenIds,
-  });
+  return samplerWith(generator(options.model, generateOptionsOf(options)), options.seed);
+}
+
+/** How answers are generated. */
+export function generateOptionsOf(
+  { sampling, maxCompletionLength, eosTokenIds }: Omit<AnsweringOptions, "rewards" | "examples">,
+): GenerateOptions {
+  return { ...sampling, doSample: true, maxNewTokens: maxCompletionLength, eosTokenIds };
+}
+
+/** A generator as a sampler. */
+export function samplerWith<P>(generate: Generator<P>, seed: number): AnswerSampler<P> {
   return async (params, prompts, completions, number) => {
     const sampled = await generate.complete(params, prompts.map(({ promptIds }) => promptIds), {
       completions,
-      seed: seedOf(options.seed, number),
+      seed: seedOf(seed, number),
     });
     return sampled.map(({ prompt, tokens, finished }) => ({
       prompt,
@@ -241,7 +266,7 @@ function checkGiven(
       throw new UserError(`The rollout's answers to row ${examples[i]!.row + 1}: ${what}`);
     };
     if (answers.length !== completions) {
-      fail(`there are ${answers.length}, but --num_generations is ${completions}.`);
+      fail(`there are ${answers.length} where ${completions} were asked for.`);
     }
     for (const { ids, rewards: own, logProbs } of answers) {
       const unknown = ids.find((id) => !(id >= 0 && id < model.config.vocabularySize));
@@ -250,7 +275,7 @@ function checkGiven(
       }
       if (ids.length > maxCompletionLength) {
         fail(
-          `one has ${ids.length} tokens, more than --max_completion_length ${maxCompletionLength}.`,
+          `one has ${ids.length} tokens; at most ${maxCompletionLength} are allowed.`,
         );
       }
       if (own.length !== rewards || own.length === 0) {

@@ -67,36 +67,49 @@ function datasetSource<P>(task: Task<P>, options: TrainOptions): BatchSource<P> 
 }
 
 function rolloutSource<P>(
-  { examples, rollout: stage }: OnlineTask<P>,
+  { examples, lengths, rollout: stage }: OnlineTask<P>,
   options: TrainOptions,
   resumed: SavedGeneration | null,
 ): BatchSource<P> {
-  const { seed, dataSeed, gradientAccumulationSteps } = options;
-  const generations = Math.floor(examples / stage.prompts);
+  const { seed, dataSeed, sampling: strategy, gradientAccumulationSteps } = options;
+  const generations = lengths
+    ? Math.ceil(examples / stage.prompts)
+    : Math.floor(examples / stage.prompts);
   if (generations === 0) {
     throw new UserError(
       `A generation takes ${stage.prompts} prompts, but the data set has ${examples} usable rows. Give more rows, or ` +
-        "lower --generation_batch_size or --per_device_train_batch_size.",
+        "lower --per_device_train_batch_size.",
     );
   }
   const orderOf = lastResult((epoch: number) =>
-    repeatedOrder(examples, { seed: dataSeed ?? seed, epoch, shuffle: stage.shuffle })
+    lengths
+      ? epochOrder(examples, {
+        seed,
+        dataSeed,
+        epoch,
+        strategy,
+        lengths,
+        batchSize: stage.prompts * gradientAccumulationSteps,
+      })
+      : repeatedOrder(examples, { seed: dataSeed ?? seed, epoch, shuffle: stage.shuffle })
   );
+  const order = lengths ? strategy : stage.shuffle ? "random" : "sequential";
   const batches = generations * stage.microBatches;
-  let current = resumed;
+  /** Those of the last window: it may be asked for twice, and a generation may reach into the next one. */
+  let recent: readonly SavedGeneration[] = resumed ? [resumed] : [];
   let fresh: Rollout[] = [];
 
   const generate = async (
-    index: number,
+    number: number,
+    before: SavedGeneration | undefined,
     { epoch, first: _, ...request }: WindowRequest<P>,
   ): Promise<SavedGeneration> => {
-    const number = epoch * generations + index;
-    if (current?.number === number) return current;
+    const index = number - epoch * generations;
     const rows = orderOf(epoch).slice(index * stage.prompts, (index + 1) * stage.prompts);
     const rollout = await stage.generate(Array.from(rows), {
       ...request,
       number,
-      carried: current?.generation.carried ?? {},
+      carried: before?.generation.carried ?? {},
     });
     fresh.push(rollout);
     return { number, generation: rollout.generation };
@@ -105,15 +118,23 @@ function rolloutSource<P>(
   return {
     length: runLength(batches, options),
     description: `${examples} prompts, ${stage.prompts} a generation, order ` +
-      `${stage.shuffle ? `random of seed ${dataSeed ?? seed}` : "sequential"}, ` +
+      `${order === "sequential" ? order : `${order} of seed ${dataSeed ?? seed}`}, ` +
       `${stage.microBatches} batches of each, ${gradientAccumulationSteps} batches a step`,
     window: async (request) => {
       const last = Math.min(request.first + gradientAccumulationSteps, batches);
       const window: MicroBatch[] = [];
+      const used: SavedGeneration[] = [];
       for (let batch = request.first; batch < last; batch++) {
-        current = await generate(Math.floor(batch / stage.microBatches), request);
-        window.push(stage.batch(current.generation, batch % stage.microBatches));
+        const number = request.epoch * generations + Math.floor(batch / stage.microBatches);
+        if (used.at(-1)?.number !== number) {
+          used.push(
+            recent.find((past) => past.number === number) ??
+              await generate(number, used.at(-1) ?? recent.at(-1), request),
+          );
+        }
+        window.push(stage.batch(used.at(-1)!.generation, batch % stage.microBatches));
       }
+      recent = used;
       return window;
     },
     takeRollouts: () => {
@@ -121,7 +142,7 @@ function rolloutSource<P>(
       fresh = [];
       return taken;
     },
-    saved: () => current,
+    saved: () => recent.at(-1) ?? null,
   };
 }
 

@@ -110,6 +110,8 @@ function bucketed(values: Int32Array): Int32Array {
 export interface ScoredCompletions {
   /** The labels' tokens. */
   readonly tokens: TokenLogProbs;
+  /** f32 [N, D]: the hidden states that predict them. */
+  readonly hidden: Tensor;
   /** Mean logits of all positions, as `TokenStatistics`; null where they are not listed. */
   readonly everywhere: {
     readonly mask: Tensor;
@@ -133,9 +135,11 @@ export function scoreCompletions(
 ): ScoredCompletions {
   const hidden = model.hidden(params, inputs.stream, options);
   const head = model.head(params);
-  const stats = logitStats(hidden.gather(inputs.sources), head, inputs.targets, { temperature });
+  const predicting = hidden.gather(inputs.sources);
+  const stats = logitStats(predicting, head, inputs.targets, { temperature });
   const { everywhere } = inputs;
   return {
+    hidden: predicting,
     tokens: {
       logProbs: stats.logProb,
       mask: inputs.numbers.ge(0).cast("f32"),

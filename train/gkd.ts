@@ -2,10 +2,18 @@
 
 import { mapLogits, stopGradient, type Tensor } from "../core/mod.ts";
 import type { DistillationExample } from "../data/prepare_gkd.ts";
-import type { CausalModel, DecoderParams } from "../nn/mod.ts";
+import { mersenneTwister } from "../data/mersenne_twister.ts";
+import {
+  type CausalModel,
+  type DecoderParams,
+  type GenerateOptions,
+  generator,
+} from "../nn/mod.ts";
 import { generalizedJsd, gkd, type JsdOptions } from "../rl/mod.ts";
+import { samplerWith } from "./answers.ts";
 import { completionBatch, type CompletionInputs } from "./completions.ts";
-import type { ObjectiveContext, Task } from "./task.ts";
+import { rolloutBatch, type RolloutInputs } from "./rollout_batch.ts";
+import type { ObjectiveContext, OnlineTask, Task, TaskObjective } from "./task.ts";
 
 /** Settings of {@link gkdTask}. */
 export interface GkdTaskOptions {
@@ -23,12 +31,10 @@ export interface GkdTaskOptions {
 
 /** A student that follows its teacher's distributions over given completions. */
 export function gkdTask(options: GkdTaskOptions): Task<DecoderParams> {
-  const { model, examples, teacher, divergence } = options;
+  const { examples } = options;
   const lengths = examples.map(({ promptIds, completionIds }) =>
     promptIds.length + completionIds.length
   );
-  const positions = lengths.reduce((most, n) => Math.max(most, n), 1);
-  const [rotary, teacherRotary] = [model.tables(positions), teacher.model.tables(positions)];
   return {
     examples: examples.length,
     lengths,
@@ -48,29 +54,111 @@ export function gkdTask(options: GkdTaskOptions): Task<DecoderParams> {
         rows: rows.map(({ row }) => row),
       };
     },
-    objective: (
-      params: DecoderParams,
-      inputs: CompletionInputs,
-      { normalizer, key }: ObjectiveContext,
-    ) => {
-      const student = model.hidden(params, inputs.stream, {
-        rotary,
-        gradientCheckpointing: (options.gradientCheckpointing ?? false) && key !== null,
-      });
-      const tutor = teacher.model.hidden(teacher.params, inputs.stream, { rotary: teacherRotary });
-      const of = (hidden: Tensor) => hidden.gather(inputs.sources);
-      const { divergences } = mapLogits(
-        [
-          { hidden: of(student), head: model.head(params) },
-          {
-            hidden: stopGradient(of(tutor)),
-            head: stopGradient(teacher.model.head(teacher.params)),
+    objective: divergenceOver(options, Math.max(1, ...lengths)),
+  };
+}
+
+/** The objective over completions, prompts included of so many tokens at most. */
+function divergenceOver(options: GkdTaskOptions, positions: number) {
+  const { model, teacher, divergence } = options;
+  const [rotary, teacherRotary] = [model.tables(positions), teacher.model.tables(positions)];
+  return (
+    params: DecoderParams,
+    inputs: CompletionInputs,
+    { normalizer, key }: ObjectiveContext,
+  ): TaskObjective => {
+    const student = model.hidden(params, inputs.stream, {
+      rotary,
+      gradientCheckpointing: (options.gradientCheckpointing ?? false) && key !== null,
+    });
+    const tutor = teacher.model.hidden(teacher.params, inputs.stream, { rotary: teacherRotary });
+    const of = (hidden: Tensor) => hidden.gather(inputs.sources);
+    const { divergences } = mapLogits(
+      [
+        { hidden: of(student), head: model.head(params) },
+        {
+          hidden: stopGradient(of(tutor)),
+          head: stopGradient(teacher.model.head(teacher.params)),
+        },
+      ],
+      [],
+      (logits) => ({ divergences: generalizedJsd(logits[0]!, logits[1]!, divergence) }),
+    );
+    return gkd({ divergences, mask: inputs.numbers.ge(0).cast("f32") }, { normalizer });
+  };
+}
+
+/** Settings of {@link sampledGkdTask}. */
+export interface SampledGkdTaskOptions extends GkdTaskOptions {
+  /** Examples of a micro-batch. */
+  readonly batchSize: number;
+  /** The share of micro-batches whose answers the student samples. */
+  readonly lmbda: number;
+  /** Whether the teacher samples the answers of the others, in place of those in the data; false by default. */
+  readonly sequenceLevel?: boolean;
+  /** How answers are sampled. */
+  readonly sampling: GenerateOptions;
+  /** Seed of the sampling. */
+  readonly seed: number;
+}
+
+/**
+ * The same over answers that the student or its teacher samples on the way, or those of the data: which of them is
+ * drawn for each micro-batch (Agarwal et al., "On-Policy Distillation of Language Models", 2023).
+ */
+export function sampledGkdTask(options: SampledGkdTaskOptions): OnlineTask<DecoderParams> {
+  const { model, teacher, examples, batchSize, lmbda, sequenceLevel = false, seed } = options;
+  const ofStudent = samplerWith(generator(model, options.sampling), seed);
+  const ofTeacher = samplerWith(generator(teacher.model, options.sampling), seed + 2);
+  const lengths = examples.map(({ promptIds, completionIds }) =>
+    promptIds.length + completionIds.length
+  );
+  const positions = examples.reduce(
+    (most, { promptIds }) => Math.max(most, promptIds.length + options.sampling.maxNewTokens),
+    Math.max(1, ...lengths),
+  );
+  const objective = divergenceOver(options, positions);
+  return {
+    examples: examples.length,
+    lengths,
+    rollout: {
+      prompts: batchSize,
+      microBatches: 1,
+      shuffle: true,
+      generate: async (rows, { params, number }) => {
+        const some = rows.map((row) => examples[row]!);
+        const prompts = some.map(({ promptIds }) => ({ promptIds: Array.from(promptIds) }));
+        const bySelf = mersenneTwister(seed + number).next() / 2 ** 32 < lmbda;
+        const answers = bySelf
+          ? await ofStudent(params, prompts, 1, number)
+          : sequenceLevel
+          ? await ofTeacher(teacher.params, prompts, 1, number)
+          : some.map(({ completionIds }, prompt) => ({ prompt, ids: Array.from(completionIds) }));
+        return {
+          generation: {
+            prompts: some.map(({ row }, i) => ({ row, ids: prompts[i]!.promptIds })),
+            samples: answers.map(({ prompt, ids }) => ({
+              prompt,
+              ids,
+              values: {},
+              tokenValues: {},
+            })),
           },
-        ],
-        [],
-        (logits) => ({ divergences: generalizedJsd(logits[0]!, logits[1]!, divergence) }),
-      );
-      return gkd({ divergences, mask: inputs.numbers.ge(0).cast("f32") }, { normalizer });
+          metrics: {},
+          tokens: answers.reduce(
+            (sum, { prompt, ids }) => sum + prompts[prompt]!.promptIds.length + ids.length,
+            0,
+          ),
+          table: {},
+        };
+      },
+      batch: (generation) => {
+        const { samples } = generation;
+        const labels = samples.reduce((sum, { ids }) => sum + ids.length, 0);
+        return rolloutBatch(generation, [...samples.keys()], labels);
+      },
     },
+    objective: (params: DecoderParams, { completions }: RolloutInputs, context: ObjectiveContext) =>
+      objective(params, completions, context),
   };
 }

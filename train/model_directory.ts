@@ -39,6 +39,13 @@ import {
 import { loadParameters, type SavedDtype, writeParameters } from "./model_files.ts";
 import { checkQuantizationConfig, loadWeights, type WeightStorage } from "./quantized_files.ts";
 import { fillValueHead, writeValueHead } from "./value_head_files.ts";
+import {
+  eitherModel,
+  joinValueModel,
+  policyOf,
+  splitValueModel,
+  valueModelDirectory,
+} from "./value_model.ts";
 
 /** A model, its parameters and its tokenizer. */
 export interface OpenModel {
@@ -61,6 +68,8 @@ export interface OpenModel {
   readonly config: HuggingFaceConfig;
   /** `generation_config.json`, if there is one. */
   readonly generationConfig: HuggingFaceConfig | undefined;
+  /** A value model that is trained along, if there is one; its parameters are among `params` too. */
+  readonly valueModel?: OpenModel;
 }
 
 /** Where a model comes from: a directory (of a model or an adapter), or a config to begin from scratch. */
@@ -218,6 +227,13 @@ export async function readParameters(
 
 /** The parameters of a checkpoint of a run: all of them, or the run's with the checkpoint's adapter. */
 export async function readCheckpoint(opened: OpenModel, directory: string): Promise<DecoderParams> {
+  if (opened.valueModel) {
+    const [policy, values] = [policyOf(opened), opened.valueModel];
+    return joinValueModel(
+      await readCheckpoint(policy, directory),
+      await readCheckpoint(values, valueModelDirectory(directory)),
+    );
+  }
   const { model, head, params, adapter } = opened;
   if (!adapter) return await readParameters(model, directory, head);
   const filled = await fillAdapter(params, directory, adapter.config);
@@ -225,9 +241,11 @@ export async function readCheckpoint(opened: OpenModel, directory: string): Prom
 }
 
 /** What is trained of a model: its adapters, or all of it. */
-export function trainableOf(
-  { params, adapter }: OpenModel,
-): (path: Path, leaf: unknown) => boolean {
+export function trainableOf(opened: OpenModel): (path: Path, leaf: unknown) => boolean {
+  if (opened.valueModel) {
+    return eitherModel(trainableOf(policyOf(opened)), trainableOf(opened.valueModel));
+  }
+  const { params, adapter } = opened;
   if (adapter) return adapterParameters(params, adapter.config.bias);
   if (parametersOf(params).some(([, weight]) => isQuantized(weight))) {
     throw new UserError(
@@ -256,7 +274,8 @@ async function readConfig(path: string): Promise<HuggingFaceConfig> {
 
 /**
  * Writes a model as transformers would: weights, config, generation config, tokenizer. A model with an adapter is
- * written as PEFT would: the adapter, and the tokenizer; with a value head, as TRL's wrapper would.
+ * written as PEFT would: the adapter, and the tokenizer; with a value head, as TRL's wrapper would. A value model is a
+ * directory in it.
  */
 export async function writeModel(
   directory: string,
@@ -265,6 +284,12 @@ export async function writeModel(
   options: { readonly dtype?: SavedDtype | undefined } = {},
 ): Promise<void> {
   await Deno.mkdir(directory, { recursive: true });
+  if (opened.valueModel) {
+    const { policy, values } = splitValueModel(params);
+    await writeModel(directory, policyOf(opened), policy, options);
+    await writeModel(valueModelDirectory(directory), opened.valueModel, values, options);
+    return;
+  }
   if (opened.adapter) {
     await writeAdapter(directory, params, opened.adapter);
     await writeValueHead(directory, params);

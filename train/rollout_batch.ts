@@ -41,13 +41,13 @@ export function familiesOf(
   }));
 }
 
-/** Log-probs of the tokens of all answers of a generation, so many answers at once. */
-export async function scoreGeneration(
+/** Numbers of the tokens of all answers of a generation, such as log-probs, so many answers at once. */
+export async function scoreGeneration<T = Float32Array>(
   generation: Generation,
   batchSize: number,
-  score: (batch: CompletionBatch, count: number) => Promise<readonly Float32Array[]>,
-): Promise<Float32Array[]> {
-  const found: Float32Array[] = [];
+  score: (batch: CompletionBatch, count: number) => Promise<readonly T[]>,
+): Promise<T[]> {
+  const found: T[] = [];
   const count = generation.samples.length;
   for (let start = 0; start < count; start += batchSize) {
     const length = Math.min(batchSize, count - start);

@@ -74,6 +74,11 @@ export interface Task<P> extends Learning<P> {
 export interface OnlineTask<P> extends Learning<P> {
   /** Number of prompts. */
   readonly examples: number;
+  /**
+   * Tokens of each prompt. If given, prompts are drawn as the rows of a data set are, by the run's sampling strategy,
+   * and an epoch's last generation may be smaller; else in whole generations, as TRL's `RepeatSampler` draws them.
+   */
+  readonly lengths?: ArrayLike<number>;
   /** How answers come about. */
   readonly rollout: RolloutStage<P>;
 }

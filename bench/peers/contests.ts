@@ -126,9 +126,6 @@ function jaxJs(device: "wasm" | "webgpu") {
   });
 }
 
-/** A contestant of ours that does not exist yet. */
-const notYet = () => null;
-
 /** All contests. */
 export const contests: readonly Contest[] = [
   {
@@ -179,7 +176,16 @@ export const contests: readonly Contest[] = [
     name: "peer-sampling",
     title: `Sampling, ${sampledRows} prompts, ${newTokens} tokens each`,
     contestants: [
-      { name: "plumb cpu+blas", command: notYet },
+      {
+        name: "plumb cpu+blas",
+        command: ({ workload, quick }) => ({
+          path: Deno.execPath(),
+          args: [
+            ...["run", "-A", here("sampling.ts"), workload.model, workload.prompts],
+            ...[sampledRows, newTokens, quick ? 3 : 6].map(String),
+          ],
+        }),
+      },
       {
         name: "transformers f32",
         command: python(({ workload, quick }) => [
@@ -193,7 +199,18 @@ export const contests: readonly Contest[] = [
     name: "peer-grpo",
     title: `GRPO step, ${grpoPrompts} prompts, ${groupSize} completions of ${newTokens} tokens`,
     contestants: [
-      { name: "plumb cpu+blas", command: notYet },
+      {
+        name: "plumb cpu+blas",
+        command: plumb("grpo", ({ prompts }) => prompts, {
+          per_device_train_batch_size: grpoPrompts * groupSize,
+          num_generations: groupSize,
+          max_completion_length: newTokens,
+          // All answers have the same number of tokens, and steps the same rows.
+          generation_kwargs: JSON.stringify({ min_new_tokens: newTokens }),
+          shuffle_dataset: "false",
+          reward_funcs: `${here("reward.ts")}:distinctWords`,
+        }),
+      },
       {
         name: "TRL f32",
         command: trainer("grpo", ({ prompts }) => prompts, "float32", theirGrpoSteps),

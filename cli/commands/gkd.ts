@@ -2,9 +2,10 @@
 
 import { UserError } from "../../core/mod.ts";
 import { type DistillationExample, prepareGkd } from "../../data/prepare_gkd.ts";
-import { gkdTask } from "../../train/gkd.ts";
+import { gkdTask, sampledGkdTask } from "../../train/gkd.ts";
 import { openModel } from "../../train/model_directory.ts";
 import { type Command, finetuningCommand } from "../finetune.ts";
+import { endingTokens } from "../online/answering.ts";
 import { checkPreference, gkdOptions } from "../options/preference.ts";
 import { describeAnswers } from "../show_answers.ts";
 
@@ -13,15 +14,7 @@ export const gkdCommand: Command = finetuningCommand<typeof gkdOptions, Distilla
   name: "gkd",
   summary: "Generalised knowledge distillation: a student takes on its teacher's distributions.",
   options: gkdOptions,
-  check: (values) => {
-    checkPreference(values);
-    if (values.lmbda !== 0) {
-      throw new UserError(
-        `--lmbda is ${values.lmbda}: the share of batches whose answers the student samples. Answers are not sampled ` +
-          "in this version; give --lmbda 0 to distil on the answers in the data.",
-      );
-    }
-  },
+  check: checkPreference,
   prepare: (rows, { tokenizer, values }) => {
     const { examples, description } = prepareGkd(rows, tokenizer, {
       maxLength: values.max_length ?? null,
@@ -29,7 +22,7 @@ export const gkdCommand: Command = finetuningCommand<typeof gkdOptions, Distilla
     return { examples, description: `${description}; ${examples.length} examples` };
   },
   describe: (example, tokenizer) => describeAnswers({ answer: example }, tokenizer),
-  task: async ({ opened, values, examples }) => {
+  task: async ({ opened, values, examples, evaluation }) => {
     const teacher = await openModel({
       directory: values.teacher_model_name_or_path,
       seed: values.seed,
@@ -40,12 +33,45 @@ export const gkdCommand: Command = finetuningCommand<typeof gkdOptions, Distilla
           `${opened.model.config.vocabularySize}. Distributions can only be compared over the same tokens.`,
       );
     }
-    return gkdTask({
+    const settings = {
       model: opened.model,
       examples,
       teacher,
       divergence: { beta: values.beta },
       gradientCheckpointing: values.gradient_checkpointing,
+    };
+    // As in TRL, evaluation is of the answers in the data.
+    if (evaluation || (values.lmbda === 0 && !values.seq_kd)) return gkdTask(settings);
+    checkRoom(examples, values.max_new_tokens, opened.model.config.maxPositions);
+    return sampledGkdTask({
+      ...settings,
+      batchSize: values.per_device_train_batch_size,
+      lmbda: values.lmbda,
+      sequenceLevel: values.seq_kd,
+      sampling: {
+        doSample: true,
+        temperature: values.temperature,
+        maxNewTokens: values.max_new_tokens,
+        eosTokenIds: endingTokens(opened),
+      },
+      seed: values.seed,
     });
   },
 });
+
+/** Checks that sampled answers fit behind their prompts. */
+function checkRoom(
+  examples: readonly DistillationExample[],
+  maxNewTokens: number,
+  positions: number,
+): void {
+  const room = positions - maxNewTokens;
+  const long = examples.find(({ promptIds }) => promptIds.length > room);
+  if (!long) return;
+  throw new UserError(
+    `The prompt of row ${
+      long.row + 1
+    } has ${long.promptIds.length} tokens; with --max_new_tokens ${maxNewTokens} ` +
+      `only ${room} fit into the positions the model was made for. Lower --max_new_tokens, or shorten or remove the row.`,
+  );
+}

@@ -36,6 +36,11 @@ const otherEngines = section("Without effect here", {
     notice: "the model families here have no dropout, and adapters have --lora_dropout",
   }),
   router_aux_loss_coef: sftOptions.router_aux_loss_coef,
+  remove_unused_columns: bool({
+    default: false,
+    help: "Drop columns the model does not read.",
+    notice: "reward functions see every column",
+  }),
 });
 
 /** How tokens are drawn. */
@@ -104,6 +109,14 @@ export const onlineBase = {
   ...judgingOptions,
   ...showingOptions,
   ...trainingOptions,
+  train_sampling_strategy: {
+    ...trainingOptions.train_sampling_strategy,
+    status: {
+      kind: "notice",
+      text: "prompts come as --shuffle_dataset says, in TRL too",
+      quiet: ["sequential"],
+    },
+  },
   ...otherEngines,
   ...commandOptions,
 } satisfies Options;

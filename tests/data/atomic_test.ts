@@ -121,6 +121,23 @@ Deno.test("writeFilesAtomically() leaves the directory's other contents alone", 
   });
 });
 
+Deno.test("writeFilesAtomically() replaces directories whole, and a kill between renames leaves the old one", async () => {
+  await inTempDir(async (dir) => {
+    await fillWith({ "model/x": "old", "model/y": "old", other: "keep" })(dir);
+    await writeFilesAtomically(dir, fillWith({ "model/x": "new", "extra/z": "new" }));
+    assert.deepEqual(namesIn(dir), ["extra", "model", "other"]);
+    assert.deepEqual(namesIn(`${dir}/model`), ["x"]);
+    assert.equal(await Deno.readTextFile(`${dir}/model/x`), "new");
+    const id = "0123456789abcdef";
+    await Deno.rename(`${dir}/model`, `${dir}/.model.${id}.old`);
+    await Deno.mkdir(`${dir}/..files.${id}.tmp`);
+    await fillWith({ "model/x": "newer" })(`${dir}/..files.${id}.tmp`);
+    await cleanTemporaries(dir);
+    assert.deepEqual(namesIn(dir), ["extra", "model", "other"]);
+    assert.equal(await Deno.readTextFile(`${dir}/model/x`), "new");
+  });
+});
+
 Deno.test("cleanTemporaries() removes leftovers and nothing else", async () => {
   await inTempDir(async (dir) => {
     const id = "0123456789abcdef";

@@ -244,3 +244,14 @@ Deno.test("a sampling option out of range is an error that names it", () => {
     );
   }
 });
+
+eachDevice("no sequence ends before minNewTokens", async () => {
+  const logits = tensor([[0, 9, 1, 8], [0, 9, 1, 8]]);
+  const soFar = {
+    lengths: tensor([5, 7], { dtype: "i32" }),
+    promptLengths: tensor([4, 4], { dtype: "i32" }),
+  };
+  const options = { minNewTokens: 3, eosTokenIds: [1, 3] };
+  const { tokens } = sample(logits, randomKey(0), options, soFar);
+  assert.deepEqual([...await tokens.data()], [2, 1]);
+});

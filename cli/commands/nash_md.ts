@@ -1,0 +1,26 @@
+/** `plumb nash-md`: Nash mirror descent. @module */
+
+import { nashMdTask } from "../../train/nash_md.ts";
+import type { Command } from "../finetune.ts";
+import { describePrompt, promptsOf } from "../online/answering.ts";
+import { onlineCommand } from "../online/command.ts";
+import { preferenceSettings } from "../online/preferring.ts";
+import { checkCoefficients, checkOnlineDpo, nashMdOptions } from "../options/online_dpo.ts";
+
+/** What `nash-md` is called with. */
+export const nashMdCommand: Command = onlineCommand<typeof nashMdOptions>({
+  name: "nash-md",
+  summary: "Nash-MD: answers that win against a mixture of the policy and its reference.",
+  options: nashMdOptions,
+  check: (values) => {
+    checkOnlineDpo(values);
+    checkCoefficients("mixture_coef", values.mixture_coef, { max: 1 });
+  },
+  prepare: (rows, context) => promptsOf(rows, context, context.values.max_new_tokens),
+  describe: describePrompt,
+  task: async (context) =>
+    nashMdTask({
+      ...await preferenceSettings(context),
+      mixtureCoef: context.values.mixture_coef,
+    }),
+});

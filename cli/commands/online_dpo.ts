@@ -1,0 +1,24 @@
+/** `plumb online-dpo`: DPO of sampled answers. @module */
+
+import { onlineDpoTask } from "../../train/online_dpo.ts";
+import type { Command } from "../finetune.ts";
+import { describePrompt, promptsOf } from "../online/answering.ts";
+import { onlineCommand } from "../online/command.ts";
+import { preferenceSettings } from "../online/preferring.ts";
+import { checkOnlineDpo, onlineDpoOptions } from "../options/online_dpo.ts";
+
+/** What `online-dpo` is called with. */
+export const onlineDpoCommand: Command = onlineCommand<typeof onlineDpoOptions>({
+  name: "online-dpo",
+  summary: "Online DPO: of two sampled answers to a prompt the better is preferred.",
+  options: onlineDpoOptions,
+  check: checkOnlineDpo,
+  prepare: (rows, context) => promptsOf(rows, context, context.values.max_new_tokens),
+  describe: describePrompt,
+  task: async (context) =>
+    onlineDpoTask({
+      ...await preferenceSettings(context),
+      lossType: context.values.loss_type,
+      maxLength: context.values.max_length,
+    }),
+});

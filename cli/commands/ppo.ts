@@ -1,0 +1,128 @@
+/** `plumb ppo`: proximal policy optimisation. @module */
+
+import { UserError } from "../../core/errors.ts";
+import { type OpenModel, openModel } from "../../train/model_directory.ts";
+import { ppoTask } from "../../train/ppo.ts";
+import type { PpoPlan } from "../../train/ppo_rollout.ts";
+import { withValueModel } from "../../train/value_model.ts";
+import type { Command } from "../finetune.ts";
+import {
+  answeringOf,
+  describePrompt,
+  endingTokens,
+  onlineReference,
+  promptsOf,
+} from "../online/answering.ts";
+import { onlineCommand } from "../online/command.ts";
+import { checkPpo, idleOptions, ppoOptions, type PpoValues, settlePpo } from "../options/ppo.ts";
+
+/** What `ppo` is called with. */
+export const ppoCommand: Command = onlineCommand<typeof ppoOptions>({
+  name: "ppo",
+  summary: "Proximal policy optimisation: a value function says what each token was worth.",
+  options: ppoOptions,
+  check: checkPpo,
+  settle: settlePpo,
+  head: (values) => ({
+    kind: "language",
+    ...(values.value_model_name_or_path === undefined
+      ? {
+        values: {
+          initStrategy: values.v_head_init_strategy,
+          initializerRange: values.v_head_initializer_range,
+        },
+      }
+      : {}),
+  }),
+  complete: async (opened, { value_model_name_or_path: directory, seed }) => {
+    if (directory === undefined) return opened;
+    const head = { kind: "sequence", labels: 1 } as const;
+    return withValueModel(opened, await openModel({ directory, seed, head }));
+  },
+  prepare: (rows, context) => promptsOf(rows, context, context.values.response_length),
+  describe: describePrompt,
+  task: async ({ opened, values, examples, evaluation, say }) => {
+    const eosTokenIds = stopTokens(opened, values);
+    if (!evaluation) {
+      idleOptions(values).forEach(say);
+      if (eosTokenIds.length === 0 && values.rollouts === undefined) {
+        say(
+          `Answers do not end before ${values.response_length} tokens. To let them end at ` +
+            "end-of-sequence tokens, add --stop_token eos.",
+        );
+      }
+    }
+    return ppoTask({
+      answering: {
+        ...await answeringOf(values, {
+          opened,
+          examples,
+          evaluation,
+          maxCompletionLength: values.response_length,
+        }),
+        eosTokenIds,
+      },
+      reference: await onlineReference(opened, values),
+      values: opened.valueModel
+        ? { kind: "model", model: opened.valueModel.model }
+        : { kind: "head", dropout: values.summary_dropout_prob },
+      plan: planOf(values, evaluation),
+      rewards: {
+        klCoef: values.init_kl_coef ?? values.kl_coef,
+        klEstimator: values.kl_estimator,
+        adaptiveKl: values.adap_kl_ctrl
+          ? { target: values.target, horizon: values.horizon }
+          : undefined,
+        whitenRewards: values.whiten_rewards,
+        missingEosPenalty: values.missing_eos_penalty,
+        gamma: values.gamma,
+        lam: values.lam,
+      },
+      loss: {
+        cliprange: values.cliprange,
+        cliprangeValue: values.cliprange_value,
+        vfCoef: values.vf_coef,
+      },
+      gradientCheckpointing: values.gradient_checkpointing,
+    });
+  },
+});
+
+/** Tokens that end an answer; without any, all answers are of full length. */
+function stopTokens(opened: OpenModel, values: PpoValues): readonly number[] {
+  const { stop_token: token, stop_token_id: id } = values;
+  if (token === "eos") return endingTokens(opened);
+  const { vocabularySize } = opened.model.config;
+  if (id !== undefined && id >= vocabularySize) {
+    throw new UserError(
+      `--stop_token_id is ${id}, but the vocabulary has ${vocabularySize} tokens, numbered from 0.`,
+    );
+  }
+  return id === undefined ? [] : [id];
+}
+
+function planOf(values: PpoValues, evaluation: boolean): PpoPlan {
+  const common = {
+    scoringBatchSize: values.local_rollout_forward_batch_size,
+    seed: values.seed,
+  };
+  return evaluation
+    ? {
+      ...common,
+      batchSize: values.per_device_eval_batch_size,
+      gradientAccumulationSteps: 1,
+      numMiniBatches: 1,
+      numPpoEpochs: 1,
+      shuffle: false,
+      countEpisodes: false,
+    }
+    : {
+      ...common,
+      batchSize: values.per_device_train_batch_size,
+      gradientAccumulationSteps: values.gradient_accumulation_steps,
+      numMiniBatches: values.num_mini_batches,
+      numPpoEpochs: values.num_ppo_epochs,
+      shuffle: values.train_sampling_strategy === "random",
+      countEpisodes: true,
+    };
+}

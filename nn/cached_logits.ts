@@ -1,0 +1,68 @@
+/** What decoding needs of a model, or of several that decide together: logits of the newest tokens. @module */
+
+import { matmul, type Tensor, zeros } from "../core/mod.ts";
+import type {
+  CachePlaces,
+  DecoderConfig,
+  DecoderParams,
+  KeyValueCache,
+  TokenStream,
+} from "./decoder.ts";
+import type { CausalModel } from "./model.ts";
+import type { RotaryTables } from "./rotary.ts";
+
+/** Logits over a key/value cache. `P` is the tree of parameters. */
+export interface CachedLogits<P> {
+  /** A cache of so many rows for each model, without anything in it. */
+  readonly emptyCaches: (rows: number) => readonly KeyValueCache[];
+  /** Rotary tables of each model. */
+  readonly tables: (positions: number) => readonly RotaryTables[];
+  /** Logits f32 [N, V] of the stream's tokens, or of some of them, i32 [N]; and the caches with its keys and values. */
+  readonly next: (
+    params: P,
+    stream: TokenStream,
+    context: DecodingContext,
+  ) => { readonly logits: Tensor; readonly caches: readonly KeyValueCache[] };
+}
+
+/** What a stream continues. */
+export interface DecodingContext {
+  /** Of each model. */
+  readonly rotary: readonly RotaryTables[];
+  /** Of each model. */
+  readonly caches: readonly KeyValueCache[];
+  /** Where the stream's keys and values go. */
+  readonly places: CachePlaces;
+  /** i32 [N]: the tokens whose logits are wanted; all by default. */
+  readonly wanted?: Tensor;
+}
+
+/** A model by itself. */
+export function modelLogits(model: CausalModel): CachedLogits<DecoderParams> {
+  return {
+    emptyCaches: (rows) => [emptyCache(model.config, rows)],
+    tables: (positions) => [model.tables(positions)],
+    next: (params, stream, { rotary: [rotary], caches: [cache], places, wanted }) => {
+      const [hidden, filled] = model.hiddenCached(
+        params,
+        stream,
+        { rotary: rotary! },
+        cache!,
+        places,
+      );
+      const states = wanted ? hidden.gather(wanted) : hidden;
+      return {
+        logits: matmul(states, model.head(params), { transposeB: true }),
+        caches: [filled],
+      };
+    },
+  };
+}
+
+function emptyCache(
+  { layers, keyValueHeads, headDim }: DecoderConfig,
+  rows: number,
+): KeyValueCache {
+  const empty = () => Array.from({ length: layers }, () => zeros([rows, keyValueHeads, headDim]));
+  return { keys: empty(), values: empty() };
+}

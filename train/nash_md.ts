@@ -1,0 +1,47 @@
+/** The task of Nash mirror descent. @module */
+
+import { tensor } from "../core/mod.ts";
+import { type DecoderParams, mixtureGenerator, type MixtureParams } from "../nn/mod.ts";
+import { nashMd } from "../rl/mod.ts";
+import { type AnswerSampler, answerSampler, generateOptionsOf, samplerWith } from "./answers.ts";
+import {
+  atEpoch,
+  opponentSeed,
+  type PerEpoch,
+  type PreferenceSettings,
+  preferenceTask,
+  withOpponent,
+} from "./preference_rollout.ts";
+import type { OnlineTask } from "./task.ts";
+
+/** Settings of {@link nashMdTask}. */
+export interface NashMdTaskOptions extends PreferenceSettings {
+  /** The reference's share in the mixture that the policy plays against; 0.5 by default. */
+  readonly mixtureCoef?: PerEpoch;
+}
+
+/** Nash-MD: the policy's answers are to win against those of its mixture with the reference. */
+export function nashMdTask(options: NashMdTaskOptions): OnlineTask<DecoderParams> {
+  const { answering, reference, mixtureCoef = [0.5] } = options;
+  const models = { policy: answering.model, reference: reference.model ?? answering.model };
+  const mixture: AnswerSampler<MixtureParams> = samplerWith(
+    mixtureGenerator(models, generateOptionsOf(answering)),
+    opponentSeed(answering),
+  );
+  return preferenceTask({
+    ...options,
+    sample: withOpponent(answerSampler(answering), ({ params, progress, number }, prompts) => {
+      const share = tensor(atEpoch(mixtureCoef, progress.epoch));
+      return mixture({ policy: params, reference: reference.params, share }, prompts, 1, number);
+    }),
+    answerers: ["policy", "mixture"],
+    learned: "first",
+    coefficients: { mixture_coef: mixtureCoef },
+    objective: ({ tokens, values }, { normalizer }) =>
+      nashMd({
+        ...tokens,
+        modelScores: values["score"]!,
+        mixtureScores: values["opponentScore"]!,
+      }, { beta: values["beta"]!.mean(), normalizer }),
+  });
+}
