@@ -10,6 +10,7 @@ import {
   tensor,
   UserError,
 } from "../core/mod.ts";
+import { breather } from "./breather.ts";
 import { type CachedLogits, modelLogits } from "./cached_logits.ts";
 import type { DecoderParams } from "./decoder.ts";
 import { compileSteps, type Packed } from "./generate_steps.ts";
@@ -149,6 +150,7 @@ export function generatorOf<P>(decoder: CachedLogits<P>, options: GenerateOption
     const completions = call.completions ?? 1;
     positiveInteger("completions", completions);
     const endsOf = endingTokens(prompts.length, options, call);
+    const breathe = breather();
     const lengths = new Array<number>(prompts.length * completions).fill(0);
     const open = new Set(lengths.keys());
     /** The sequence in each row of the batch, in order. */
@@ -198,6 +200,7 @@ export function generatorOf<P>(decoder: CachedLogits<P>, options: GenerateOption
           return { state, values: await Promise.all(unread.map(readPacked)) };
         });
         held = { ...held, state };
+        await breathe();
         for (const [place, sequence] of places.entries()) {
           if (!open.has(sequence)) continue;
           const ends = endsOf[Math.floor(sequence / completions)]!;

@@ -2,7 +2,6 @@
 
 import { currentDevice, UserError } from "../../core/mod.ts";
 import { type Generator, generator } from "../../nn/mod.ts";
-import { breather } from "../generation/breather.ts";
 import type { GenerationModel } from "../generation/open.ts";
 import type { GenerationSettings } from "../generation/settings.ts";
 import { textStream, withoutEnd } from "../generation/text_stream.ts";
@@ -71,7 +70,6 @@ export function answerer({ model, params, tokenizer }: GenerationModel): Answere
     const generate = generatorFor(settings);
     const began = performance.now();
     const elapsed = () => (performance.now() - began) / 1000;
-    const breathe = breather();
     const stream = textStream(tokenizer);
     let [text, tokens, firstSeconds] = ["", 0, 0];
     let end: AnswerEnd = "stopped";
@@ -91,7 +89,6 @@ export function answerer({ model, params, tokenizer }: GenerationModel): Answere
         end = finished ?? "positions";
         break;
       }
-      await breathe();
       if (signal?.aborted) break;
     }
     give(stream.end());

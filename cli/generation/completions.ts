@@ -4,7 +4,6 @@ import { UserError } from "../../core/errors.ts";
 import type { Row } from "../../data/readers.ts";
 import type { Tokenizer } from "../../data/tokenizer.ts";
 import { type FinishReason, generator } from "../../nn/mod.ts";
-import { breather } from "./breather.ts";
 import type { GenerationModel } from "./open.ts";
 import type { Prompt } from "./prompts.ts";
 import { drawSeed } from "./seeds.ts";
@@ -59,7 +58,6 @@ export async function* completeInBatches(
   const positions = model.config.maxPositions;
   const maxNewTokens = Math.min(settings.values.max_new_tokens, positions);
   const generate = generator(model, { ...settings.sampling, maxNewTokens });
-  const breathe = breather();
   for (let start = 0; start < prompts.length; start += batchSize) {
     const batch = prompts.slice(start, start + batchSize);
     const found = batch.flatMap(({ ids }) =>
@@ -73,7 +71,6 @@ export async function* completeInBatches(
     const blocks = generate.stream(params, batch.map(({ ids }) => ids), call);
     for await (const { sequence, tokens, finished } of blocks) {
       extend(found[sequence]!, tokens, finished);
-      await breathe();
       if (signal?.aborted) return;
       // An end that lies beyond the model's positions is not worth waiting for.
       if (found.every((completion) => completion.finished !== null)) break;

@@ -3,6 +3,7 @@
 import type { PromptExample } from "../../data/prepare_prompts.ts";
 import { answersFile, answersOnConsole } from "../../train/answer_reporters.ts";
 import { allReporters, type Reporter } from "../../train/reporters.ts";
+import type { RolloutFunction } from "../../train/rollout.ts";
 import {
   type Command,
   type FinetuneValues,
@@ -30,12 +31,19 @@ export type OnlineCommand<O extends Options> = Omit<
 export function onlineCommand<O extends Options>(
   command: Values<O> extends OnlineValues ? OnlineCommand<O> : never,
 ): Command {
-  return finetuningCommand<O, PromptExample>({
-    ...command,
-    rollout: async (values: OnlineValues) =>
-      values.rollouts === undefined ? undefined : await rolloutsFile(values.rollouts),
-    report: withAnswers,
-  } as never);
+  const particular: OnlineCommand<O> = command;
+  const whole: Finetuning<O, PromptExample> = {
+    ...particular,
+    rollout: (values) => givenAnswers(values as Values<O> & OnlineValues),
+    report: (reporter, values) => withAnswers(reporter, values as Values<O> & OnlineValues),
+  };
+  return finetuningCommand<O, PromptExample>(
+    whole as Parameters<typeof finetuningCommand<O, PromptExample>>[0],
+  );
+}
+
+async function givenAnswers({ rollouts }: OnlineValues): Promise<RolloutFunction | undefined> {
+  return rollouts === undefined ? undefined : await rolloutsFile(rollouts);
 }
 
 /** The reporters, with those that show answers if they are wanted. */

@@ -128,7 +128,8 @@ onCpu("an interrupt ends the answer and keeps what was said of it", async () => 
   assert.ok(String(content).length < text.length);
   // What was cut within a character may end with its replacement.
   assert.ok(text.startsWith(String(content).replace(/\ufffd+$/, "")));
-  assert.equal((await session.ask("Go on")).end, "length");
+  // The conversation goes on; how far depends on how much had been said.
+  assert.notEqual((await session.ask("Go on")).end, "stopped");
 });
 
 onCpu("a line of the conversation that is interrupted before a word is taken back", async () => {
