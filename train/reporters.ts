@@ -84,7 +84,10 @@ function nextBar(state: BarState | undefined, record: LogRecord): BarState {
     return { ...state, step, totalSteps };
   }
   const { tokensPerSecond, remainingSeconds } = record;
-  const { loss, reward } = record.kind === "train" ? record.values : {};
+  const { loss, reward: summed, "objective/scores": scores } = record.kind === "train"
+    ? record.values
+    : {};
+  const reward = summed ?? scores;
   return {
     ...state,
     step,
