@@ -13,7 +13,13 @@ import { describeFileError } from "../data/local_paths.ts";
 import { readDataset, type Row } from "../data/readers.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 import type { DecoderParams, LoraConfig, ModelHead, QuantizeOptions } from "../nn/mod.ts";
-import { checkpointStore, findCheckpoint, loadRun, trainerStateOf } from "../train/checkpoint.ts";
+import {
+  checkpointSteps,
+  checkpointStore,
+  findCheckpoint,
+  loadRun,
+  trainerStateOf,
+} from "../train/checkpoint.ts";
 import { train } from "../train/loop.ts";
 import {
   type ModelSource,
@@ -176,7 +182,8 @@ async function finetune<O extends Options, E>(
     }
     await save(values, opened, result);
     if (result.interrupted && !values.save_only_model) {
-      say("Go on from here with --resume_from_checkpoint true.");
+      const checkpoint = `${values.output_dir}/checkpoint-${result.state.step}`;
+      say(`Go on from here with --resume_from_checkpoint ${checkpoint}`);
     }
     return result.interrupted ? 130 : 0;
   } finally {
@@ -332,6 +339,15 @@ async function run<O extends Options, E>(
       taskState: task.initialState?.() ?? null,
     });
     say(`Resuming from ${path} after step ${resume.state.step}.`);
+  }
+  const left = resume || values.dry_run ? [] : await checkpointSteps(values.output_dir);
+  if (left.length > 0) {
+    say(
+      `${values.output_dir} has checkpoints of an earlier run (the last is checkpoint-${
+        left.at(-1)
+      }); this run ` +
+        "begins anew beside them.",
+    );
   }
   const interrupt = interruptSignal(() =>
     say("Stopping after this step; press Ctrl-C again to stop at once.")

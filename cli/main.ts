@@ -122,9 +122,15 @@ function elsewhere(error: unknown, command: Command): unknown {
 
 function explain(error: unknown, debug: boolean): string {
   if (!(error instanceof Error)) return String(error);
-  if (debug) return error.stack ?? error.message;
+  if (debug) return withCauses(error);
   if (error instanceof UserError) return error.message;
   return `${error.message} (This looks like a defect of plumb; --debug shows where it happened.)`;
+}
+
+/** The stack of an error, and those of what caused it. */
+function withCauses(error: Error): string {
+  const stack = error.stack ?? error.message;
+  return error.cause instanceof Error ? `${stack}\nCaused by: ${withCauses(error.cause)}` : stack;
 }
 
 function overview(): string {

@@ -22,8 +22,8 @@ export interface PromptExample {
 export interface PreparePromptsOptions {
   /** Further variables of the chat template; those of a row win. */
   readonly templateVariables?: Readonly<Record<string, unknown>>;
-  /** The most tokens a prompt may have, so that an answer has room; no limit by default. */
-  readonly maxLength?: number;
+  /** Positions the model was made for, and the most tokens of an answer: together they limit prompts. */
+  readonly room?: { readonly positions: number; readonly answer: number };
 }
 
 /** Prompts, and one line about them for people. */
@@ -38,7 +38,7 @@ export interface PreparedPrompts {
  * Token ids of the column `prompt`: a text, with what the tokenizer puts around texts, or messages, up to where the
  * answer begins.
  *
- * @throws {UserError} on rows without a prompt, empty prompts, or longer ones than `maxLength`
+ * @throws {UserError} on rows without a prompt, empty prompts, or ones that leave no room for an answer
  */
 export function preparePrompts(
   rows: readonly DatasetRow[],
@@ -46,7 +46,7 @@ export function preparePrompts(
   options: PreparePromptsOptions = {},
 ): PreparedPrompts {
   firstRow(rows);
-  const { maxLength = Infinity } = options;
+  const { positions, answer } = options.room ?? { positions: Infinity, answer: 0 };
   const examples = rows.map((stored, row) =>
     inRow(row, (): PromptExample => {
       const { prompt, ...columns } = stored;
@@ -60,10 +60,15 @@ export function preparePrompts(
       }
       const promptIds = tokensOf(prompt, stored, row, tokenizer, options);
       if (promptIds.length === 0) throw new UserError("The prompt has no tokens.");
-      if (promptIds.length > maxLength) {
+      const { length } = promptIds;
+      if (length + answer > positions) {
+        const left = positions - length;
         throw new UserError(
-          `The prompt has ${promptIds.length} tokens; with the longest completion only ${maxLength} fit into the ` +
-            "positions the model was made for. Lower --max_completion_length, or shorten or remove the row.",
+          `The prompt has ${length} tokens and an answer up to ${answer}, but the model was made for ${positions} ` +
+            `positions. ${
+              left > 0 ? `Let answers have at most ${left} tokens, or shorten` : "Shorten"
+            } or remove ` +
+            "the row.",
         );
       }
       return { row, prompt, promptIds, columns };

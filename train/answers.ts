@@ -47,6 +47,8 @@ export interface Answered {
   readonly tokens: number;
   /** Prompts and answers as texts, and rewards. */
   readonly table: AnswerColumns;
+  /** What the user should know. */
+  readonly notices: readonly string[];
 }
 
 /** Settings of {@link answering}. */
@@ -203,6 +205,9 @@ function describeAnswers(
       (sum, { prompt, ids }) => sum + examples[prompt]!.promptIds.length + ids.length,
       0,
     ),
+    notices: scores.unscored.length === answers.length
+      ? ["No reward applies to any of the answers (all are null): nothing is learned from them."]
+      : [],
     table: {
       prompt: answers.map(({ prompt }) => textOf(examples[prompt]!.promptIds, options)),
       completion: answers.map(({ ids }) => textOf(ids, options)),

@@ -140,6 +140,7 @@ async function withAdvantages(
     generation: { prompts, samples },
     metrics: { ...answered.metrics, ...found.metrics },
     tokens: answered.tokens,
+    notices: answered.notices,
     table: { ...answered.table, advantage: found.advantages },
   };
 }

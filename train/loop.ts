@@ -142,6 +142,7 @@ class Training<P> {
       const due = this.#due();
       // A turn of the event loop, so that signals and timers are served between steps, as between passes.
       await setImmediate();
+      yield* this.#tell();
       for (const table of this.#tables.splice(0)) {
         yield { kind: "answers", ...this.#position(), table };
       }
@@ -253,7 +254,8 @@ class Training<P> {
 
   /** Notes what was sampled for this step: its metrics count once, however often it is learned from. */
   #takeRollouts(): void {
-    for (const { metrics, tokens, table } of this.#source.takeRollouts()) {
+    for (const { metrics, tokens, table, notices = [] } of this.#source.takeRollouts()) {
+      this.#notices.push(...notices);
       this.#countTokens(tokens);
       this.#state = { ...this.#state, window: withMicroBatch(this.#state.window, metrics) };
       this.#tables.push(table);

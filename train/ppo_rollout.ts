@@ -151,6 +151,7 @@ async function withTokenAdvantages(
     generation: { prompts, samples, carried: { generations: context.number + 1, klCoef: next } },
     metrics: { ...answered.metrics, ...found.metrics },
     tokens: answered.tokens,
+    notices: answered.notices,
     table: {
       ...answered.table,
       score: found.scores,

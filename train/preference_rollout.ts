@@ -152,6 +152,7 @@ function judged(
     generation: { prompts: cutPrompts(answered.prompts, samples, options.maxLength), samples },
     metrics: { ...answered.metrics, ...endingMetrics(answers, options), ...coefficients },
     tokens: answered.tokens,
+    notices: answered.notices,
     table: {
       ...answered.table,
       ...(answerers ? { by: answers.map((_, i) => answerers[i % 2]!) } : {}),

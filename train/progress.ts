@@ -140,12 +140,16 @@ const ORDER = [
 ];
 const LEARNING = ["loss", "eval_loss", "train_loss", "grad_norm", "learning_rate"];
 
+/** What a row on a console leaves out where answers are rewarded, lest it be unreadable; logs have all of it. */
+const DETAILS = /^completions\/(min|max)_|_terminated_|^clip_ratio\/|\/std$|^frac_|^eps$/;
+
 function formatMetrics(values: Metrics): string[] {
   const rewarded = ORDER.slice(0, 6).some((name) => Object.hasOwn(values, name));
   const order = rewarded ? [...ORDER, ...LEARNING] : LEARNING;
   const first = order.filter((name) => Object.hasOwn(values, name));
   const others = Object.keys(values).filter((name) =>
-    !first.includes(name) && name !== "epoch" && name !== "step"
+    !first.includes(name) && !(rewarded && DETAILS.test(name)) && name !== "epoch" &&
+    name !== "step"
   );
   return [...first, ...others].map((name) =>
     `${name === "learning_rate" ? "lr" : name} ${formatNumber(values[name]!)}`

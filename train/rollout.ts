@@ -50,6 +50,8 @@ export interface Rollout {
   readonly tokens: number;
   /** Prompts, answers, rewards and advantages, for people. */
   readonly table: AnswerColumns;
+  /** What the user should know. */
+  readonly notices?: readonly string[];
 }
 
 /** Who answers. */

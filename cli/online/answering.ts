@@ -66,7 +66,7 @@ export function promptsOf(
 ): PreparedExamples<PromptExample> {
   return preparePrompts(rows, tokenizer, {
     ...(values.chat_template_kwargs ? { templateVariables: values.chat_template_kwargs } : {}),
-    maxLength: positions - maxCompletionLength,
+    room: { positions, answer: maxCompletionLength },
   });
 }
 

@@ -36,7 +36,12 @@ export async function openJudges(
     if (builtInRewardNames.includes(name)) rewards.push(builtInReward(name, settings));
     else if (/\.[cm]?[jt]s(:|$)/.test(name)) rewards.push(await functionAt(name));
     else if (await statIfPresent(name)) rewards.push(await modelAt(name, values.seed));
-    else {
+    else if (/\.py(:|$)/.test(name)) {
+      throw new UserError(
+        `--reward_funcs has ${name}: rewards are functions of TypeScript or JavaScript here. Write it as ` +
+          "({ completions, columns }) => number[] in a .ts file.",
+      );
+    } else {
       throw new UserError(
         `--reward_funcs has ${name}, which is neither a built-in reward (${
           builtInRewardNames.join(", ")

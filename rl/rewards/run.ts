@@ -118,12 +118,12 @@ async function call(name: string, reward: RewardFunction, args: RewardArguments)
   try {
     pending = reward(args);
   } catch (error) {
-    throw failure(name, await failingRow(reward, args), error);
+    throw failure(name, args, await failingRow(reward, args), error);
   }
   try {
     return await pending;
   } catch (error) {
-    throw failure(name, undefined, error);
+    throw failure(name, args, undefined, error);
   }
 }
 
@@ -155,10 +155,23 @@ function rowsOf(args: RewardArguments, row: number): RewardArguments {
   };
 }
 
-function failure(name: string, row: number | undefined, cause: unknown): UserError {
+function failure(
+  name: string,
+  { columns }: RewardArguments,
+  row: number | undefined,
+  cause: unknown,
+): UserError {
   const message = cause instanceof Error ? cause.message : String(cause);
   const where = row === undefined ? "" : ` at row ${row + 1}`;
-  return new UserError(`The reward function "${name}" failed${where}: ${message}`, { cause });
+  // What is undefined may be a column that was looked for in the wrong place.
+  const hint = cause instanceof TypeError
+    ? ` (A reward is given { prompts, completions, completionIds, columns, … }; columns has ${
+      Object.keys(columns).join(", ") || "nothing"
+    }.)`
+    : "";
+  return new UserError(`The reward function "${name}" failed${where}: ${message}${hint}`, {
+    cause,
+  });
 }
 
 /** Checks what a function returned, which may come from JavaScript. */

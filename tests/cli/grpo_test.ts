@@ -211,6 +211,15 @@ Deno.test("a reward model is a reward, and so are built-in names and default exp
   }
 });
 
+Deno.test("answers that no reward applies to are learned nothing from, and that is said", async () => {
+  using output = temporary();
+  const flags = { reward_funcs: rewards("nothing"), max_steps: 1 };
+  const { state, said } = await succeed("grpo", small(output.path, flags));
+  assert.equal(state.log_history[0]!["grad_norm"], 0);
+  assert.equal(state.log_history[0]!["reward"], undefined);
+  assert.match(said, /No reward applies to any of the answers/);
+});
+
 Deno.test("given answers with their sampler's log-probs are corrected for it", async () => {
   using directory = temporary();
   const { generations } = JSON.parse(Deno.readTextFileSync(fixture("trl/grpo/rollouts.json")));
@@ -269,6 +278,8 @@ Deno.test("what cannot work is refused by name", async () => {
   await refused({ reward_funcs: rewards("failing") }, /"failing".* row 1: no judge today/);
   await refused({ reward_funcs: rewards("short") }, /"short" returned 7 rewards for 8/);
   await refused({ reward_funcs: rewards("notANumber") }, /"notANumber" returned NaN at row 1/);
+  await refused({ reward_funcs: rewards("misplaced") }, /"misplaced" failed.*columns has nothing/);
+  await refused({ reward_funcs: "./judge.py:right" }, /judge\.py.*TypeScript/);
   await refused({ reward_weights: [1, 2] }, /2 numbers for 1 rewards/);
   await refused({ num_generations: 3 }, /8 answers/, /--num_generations 3/);
   await refused({ generation_batch_size: 12 }, /12/, /no multiple/);

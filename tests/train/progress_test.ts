@@ -98,3 +98,19 @@ Deno.test("the bar fills with the steps and keeps to the width", () => {
   assert.equal(formatBar({ step: 0, totalSteps: 0 }, 20), `[${"-".repeat(13)}]  0/0`);
   assert.equal(formatBar(state, 25), " 50/200  loss 2.345  toke");
 });
+
+Deno.test("a row of rewarded answers leads with the reward and leaves details to the logs", () => {
+  const line = formatRecord({
+    ...{ kind: "train", step: 1, totalSteps: 2, epoch: 0.5, elapsedSeconds: 1 },
+    values: {
+      ...{ loss: 0, grad_norm: 1, learning_rate: 1e-4, num_tokens: 10 },
+      ...{ "completions/mean_length": 3, "completions/min_length": 1, "clip_ratio/low_mean": 0 },
+      ...{ "rewards/right/mean": 0.5, "rewards/right/std": 0.5, reward: 0.5, kl: 0.1, entropy: 2 },
+    },
+  });
+  assert.equal(
+    line,
+    "step 1/2  epoch 0.5000  reward 0.5000  kl 0.1000  entropy 2  completions/mean_length 3  loss 0  grad_norm 1  " +
+      "lr 1.00e-4  num_tokens 10  rewards/right/mean 0.5000",
+  );
+});
