@@ -1,40 +1,13 @@
 /** `plumb grpo`: group-relative policy optimisation. @module */
 
-import type { GroupPlan } from "../../train/group_rollout.ts";
 import type { GroupObjective } from "../../train/group_task.ts";
 import { grpoTask } from "../../train/grpo.ts";
-import type { Command, TaskContext } from "../finetune.ts";
-import { answeringOf, describePrompt, onlineReference, promptsOf } from "../online/answering.ts";
+import type { Command } from "../finetune.ts";
+import { describePrompt, promptsOf } from "../online/answering.ts";
 import { onlineCommand } from "../online/command.ts";
-import { checkGroups, type GroupValues, grpoOptions, stepsPerGeneration } from "../options/grpo.ts";
+import { groupSettings } from "../online/groups.ts";
+import { checkGroups, grpoOptions } from "../options/grpo.ts";
 import { loadOwnLoss } from "../own_loss.ts";
-
-/** How generations are cut, in training and in evaluation. */
-export function groupPlan(
-  values: GroupValues,
-  { evaluation }: Pick<TaskContext<unknown, unknown>, "evaluation">,
-): GroupPlan {
-  const numGenerations = evaluation
-    ? values.num_generations_eval ?? values.num_generations
-    : values.num_generations;
-  return evaluation
-    ? {
-      batchSize: values.per_device_eval_batch_size,
-      numGenerations,
-      stepsPerGeneration: 1,
-      numIterations: 1,
-      gradientAccumulationSteps: 1,
-      shuffle: false,
-    }
-    : {
-      batchSize: values.per_device_train_batch_size,
-      numGenerations,
-      stepsPerGeneration: stepsPerGeneration(values),
-      numIterations: values.num_iterations,
-      gradientAccumulationSteps: values.gradient_accumulation_steps,
-      shuffle: values.shuffle_dataset,
-    };
-}
 
 /** What `grpo` is called with. */
 export const grpoCommand: Command = onlineCommand<typeof grpoOptions>({
@@ -44,18 +17,10 @@ export const grpoCommand: Command = onlineCommand<typeof grpoOptions>({
   check: checkGroups,
   prepare: (rows, context) => promptsOf(rows, context, context.values.max_completion_length),
   describe: describePrompt,
-  task: async ({ opened, values, examples, evaluation }) =>
-    grpoTask({
-      answering: await answeringOf(values, {
-        opened,
-        examples,
-        evaluation,
-        maxCompletionLength: values.max_completion_length,
-      }),
-      plan: groupPlan(values, { evaluation }),
-      reference: values.beta === 0 ? undefined : await onlineReference(opened, values),
-      gradientCheckpointing: values.gradient_checkpointing,
-      maskTruncated: values.mask_truncated_completions,
+  task: async (context) => {
+    const { values } = context;
+    return grpoTask({
+      ...await groupSettings(context),
       loss: {
         lossType: values.loss_type,
         importanceSamplingLevel: values.importance_sampling_level,
@@ -100,5 +65,6 @@ export const grpoCommand: Command = onlineCommand<typeof grpoOptions>({
       objective: values.loss === undefined
         ? undefined
         : await loadOwnLoss<Parameters<GroupObjective>>(values.loss),
-    }),
+    });
+  },
 });

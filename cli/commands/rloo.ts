@@ -3,10 +3,10 @@
 import { UserError } from "../../core/errors.ts";
 import { rlooTask } from "../../train/grpo.ts";
 import type { Command } from "../finetune.ts";
-import { answeringOf, describePrompt, onlineReference, promptsOf } from "../online/answering.ts";
+import { describePrompt, promptsOf } from "../online/answering.ts";
 import { onlineCommand } from "../online/command.ts";
+import { groupSettings } from "../online/groups.ts";
 import { checkGroups, rlooOptions } from "../options/grpo.ts";
-import { groupPlan } from "./grpo.ts";
 
 /** What `rloo` is called with. */
 export const rlooCommand: Command = onlineCommand<typeof rlooOptions>({
@@ -24,18 +24,10 @@ export const rlooCommand: Command = onlineCommand<typeof rlooOptions>({
   },
   prepare: (rows, context) => promptsOf(rows, context, context.values.max_completion_length),
   describe: describePrompt,
-  task: async ({ opened, values, examples, evaluation }) =>
-    rlooTask({
-      answering: await answeringOf(values, {
-        opened,
-        examples,
-        evaluation,
-        maxCompletionLength: values.max_completion_length,
-      }),
-      plan: groupPlan(values, { evaluation }),
-      reference: values.beta === 0 ? undefined : await onlineReference(opened, values),
-      gradientCheckpointing: values.gradient_checkpointing,
-      maskTruncated: values.mask_truncated_completions,
+  task: async (context) => {
+    const { values } = context;
+    return rlooTask({
+      ...await groupSettings(context),
       loss: {
         epsilon: values.epsilon,
         ...(values.epsilon_high === undefined ? {} : { epsilonHigh: values.epsilon_high }),
@@ -47,5 +39,6 @@ export const rlooCommand: Command = onlineCommand<typeof rlooOptions>({
           ? { rewardClipRange: [values.reward_clip_range[0]!, values.reward_clip_range[1]!] }
           : {}),
       },
-    }),
+    });
+  },
 });
