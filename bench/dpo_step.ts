@@ -61,7 +61,7 @@ async function measure(
   const model = causalModel(reduced ? small : large);
   const [prompt, answer] = quick ? [64, 8] : [512, 64];
   const examples = pairsOf(prompt, answer, model.config.vocabularySize);
-  const params = await realize(initParameters(model.config, randomKey(0)));
+  const params = await realize(initParameters(model, randomKey(0)));
   const size = leavesOf(params).reduce((sum, [, leaf]) => sum + (leaf as Tensor).size, 0);
   const reference = await referenceFor({ ...pairSpec(examples), model }, { params, batchSize: 4 });
   const task = dpoTask({ model, examples, reference, objective: dpo, sharePrompts });

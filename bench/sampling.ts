@@ -9,7 +9,7 @@ import {
   startProfile,
   type Tensor,
 } from "../core/mod.ts";
-import { type CausalModel, causalModel, generator, initParameters } from "../nn/mod.ts";
+import { causalModel, generator, headIsTied, initParameters } from "../nn/mod.ts";
 import type { Backend } from "./backend.ts";
 import { median, pseudoRandom } from "./measure.ts";
 import type { Piece, PieceOptions, Row } from "./piece.ts";
@@ -61,7 +61,7 @@ async function measure(
   setDevice(device);
   const reduced = quick || backend.software;
   const model = causalModel(reduced ? small : large);
-  const params = initParameters(model.config, randomKey(0));
+  const params = initParameters(model, randomKey(0));
   await realize(params);
   const generate = generator(model, { maxNewTokens: newTokens, doSample: true });
   const ids = promptsFor(model.config.vocabularySize);
@@ -106,7 +106,7 @@ async function measure(
     await generate(params, ids, { completions });
     onProfile(showProfile(await profile.stop()));
   }
-  const { bytes, elements } = weightsPerStep(model, params);
+  const { bytes, elements } = weightsPerStep(params);
   const gflop = 2 * sequences * elements / 1e9;
   return {
     ...(reduced ? { note: quick ? "quick: small model" : "small model: software adapter" } : {}),
@@ -131,10 +131,9 @@ async function measure(
 
 /** What every step multiplies with: all matrices, the embeddings being the head's. */
 function weightsPerStep(
-  { config }: CausalModel,
   params: unknown,
 ): { readonly bytes: number; readonly elements: number } {
-  if (!config.tied) throw new Error("The embeddings are expected to be the head");
+  if (!headIsTied(params)) throw new Error("The embeddings are expected to be the head");
   const sizes = leavesOf(params).map(([, leaf]) => leaf as Tensor).filter(({ shape }) =>
     shape.length === 2
   );

@@ -115,7 +115,7 @@ async function measure(backend: Backend, { quick, onProfile }: PieceOptions): Pr
     targets: tensor(arrays.targets),
     rotary: model.tables(512),
   };
-  let params = initParameters(model.config, randomKey(0));
+  let params = initParameters(model, randomKey(0));
   let state = initAdamW(params);
   await realize([params, state, batch]);
   const parameters = leavesOf(params).reduce((sum, [, leaf]) => sum + (leaf as Tensor).size, 0);

@@ -60,6 +60,22 @@ export function silu(x: Tensor): Tensor {
   return x.mul(x.sigmoid());
 }
 
+/** max(x, 0), with slope 0 at 0. */
+export function relu(x: Tensor): Tensor {
+  return where(x.gt(0), x, 0);
+}
+
+/** x·Φ(x), Φ the distribution function of the normal distribution (Hendrycks and Gimpel, arXiv:1606.08415). */
+export function gelu(x: Tensor): Tensor {
+  return x.mul(x.mul(Math.SQRT1_2).erf().add(1)).mul(0.5);
+}
+
+/** The approximation of {@link gelu} by tanh: ½x(1 + tanh(√(2/π)(x + 0.044715x³))). */
+export function geluTanh(x: Tensor): Tensor {
+  const inner = x.add(x.mul(x).mul(x).mul(0.044715)).mul(Math.sqrt(2 / Math.PI));
+  return x.mul(inner.tanh().add(1)).mul(0.5);
+}
+
 /** log Σ eˣ over axes; −∞, with zero gradient, where all elements are −∞. */
 export function logSumExp(x: Tensor, axes?: Axes, options: ReduceOptions = {}): Tensor {
   const largest = stopGradient(x.max(axes, { keepDims: true }));

@@ -7,14 +7,22 @@ import * as p from "./primitives.ts";
 import { matmul, Tensor, where } from "./tensor.ts";
 import { leavesOf, replaceLeaves } from "./tree.ts";
 
-/** How hidden states become logits: (hidden·headᵀ + bias) / temperature, then cap·tanh(logit / cap). */
-export interface HeadOptions {
-  /** f32 [V]. */
-  readonly bias?: Tensor;
+/** What turns hidden states into logits: scale·(hidden·weightᵀ + bias), then cap·tanh(logit / cap). */
+export interface OutputHead {
+  /** [V, D]. */
+  readonly weight: Tensor;
+  /** f32 [V]; none by default. */
+  readonly bias?: Tensor | null;
+  /** A factor of the logits; 1 by default. */
+  readonly scale?: number | null;
+  /** Limits the logits smoothly to ±softCap; none by default. */
+  readonly softCap?: number | null;
+}
+
+/** How statistics are taken of logits. */
+export interface LogitOptions {
   /** Divides the logits; 1 by default. */
   readonly temperature?: number;
-  /** Limits the logits smoothly to ±softCap. */
-  readonly softCap?: number;
   /** The most logits in memory at once; 2²³ (32 MiB) by default. */
   readonly maxLogits?: number;
 }
@@ -35,19 +43,37 @@ export interface LogitStats {
 
 const defaultMaxLogits = 2 ** 23;
 
-function rowsPerChunk(vocabulary: number, rows: number, options: HeadOptions): number {
+function rowsPerChunk(vocabulary: number, rows: number, options: LogitOptions): number {
   const most = Math.max(1, Math.floor((options.maxLogits ?? defaultMaxLogits) / vocabulary));
   const chunks = Math.ceil(rows / most);
   return chunks <= 1 ? rows : Math.min(most, Math.ceil(rows / chunks / 8) * 8);
 }
 
-function logitsOf(hidden: Tensor, head: Tensor, options: HeadOptions): Tensor {
-  const raw = matmul(hidden, head, { transposeB: true });
-  const biased = options.bias ? raw.add(options.bias) : raw;
-  const scaled = biased.mul(1 / (options.temperature ?? 1));
-  return options.softCap === undefined
-    ? scaled
-    : scaled.div(options.softCap).tanh().mul(options.softCap);
+/** Logits f32 [N, V] of hidden states f32 [N, D]. A matrix [V, D] by itself is a head too. */
+export function headLogits(hidden: Tensor, head: Tensor | OutputHead): Tensor {
+  const { weight, bias, scale, softCap } = asHead(head);
+  const raw = matmul(hidden, weight, { transposeB: true });
+  const biased = bias ? raw.add(bias) : raw;
+  const scaled = scale ? biased.mul(scale) : biased;
+  return softCap ? scaled.div(softCap).tanh().mul(softCap) : scaled;
+}
+
+/** Means over the vocabulary of the logits of hidden states f32 [N, D], f32 [N], without making them if possible. */
+export function meanLogits(
+  hidden: Tensor,
+  head: Tensor | OutputHead,
+  options: LogitOptions = {},
+): Tensor {
+  const { weight, bias, scale, softCap } = asHead(head);
+  if (softCap) return mapLogits([{ hidden, head }], [], ([logits]) => logits!.mean(-1), options);
+  // The mean over the vocabulary of h·Wᵀ is h·(mean of W's rows).
+  const means = matmul(hidden, weight.mean(0, { keepDims: true }), { transposeB: true })
+    .reshape(hidden.shape[0]!);
+  return (bias ? means.add(bias.mean()) : means).mul(scale ?? 1);
+}
+
+function asHead(head: Tensor | OutputHead): OutputHead {
+  return head instanceof Tensor ? { weight: head } : head;
 }
 
 /** The statistics of rows, and what their log-probabilities are computed from again. */
@@ -103,35 +129,35 @@ function logitCotangents(
  * are several such chunks they are made again in the backward pass.
  *
  * @param hidden f32 [N, D], one row per label.
- * @param head [V, D].
+ * @param head A matrix [V, D], or more.
  * @param labels i32 [N]; rows with a label outside [0, V) give zeros and no gradient.
  */
 export function logitStats(
   hidden: Tensor,
-  head: Tensor,
+  head: Tensor | OutputHead,
   labels: Tensor,
-  options: HeadOptions = {},
+  options: LogitOptions = {},
 ): LogitStats {
-  const [n, vocabulary] = [hidden.shape[0]!, head.shape[0]!];
+  const { weight, bias = null, ...settings } = asHead(head);
+  const [n, vocabulary] = [hidden.shape[0]!, weight.shape[0]!];
   if (
-    hidden.rank !== 2 || head.rank !== 2 || hidden.shape[1] !== head.shape[1] ||
+    hidden.rank !== 2 || weight.rank !== 2 || hidden.shape[1] !== weight.shape[1] ||
     labels.rank !== 1 ||
     labels.shape[0] !== n || labels.dtype !== "i32"
   ) {
     throw new RangeError(
-      `Cannot take logit statistics: hidden, head, labels are ${hidden}, ${head}, ${labels}`,
+      `Cannot take logit statistics: hidden, head, labels are ${hidden}, ${weight}, ${labels}`,
     );
   }
   const rows = rowsPerChunk(vocabulary, n, options);
   const valid = labels.ge(0).and(labels.lt(vocabulary));
   const chunks = chunkStarts(n, rows).map((start) => {
     const of = (x: Tensor) => x.slice(start, start + rows);
-    return headStats(
-      { hidden: of(hidden), head, bias: options.bias ?? null },
-      of(labels),
-      options,
-      rows < n,
-    );
+    return headStats({ hidden: of(hidden), weight, bias }, of(labels), {
+      ...settings,
+      temperature: options.temperature ?? 1,
+      recompute: rows < n,
+    });
   });
   const whole = (key: keyof LogitStats) =>
     where(valid, concat(chunks.map((chunk) => chunk[key])), 0);
@@ -148,37 +174,37 @@ function chunkStarts(count: number, step: number): number[] {
   return count === 0 ? [0] : Array.from({ length: Math.ceil(count / step) }, (_, i) => i * step);
 }
 
-function withBias(options: HeadOptions, bias: Tensor | null): HeadOptions {
-  return bias ? { ...options, bias } : options;
-}
-
 interface HeadInputs {
   readonly hidden: Tensor;
-  readonly head: Tensor;
+  readonly weight: Tensor;
   readonly bias: Tensor | null;
 }
 
 function headStats(
   inputs: HeadInputs,
   labels: Tensor,
-  options: HeadOptions,
-  recompute: boolean,
+  { temperature, recompute, ...settings }: Pick<OutputHead, "scale" | "softCap"> & {
+    readonly temperature: number;
+    readonly recompute: boolean;
+  },
 ): Row {
+  const { scale, softCap } = settings;
+  const cooled = (logits: Tensor) => logits.mul(1 / temperature);
   const stats = customVjp(
-    ({ hidden, head, bias }: HeadInputs): Row =>
-      statsOf(logitsOf(hidden, head, withBias(options, bias)), labels),
-    ({ hidden, head, bias }, row, cotangents) => {
-      const { temperature = 1, softCap } = options;
+    ({ hidden, ...head }: HeadInputs): Row =>
+      statsOf(cooled(headLogits(hidden, { ...head, ...settings })), labels),
+    ({ hidden, ...head }, row, cotangents) => {
       const tokens = [cotangents.logProb.node, cotangents.entropy.node];
       const held = recompute ? new Tensor(p.barrier(hidden.node, tokens)) : hidden;
-      const logits = logitsOf(held, head, withBias(options, bias));
-      const capped = logitCotangents(logits, labels, row, cotangents);
-      const slope = softCap === undefined ? null : logits.div(softCap).square().neg().add(1);
-      const raw = (slope ? capped.mul(slope) : capped).mul(1 / temperature);
+      const logits = headLogits(held, { ...head, ...settings });
+      const capped = cooled(logitCotangents(cooled(logits), labels, row, cotangents));
+      // d cap·tanh(x / cap) / dx = 1 − tanh²(x / cap)
+      const scaled = softCap ? capped.mul(logits.div(softCap).square().neg().add(1)) : capped;
+      const raw = scale ? scaled.mul(scale) : scaled;
       return [
-        matmul(raw, head),
+        matmul(raw, head.weight),
         matmul(raw, held, { transposeA: true }),
-        ...(bias ? [raw.sum(0)] : []),
+        ...(head.bias ? [raw.sum(0)] : []),
       ];
     },
   );
@@ -186,42 +212,40 @@ function headStats(
 }
 
 interface DistributionInputs {
-  readonly heads: readonly { readonly hidden: Tensor; readonly head: Tensor }[];
+  readonly heads: readonly HeadInputs[];
   readonly rows: readonly Tensor[];
-  readonly bias: Tensor | null;
 }
 
 /**
  * Applies a function of whole distributions chunk by chunk: for divergences between two models and the like.
  * The function is computed again, chunk by chunk, in the backward pass; of what it captures there is no gradient.
  *
- * @param heads Pairs of hidden states [N, D] and head [V, D], as many as the function takes logits.
+ * @param heads Pairs of hidden states [N, D] and head ([V, D], or more), as many as the function takes logits.
  * @param f From logits [n, V] of each head (and the chunk's rows of `rows`) to a tree of tensors [n, …].
  * @returns The tree with all N rows.
  */
 export function mapLogits<R>(
-  heads: readonly { readonly hidden: Tensor; readonly head: Tensor }[],
+  heads: readonly { readonly hidden: Tensor; readonly head: Tensor | OutputHead }[],
   rows: readonly Tensor[],
   f: (logits: readonly Tensor[], rows: readonly Tensor[]) => R,
-  options: HeadOptions = {},
+  options: LogitOptions = {},
 ): R {
-  const [n, vocabulary] = [heads[0]!.hidden.shape[0]!, heads[0]!.head.shape[0]!];
+  const whole = heads.map(({ hidden, head }) => ({ hidden, ...asHead(head) }));
+  const [n, vocabulary] = [whole[0]!.hidden.shape[0]!, whole[0]!.weight.shape[0]!];
   const size = rowsPerChunk(vocabulary, n, options);
   const chunks = chunkStarts(n, size).map((start) => {
     const of = (x: Tensor) => x.slice(start, start + size);
     // Only what is an input of the recomputed function has a gradient.
-    const compute = checkpoint((inputs: DistributionInputs) =>
-      f(
-        inputs.heads.map(({ hidden, head }) =>
-          logitsOf(hidden, head, withBias(options, inputs.bias))
-        ),
-        inputs.rows,
-      )
-    );
+    const compute = checkpoint((inputs: DistributionInputs) => {
+      const logits = inputs.heads.map(({ hidden, ...head }, i) =>
+        headLogits(hidden, { ...whole[i]!, ...head })
+          .mul(1 / (options.temperature ?? 1))
+      );
+      return f(logits, inputs.rows);
+    });
     return compute({
-      heads: heads.map(({ hidden, head }) => ({ hidden: of(hidden), head })),
+      heads: whole.map(({ hidden, weight, bias = null }) => ({ hidden: of(hidden), weight, bias })),
       rows: rows.map(of),
-      bias: options.bias ?? null,
     });
   });
   const lists = chunks.map((chunk) => leavesOf(chunk).map(([, leaf]) => leaf as Tensor));

@@ -56,7 +56,7 @@ const model = causalModel(JSON.parse(await Deno.readTextFile(config)));
 const tokenizer = await loadTokenizer(`${here}/arithmetic`);
 const before = await exam(
   model,
-  await realize(initParameters(model.config, randomKey(42))),
+  await realize(initParameters(model, randomKey(42))),
   tokenizer,
   test,
 );

@@ -1,6 +1,6 @@
 /** What decoding needs of a model, or of several that decide together: logits of the newest tokens. @module */
 
-import { matmul, type Tensor, zeros } from "../core/mod.ts";
+import { headLogits, type Tensor, zeros } from "../core/mod.ts";
 import type {
   CachePlaces,
   DecoderConfig,
@@ -41,7 +41,11 @@ export interface DecodingContext {
 export function modelLogits(model: CausalModel): CachedLogits<DecoderParams> {
   return {
     emptyCaches: (rows) => [emptyCache(model.config, rows)],
-    tables: (positions) => [model.tables(positions)],
+    // An answer may run past the last learned position; who asked for it cuts it there.
+    tables: (positions) => {
+      const { learnedPositions, maxPositions } = model.config;
+      return [model.tables(learnedPositions ? Math.min(positions, maxPositions) : positions)];
+    },
     next: (params, stream, { rotary: [rotary], caches: [cache], places, wanted }) => {
       const [hidden, filled] = model.hiddenCached(
         params,
@@ -51,10 +55,7 @@ export function modelLogits(model: CausalModel): CachedLogits<DecoderParams> {
         places,
       );
       const states = wanted ? hidden.gather(wanted) : hidden;
-      return {
-        logits: matmul(states, model.head(params), { transposeB: true }),
-        caches: [filled],
-      };
+      return { logits: headLogits(states, model.head(params)), caches: [filled] };
     },
   };
 }

@@ -5,15 +5,21 @@ import type { DecoderParams } from "./decoder.ts";
 import { linear, type LinearParams } from "./linear.ts";
 import type { ValueHeadOptions } from "./value_head.ts";
 
-/** A decoder with a head `score`, as transformers' sequence and token classification models have it. */
+/** A decoder with a head over labels, as transformers' sequence and token classification models have it. */
 export interface ClassifierParams extends DecoderParams {
   /** [labels, D], with a bias for token classification. */
-  readonly score: LinearParams;
+  readonly score?: LinearParams;
+  /** The same under its name in older families' token classification models. */
+  readonly classifier?: LinearParams;
 }
 
 /** Scores of hidden states: f32 [..., D] → [..., labels]. */
 export function classify(params: ClassifierParams, hidden: Tensor): Tensor {
-  return linear(params.score, hidden);
+  const head = params.score ?? params.classifier;
+  if (head) return linear(head, hidden);
+  throw new RangeError(
+    "A classifier has parameters named score or classifier; these have neither.",
+  );
 }
 
 /** What a model's last layer is. */

@@ -1,24 +1,20 @@
 /**
- * The decoder-only transformer of the Llama family: what its members share. A family (`families/`) says how
- * its `config.json` maps to a {@link DecoderConfig}.
+ * What all decoder-only transformers share: layers one after the other over a flat stream of tokens, with or without
+ * a cache. What a layer does is its family's (`families/`).
  *
  * @module
  */
 
-import { attention, checkpoint, scatterRows, silu, Tensor } from "../core/mod.ts";
-import { linear, type LinearParams } from "./linear.ts";
-import { type NormParams, rmsNorm } from "./norm.ts";
-import { applyRotary, type RotaryConfig, type RotaryTables } from "./rotary.ts";
-import { denseWeight, embed, type Weight } from "./weight.ts";
+import { attention, checkpoint, type OutputHead, scatterRows, type Tensor } from "../core/mod.ts";
+import type { ParameterShapes } from "./parameter_shapes.ts";
+import type { RotaryConfig, RotaryTables } from "./rotary.ts";
 
-/** Everything about the architecture that is not a parameter. */
+/** Sizes of a decoder. */
 export interface DecoderConfig {
   /** Tokens of the vocabulary. */
   readonly vocabularySize: number;
   /** Width of hidden states. */
   readonly hiddenSize: number;
-  /** Width inside the feed-forward layers. */
-  readonly intermediateSize: number;
   /** Number of layers. */
   readonly layers: number;
   /** Query heads. */
@@ -27,61 +23,18 @@ export interface DecoderConfig {
   readonly keyValueHeads: number;
   /** Width of a head. */
   readonly headDim: number;
-  /** ε of normalisation. */
-  readonly normEpsilon: number;
-  /** Rotary position embedding. */
-  readonly rotary: RotaryConfig;
-  /** Whether the output head is the embedding matrix. */
-  readonly tied: boolean;
-  /** Which projections have biases. */
-  readonly queryKeyValueBias: boolean;
-  /** Whether attention's output projection has a bias. */
-  readonly outputBias: boolean;
-  /** Whether feed-forward layers have biases. */
-  readonly mlpBias: boolean;
-  /** Whether queries and keys are normalised per head. */
-  readonly queryKeyNorm: boolean;
-  /** How many positions back layer i sees; null is no limit. */
-  readonly window: (layer: number) => number | null;
   /** Positions the model was made for. */
   readonly maxPositions: number;
+  /** Whether it has parameters for each position, so that there are no more than `maxPositions`. */
+  readonly learnedPositions: boolean;
   /** Standard deviation of fresh weights. */
   readonly initializerRange: number;
 }
 
-/** Parameters, under their Hugging Face names. */
+/** Parameters of a model, a tree under their Hugging Face names; which these are is its family's. */
 export interface DecoderParams {
-  /** The decoder. */
-  readonly model: {
-    readonly embed_tokens: { readonly weight: Weight };
-    readonly layers: readonly LayerParams[];
-    readonly norm: NormParams;
-  };
-  /** Absent when the head is the embedding matrix. */
-  readonly lm_head?: { readonly weight: Weight };
-}
-
-/** Parameters of one layer. */
-export interface LayerParams {
-  /** Before attention. */
-  readonly input_layernorm: NormParams;
-  /** Attention's projections. */
-  readonly self_attn: {
-    readonly q_proj: LinearParams;
-    readonly k_proj: LinearParams;
-    readonly v_proj: LinearParams;
-    readonly o_proj: LinearParams;
-    readonly q_norm?: NormParams;
-    readonly k_norm?: NormParams;
-  };
-  /** Before the feed-forward layer. */
-  readonly post_attention_layernorm: NormParams;
-  /** The feed-forward layer. */
-  readonly mlp: {
-    readonly gate_proj: LinearParams;
-    readonly up_proj: LinearParams;
-    readonly down_proj: LinearParams;
-  };
+  /** The children of the root. */
+  readonly [name: string]: unknown;
 }
 
 /** A flat stream of T tokens. */
@@ -96,11 +49,11 @@ export interface TokenStream {
 
 /** Settings of one forward pass. */
 export interface ForwardOptions {
-  /** Rotary position embedding. */
+  /** Tables of the positions, from the model's `tables`. */
   readonly rotary: RotaryTables;
   /** Recompute each layer in the backward pass instead of keeping its intermediate values. */
   readonly gradientCheckpointing?: boolean;
-  /** Changes the embeddings [T, D] before the first layer, as NEFTune does. */
+  /** Changes the embeddings of tokens [T, D] before the first layer, as NEFTune does. */
   readonly onEmbeddings?: (embeddings: Tensor) => Tensor;
 }
 
@@ -120,118 +73,134 @@ export interface CachePlaces {
   readonly segments: Tensor;
 }
 
-/** Hidden states of the last layer, normalised: f32 [T, D]. */
-export function decoderHidden(
-  params: DecoderParams,
+/** How a layer attends. */
+export interface AttendOptions {
+  /** How many positions back it sees; null or absent is no limit. */
+  readonly window?: number | null;
+  /** Factor of the scores; 1/√D by default. */
+  readonly scale?: number;
+  /** Scores become cap·tanh(score / cap). */
+  readonly softcap?: number | null;
+}
+
+/** What a layer knows of its place. */
+export interface LayerContext {
+  /** Which layer it is, from 0. */
+  readonly index: number;
+  /** i32 [T]: the tokens' positions. */
+  readonly positions: Tensor;
+  /** Tables of the positions. */
+  readonly rotary: RotaryTables;
+  /**
+   * Attends to what each token sees: queries f32 [T, H, D], keys and values f32 [T, K, D] of the stream's own
+   * tokens → f32 [T, H·D].
+   */
+  readonly attend: (q: Tensor, k: Tensor, v: Tensor, options?: AttendOptions) => Tensor;
+}
+
+/** A decoder-only transformer as functions of its parameters P and those of a layer, L. */
+export interface Decoder<P, L> {
+  /** Its sizes. */
+  readonly config: DecoderConfig;
+  /** Rotary position embeddings, as many as its layers use. */
+  readonly rotary: readonly RotaryConfig[];
+  /** The tree of parameters but for a head's. */
+  readonly body: Readonly<Record<string, ParameterShapes>>;
+  /** Parameters of the head over the vocabulary; none if it is the embedding matrix. */
+  readonly languageHead: Readonly<Record<string, ParameterShapes>>;
+  /** The name of a head over labels of tokens; `score` by default. */
+  readonly tokenHead?: "score" | "classifier";
+  /** Embeddings of tokens, i32 [T] → f32 [T, D]. */
+  readonly embed: (params: P, ids: Tensor) => Tensor;
+  /** What is made of them before the first layer; nothing by default. */
+  readonly begin?: (params: P, embeddings: Tensor, positions: Tensor) => Tensor;
+  /** Parameters of the layers. */
+  readonly layers: (params: P) => readonly L[];
+  /** One layer, f32 [T, D] → [T, D]. */
+  readonly layer: (params: L, x: Tensor, context: LayerContext) => Tensor;
+  /** What follows the last layer. */
+  readonly end: (params: P, x: Tensor) => Tensor;
+  /** The output head. */
+  readonly head: (params: P) => OutputHead;
+}
+
+/** Hidden states after the last layer: f32 [T, D]. */
+export function decoderHidden<P, L>(
+  decoder: Decoder<P, L>,
+  params: P,
   stream: TokenStream,
-  config: DecoderConfig,
   options: ForwardOptions,
 ): Tensor {
-  let x = embedTokens(params, stream, options);
-  params.model.layers.forEach((layer, index) => {
-    const place = placeOf(stream, stream.keySegments ?? stream.segments, config.window(index));
-    const compute = (inputs: { x: Tensor; layer: LayerParams }) =>
-      decoderLayer(inputs.layer, inputs.x, place, config, options.rotary, (fresh) => fresh);
-    x = (options.gradientCheckpointing ? checkpoint(compute) : compute)({ x, layer });
+  const keySegments = stream.keySegments ?? stream.segments;
+  const attend: LayerContext["attend"] = (q, k, v, how = {}) =>
+    attendTo(q, k, v, { querySegments: stream.segments, keySegments }, how);
+  const step = stepOf(options.gradientCheckpointing ?? false);
+  return throughLayers(decoder, params, stream, options, (layer, x, place) => {
+    const context = { ...place, attend };
+    return step((inputs: { readonly x: Tensor; readonly layer: L }) =>
+      decoder.layer(inputs.layer, inputs.x, context)
+    )({ x, layer });
   });
-  return rmsNorm(params.model.norm, x, config.normEpsilon);
 }
 
 /**
  * The same for a stream that continues what is in a cache: its tokens' keys and values are written there first,
  * and attention is over all of it.
  */
-export function decoderHiddenCached(
-  params: DecoderParams,
+export function decoderHiddenCached<P, L>(
+  decoder: Decoder<P, L>,
+  params: P,
   stream: TokenStream,
-  config: DecoderConfig,
   options: ForwardOptions,
   cache: KeyValueCache,
   places: CachePlaces,
 ): [hidden: Tensor, cache: KeyValueCache] {
   const keys: Tensor[] = [];
   const values: Tensor[] = [];
-  let x = embedTokens(params, stream, options);
-  params.model.layers.forEach((layer, index) => {
-    const place = placeOf(stream, places.segments, config.window(index));
-    x = decoderLayer(layer, x, place, config, options.rotary, (fresh) => {
-      keys.push(scatterRows(cache.keys[index]!, places.rows, fresh.k));
-      values.push(scatterRows(cache.values[index]!, places.rows, fresh.v));
-      return { k: keys.at(-1)!, v: values.at(-1)! };
-    });
+  const segments = { querySegments: stream.segments, keySegments: places.segments };
+  const hidden = throughLayers(decoder, params, stream, options, (layer, x, place) => {
+    const attend: LayerContext["attend"] = (q, k, v, how = {}) => {
+      keys.push(scatterRows(cache.keys[place.index]!, places.rows, k));
+      values.push(scatterRows(cache.values[place.index]!, places.rows, v));
+      return attendTo(q, keys.at(-1)!, values.at(-1)!, segments, how);
+    };
+    return decoder.layer(layer, x, { ...place, attend });
   });
-  return [rmsNorm(params.model.norm, x, config.normEpsilon), { keys, values }];
+  return [hidden, { keys, values }];
 }
 
-function embedTokens(
-  params: DecoderParams,
-  { ids }: TokenStream,
-  options: ForwardOptions,
+function stepOf(recompute: boolean) {
+  return <I>(compute: (inputs: I) => Tensor) => recompute ? checkpoint(compute) : compute;
+}
+
+function throughLayers<P, L>(
+  decoder: Decoder<P, L>,
+  params: P,
+  { ids, segments }: TokenStream,
+  { rotary, onEmbeddings = (x) => x }: ForwardOptions,
+  layer: (params: L, x: Tensor, place: Omit<LayerContext, "attend">) => Tensor,
 ): Tensor {
-  const embedded = embed(params.model.embed_tokens.weight, ids);
-  return options.onEmbeddings ? options.onEmbeddings(embedded) : embedded;
-}
-
-function placeOf({ segments }: TokenStream, keySegments: Tensor, window: number | null): Place {
   const positions = segments.slice(2, 3).reshape(segments.shape[1]!);
-  return { segments, keySegments, positions, window };
-}
-
-/** The matrix [V, D] that turns hidden states into logits. */
-export function decoderHead(params: DecoderParams): Tensor {
-  const { weight } = params.lm_head ?? params.model.embed_tokens;
-  return weight instanceof Tensor ? weight : denseWeight(weight);
-}
-
-interface Place {
-  readonly segments: Tensor;
-  readonly keySegments: Tensor;
-  readonly positions: Tensor;
-  readonly window: number | null;
-}
-
-/** Keys and values [rows, K, D] that queries attend to, from those of the stream's own tokens. */
-type Remember = (
-  fresh: { readonly k: Tensor; readonly v: Tensor },
-) => { readonly k: Tensor; readonly v: Tensor };
-
-function decoderLayer(
-  layer: LayerParams,
-  x: Tensor,
-  place: Place,
-  config: DecoderConfig,
-  rotary: RotaryTables,
-  remember: Remember,
-): Tensor {
-  const input = rmsNorm(layer.input_layernorm, x, config.normEpsilon);
-  const attended = x.add(selfAttention(layer, input, place, config, rotary, remember));
-  const normed = rmsNorm(layer.post_attention_layernorm, attended, config.normEpsilon);
-  const { gate_proj, up_proj, down_proj } = layer.mlp;
-  return attended.add(
-    linear(down_proj, silu(linear(gate_proj, normed)).mul(linear(up_proj, normed))),
-  );
-}
-
-function selfAttention(
-  { self_attn: p }: LayerParams,
-  x: Tensor,
-  { segments, keySegments, positions, window }: Place,
-  { headDim, normEpsilon }: DecoderConfig,
-  rotary: RotaryTables,
-  remember: Remember,
-): Tensor {
-  const heads = (projected: Tensor) => projected.reshape(x.shape[0]!, -1, headDim);
-  const normed = (projected: Tensor, norm?: NormParams) =>
-    norm ? rmsNorm(norm, heads(projected), normEpsilon) : heads(projected);
-  const q = applyRotary(normed(linear(p.q_proj, x), p.q_norm), positions, rotary);
-  const { k, v } = remember({
-    k: applyRotary(normed(linear(p.k_proj, x), p.k_norm), positions, rotary),
-    v: heads(linear(p.v_proj, x)),
+  const embeddings = onEmbeddings(decoder.embed(params, ids));
+  let x = decoder.begin ? decoder.begin(params, embeddings, positions) : embeddings;
+  decoder.layers(params).forEach((own, index) => {
+    x = layer(own, x, { index, positions, rotary });
   });
+  return decoder.end(params, x);
+}
+
+function attendTo(
+  q: Tensor,
+  k: Tensor,
+  v: Tensor,
+  segments: { readonly querySegments: Tensor; readonly keySegments: Tensor },
+  { window, scale, softcap }: AttendOptions,
+): Tensor {
   const out = attention(q, k, v, {
-    querySegments: segments,
-    keySegments,
-    ...(window === null ? {} : { window }),
+    ...segments,
+    ...(window ? { window } : {}),
+    ...(scale === undefined ? {} : { scale }),
+    ...(softcap ? { softcap } : {}),
   });
-  return linear(p.o_proj, out.reshape(x.shape[0]!, -1));
+  return out.reshape(q.shape[0]!, -1);
 }

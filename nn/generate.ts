@@ -125,7 +125,7 @@ const smallestBatch = 4;
  *   num_hidden_layers: 1, num_attention_heads: 2,
  * });
  * const generate = generator(model, { maxNewTokens: 4 });
- * console.log((await generate(initParameters(model.config, randomKey(0)), [[1, 2, 3]]))[0]!.length); // 4
+ * console.log((await generate(initParameters(model, randomKey(0)), [[1, 2, 3]]))[0]!.length); // 4
  * ```
  */
 export function generator(model: CausalModel, options: GenerateOptions): Generator {

@@ -21,6 +21,7 @@ import {
   resolveTargets,
   savedModules,
 } from "./lora_targets.ts";
+import { isLanguageHead, isOutputHead, isTokenEmbedding } from "./module_names.ts";
 import { truncatedQr } from "./qr.ts";
 import { quantizeMatrix } from "./quantize.ts";
 import { truncatedSvd } from "./svd.ts";
@@ -113,23 +114,23 @@ export async function applyLora<P>(
 }
 
 function withOwnHead<P>(params: P, changes: (module: Path) => boolean): P {
-  const parameters = new Map(parametersOf(params));
-  const embeddings = "model.embed_tokens";
-  const weight = parameters.get(`${embeddings}.weight`);
-  const hasHead = [...parameters.keys()].some((path) => /^(lm_head|score|classifier)\./.test(path));
-  if (!weight || hasHead || !(changes("lm_head") || changes(embeddings))) return params;
-  return { ...params, lm_head: { weight } };
+  const matrices = parametersOf(params)
+    .map(([path, weight]) => ({ module: path.replace(/\.weight$/, ""), weight }));
+  const embedding = matrices.find(({ module }) => isTokenEmbedding(module));
+  const hasHead = matrices.some(({ module }) => isOutputHead(module));
+  if (!embedding || hasHead) return params;
+  if (!changes("lm_head") && !changes(embedding.module)) return params;
+  return { ...params, lm_head: { weight: embedding.weight } };
 }
 
 /** The settings of a module's update. */
 export function settingsOf({ path, kind }: ModelModule, config: LoraConfig): LoraSettings {
   const r = patternValue(config.rank_pattern, path, config.r);
   const alpha = patternValue(config.alpha_pattern, path, config.lora_alpha);
-  const isHead = /^(lm_head|embed_out)$/.test(path);
   return {
     r,
     scaling: config.use_rslora ? alpha / Math.sqrt(r) : alpha / r,
-    dropout: kind === "linear" && !isHead ? config.lora_dropout : 0,
+    dropout: kind === "linear" && !isLanguageHead(path) ? config.lora_dropout : 0,
     dora: config.use_dora,
     init: config.init_lora_weights,
   };

@@ -2,6 +2,7 @@
 
 import { type Path, UserError } from "../core/mod.ts";
 import type { LoraConfig } from "./lora_config.ts";
+import { isEmbedding, isOutputHead } from "./module_names.ts";
 import { pythonRegExp } from "./python_regexp.ts";
 import { isValueHeadParameter } from "./value_head.ts";
 import { isLoraEmbedding, type Weight, weightShape } from "./weight.ts";
@@ -14,11 +15,6 @@ export interface ModelModule {
   /** What its `weight` is: a matrix to multiply by, a matrix to read rows of, or neither. */
   readonly kind: "linear" | "embedding" | "other";
 }
-
-/** Names of modules whose matrices are read by row. */
-const embeddings = /(^|\.)(embed_tokens|embed_positions|embed_in|wte|wpe|shared|\w+_embeddings)$/;
-/** Names of output heads. */
-const heads = /^(lm_head|embed_out|score|classifier)$/;
 
 /**
  * The modules of a parameter tree, in its order. A head that is the embedding matrix is a module too, `lm_head`,
@@ -38,17 +34,17 @@ export function modulesOf(params: unknown): ModelModule[] {
     if (parts.at(-1) !== "weight" || weightShape(weight).length !== 2) continue;
     kinds.set(
       module,
-      embeddings.test(module) || isLoraEmbedding(weight) ? "embedding" : "linear",
+      isEmbedding(module) || isLoraEmbedding(weight) ? "embedding" : "linear",
     );
   }
-  if (![...kinds.keys()].some((path) => heads.test(path))) kinds.set("lm_head", "linear");
+  if (![...kinds.keys()].some(isOutputHead)) kinds.set("lm_head", "linear");
   return [...kinds].map(([path, kind]) => ({ path, kind }));
 }
 
 /** Whether a parameter is quantised when a model is: a matrix of a linear layer that is not the output head. */
 export function isQuantizable(path: Path, shape: readonly number[]): boolean {
   const module = path.replace(/\.weight$/, "");
-  return shape.length === 2 && module !== path && !embeddings.test(module) && !heads.test(module) &&
+  return shape.length === 2 && module !== path && !isEmbedding(module) && !isOutputHead(module) &&
     !isValueHeadParameter(path);
 }
 
@@ -102,7 +98,7 @@ export function resolveTargets(
   let list = targets;
   if (typeof list === "string") {
     if (list.toLowerCase() !== "all-linear") return config;
-    list = modules.filter(({ path, kind }) => kind === "linear" && !heads.test(path))
+    list = modules.filter(({ path, kind }) => kind === "linear" && !isOutputHead(path))
       .map(({ path }) => path);
   }
   if (list.length >= 20) list = shortestEnds(list, modules.map(({ path }) => path));
@@ -230,7 +226,7 @@ export function mapWeights<P>(
     : typeof target === "string" && target.toLowerCase() === "all-linear"
     ? (path: Path) =>
       modules.some((module) => module.path === path && module.kind === "linear") &&
-      !heads.test(path)
+      !isOutputHead(path)
     : typeof target === "string"
     ? (path: Path) => pythonRegExp(target, "the target").test(path)
     : (path: Path) => endsWithName(path, target);

@@ -1,13 +1,13 @@
-/** Models by `model_type`: architecture, the shapes of parameters, fresh parameters. @module */
+/** Models by `model_type`: functions of their parameters, the shapes of parameters, fresh parameters. @module */
 
 import {
   foldKey,
   type Key,
   mapTree,
   ones,
+  type OutputHead,
   type Path,
   randomNormal,
-  type Shape,
   type Tensor,
   UserError,
   zeros,
@@ -16,8 +16,8 @@ import type { ModelHead } from "./classifier.ts";
 import type { HuggingFaceConfig } from "./config.ts";
 import {
   type CachePlaces,
+  type Decoder,
   type DecoderConfig,
-  decoderHead,
   decoderHidden,
   decoderHiddenCached,
   type DecoderParams,
@@ -25,24 +25,24 @@ import {
   type KeyValueCache,
   type TokenStream,
 } from "./decoder.ts";
+import { gemma2 } from "./families/gemma2.ts";
+import { gemma3 } from "./families/gemma3.ts";
+import { gpt2 } from "./families/gpt2.ts";
+import { gptNeoX } from "./families/gpt_neox.ts";
+import { gptJ } from "./families/gptj.ts";
 import { llama } from "./families/llama.ts";
 import { mistral } from "./families/mistral.ts";
+import { opt } from "./families/opt.ts";
+import { phi3 } from "./families/phi3.ts";
 import { qwen2 } from "./families/qwen2.ts";
 import { qwen3 } from "./families/qwen3.ts";
-import { type RotaryTables, rotaryTables } from "./rotary.ts";
+import { linearShapes, type ParameterShape, type ParameterShapes } from "./parameter_shapes.ts";
+import { rotaryTable, type RotaryTables } from "./rotary.ts";
 import { freshValueHead, isValueHeadParameter } from "./value_head.ts";
-
-/** Families by the `model_type` of their config. */
-export const families: Readonly<Record<string, (config: HuggingFaceConfig) => DecoderConfig>> = {
-  llama,
-  mistral,
-  qwen2,
-  qwen3,
-};
 
 /** A causal language model without its parameters: pure functions of them. */
 export interface CausalModel {
-  /** Its architecture. */
+  /** Its sizes. */
   readonly config: DecoderConfig;
   /** Hidden states f32 [T, D] of a token stream. */
   readonly hidden: (params: DecoderParams, stream: TokenStream, options: ForwardOptions) => Tensor;
@@ -54,11 +54,73 @@ export interface CausalModel {
     cache: KeyValueCache,
     places: CachePlaces,
   ) => [hidden: Tensor, cache: KeyValueCache];
-  /** The head [V, D]: logits are hidden · headᵀ. */
-  readonly head: (params: DecoderParams) => Tensor;
-  /** Rotary tables for so many positions. */
+  /** What turns hidden states into logits. */
+  readonly head: (params: DecoderParams) => OutputHead;
+  /**
+   * Rotary tables for so many positions.
+   *
+   * @throws UserError if the model has parameters for fewer.
+   */
   readonly tables: (positions: number) => RotaryTables;
+  /** Shapes of its parameters, under their Hugging Face names; with a head over the vocabulary by default. */
+  readonly shapes: (head?: ModelHead) => ParameterShapes;
 }
+
+/** A model from its decoder. */
+export function decoderModel<P extends DecoderParams, L>(decoder: Decoder<P, L>): CausalModel {
+  const { config } = decoder;
+  return {
+    config,
+    hidden: (params, stream, options) => decoderHidden(decoder, params as P, stream, options),
+    hiddenCached: (params, stream, options, cache, places) =>
+      decoderHiddenCached(decoder, params as P, stream, options, cache, places),
+    head: (params) => decoder.head(params as P),
+    tables: (positions) => {
+      if (config.learnedPositions && positions > config.maxPositions) {
+        throw new UserError(
+          `A row of ${positions} tokens does not fit the model, which has learned ${config.maxPositions} positions. ` +
+            "Lower --max_length, or what rows consist of: --max_prompt_length, --max_completion_length, --max_new_tokens.",
+        );
+      }
+      return decoder.rotary.map((rotary) => rotaryTable(rotary, positions));
+    },
+    shapes: (head = { kind: "language" }) => ({ ...decoder.body, ...headShapes(decoder, head) }),
+  };
+}
+
+function headShapes<P, L>(
+  { config: { hiddenSize }, languageHead, tokenHead = "score" }: Decoder<P, L>,
+  head: ModelHead,
+): Record<string, ParameterShapes> {
+  switch (head.kind) {
+    case "sequence":
+      return { score: linearShapes(head.labels, hiddenSize) };
+    case "token":
+      return { [tokenHead]: linearShapes(head.labels, hiddenSize, { bias: true }) };
+    case "language":
+      return {
+        ...languageHead,
+        ...(head.values
+          ? { v_head: { summary: linearShapes(1, hiddenSize, { bias: true }) } }
+          : {}),
+      };
+  }
+}
+
+/** Families by the `model_type` of their config. */
+export const families: Readonly<Record<string, (config: HuggingFaceConfig) => CausalModel>> = {
+  llama: (config) => decoderModel(llama(config)),
+  mistral: (config) => decoderModel(mistral(config)),
+  qwen2: (config) => decoderModel(qwen2(config)),
+  qwen3: (config) => decoderModel(qwen3(config)),
+  phi3: (config) => decoderModel(phi3(config)),
+  gemma2: (config) => decoderModel(gemma2(config)),
+  gemma3_text: (config) => decoderModel(gemma3(config)),
+  gpt2: (config) => decoderModel(gpt2(config)),
+  gptj: (config) => decoderModel(gptJ(config)),
+  gpt_neox: (config) => decoderModel(gptNeoX(config)),
+  opt: (config) => decoderModel(opt(config)),
+};
 
 /**
  * The model of a parsed `config.json`.
@@ -70,99 +132,39 @@ export function causalModel(config: HuggingFaceConfig): CausalModel {
   const family = typeof type === "string" && Object.hasOwn(families, type)
     ? families[type]
     : undefined;
-  if (!family) {
-    throw new UserError(
-      `The model's config.json has model_type = ${JSON.stringify(type)}, which is not supported. ` +
-        `Supported: ${Object.keys(families).join(", ")}.`,
-    );
-  }
-  const decoder = family(config);
-  return {
-    config: decoder,
-    hidden: (params, stream, options) => decoderHidden(params, stream, decoder, options),
-    hiddenCached: (params, stream, options, cache, places) =>
-      decoderHiddenCached(params, stream, decoder, options, cache, places),
-    head: decoderHead,
-    tables: (positions) => rotaryTables(decoder.rotary, positions),
-  };
+  if (family) return family(config);
+  throw new UserError(
+    `The model's config.json has model_type = ${JSON.stringify(type)}, which is not supported. ` +
+      `Supported: ${Object.keys(families).join(", ")}.`,
+  );
 }
 
-/** The tree of parameters with shapes as leaves (as `{ shape }`, so that they are leaves). */
-export type ParameterShapes = unknown;
-
-/** A leaf of {@link parameterShapes}. */
-export class ParameterShape {
-  /** Wraps a shape. */
-  constructor(readonly shape: Shape) {}
-}
-
-/** Shapes of all parameters, under their Hugging Face names; with a head over the vocabulary by default. */
-export function parameterShapes(
-  c: DecoderConfig,
+/** Fresh parameters, each as its shape says. */
+export function initParameters(
+  model: CausalModel,
+  key: Key,
   head: ModelHead = { kind: "language" },
-): ParameterShapes {
-  const linear = (out: number, inner: number, bias: boolean) => ({
-    weight: new ParameterShape([out, inner]),
-    ...(bias ? { bias: new ParameterShape([out]) } : {}),
-  });
-  const norm = (size: number) => ({ weight: new ParameterShape([size]) });
-  const [queries, keys] = [c.heads * c.headDim, c.keyValueHeads * c.headDim];
-  const layer = () => ({
-    input_layernorm: norm(c.hiddenSize),
-    self_attn: {
-      q_proj: linear(queries, c.hiddenSize, c.queryKeyValueBias),
-      k_proj: linear(keys, c.hiddenSize, c.queryKeyValueBias),
-      v_proj: linear(keys, c.hiddenSize, c.queryKeyValueBias),
-      o_proj: linear(c.hiddenSize, queries, c.outputBias),
-      ...(c.queryKeyNorm ? { q_norm: norm(c.headDim), k_norm: norm(c.headDim) } : {}),
-    },
-    post_attention_layernorm: norm(c.hiddenSize),
-    mlp: {
-      gate_proj: linear(c.intermediateSize, c.hiddenSize, c.mlpBias),
-      up_proj: linear(c.intermediateSize, c.hiddenSize, c.mlpBias),
-      down_proj: linear(c.hiddenSize, c.intermediateSize, c.mlpBias),
-    },
-  });
-  const headShapes = () => {
-    if (head.kind !== "language") {
-      return { score: linear(head.labels, c.hiddenSize, head.kind === "token") };
-    }
-    return {
-      ...(c.tied ? {} : { lm_head: linear(c.vocabularySize, c.hiddenSize, false) }),
-      ...(head.values ? { v_head: { summary: linear(1, c.hiddenSize, true) } } : {}),
-    };
-  };
-  return {
-    model: {
-      embed_tokens: { weight: new ParameterShape([c.vocabularySize, c.hiddenSize]) },
-      layers: Array.from({ length: c.layers }, layer),
-      norm: norm(c.hiddenSize),
-    },
-    ...headShapes(),
-  };
-}
-
-/** Fresh parameters: matrices from a normal distribution, gains one, biases zero. */
-export function initParameters(config: DecoderConfig, key: Key, head?: ModelHead): DecoderParams {
+): DecoderParams {
   let index = 0;
-  return mapTree(parameterShapes(config, head), (leaf, path) => {
+  return mapTree(model.shapes(head), (leaf, path) => {
     index++;
-    const { shape } = leaf as ParameterShape;
-    return freshParameter({ path, shape, key: foldKey(key, index) }, config, head);
+    return freshParameter(model, path, leaf as ParameterShape, foldKey(key, index), head);
   }) as DecoderParams;
 }
 
 /** One fresh parameter. */
 export function freshParameter(
-  { path, shape, key }: { readonly path: Path; readonly shape: Shape; readonly key: Key },
-  config: DecoderConfig,
-  head?: ModelHead,
+  { config }: CausalModel,
+  path: Path,
+  { shape, init }: ParameterShape,
+  key: Key,
+  head: ModelHead = { kind: "language" },
 ): Tensor {
   if (isValueHeadParameter(path)) {
-    const options = head?.kind === "language" ? head.values : undefined;
+    const options = head.kind === "language" ? head.values : undefined;
     return freshValueHead(path, { shape, width: config.hiddenSize, key }, options);
   }
-  if (path.endsWith("bias")) return zeros(shape);
-  if (/norm\.weight$/.test(path)) return ones(shape);
-  return randomNormal(key, shape).mul(config.initializerRange);
+  if (init === "ones") return ones(shape);
+  if (init === "zeros") return zeros(shape);
+  return randomNormal(key, shape).mul(config.initializerRange * init.normal);
 }

@@ -15,7 +15,7 @@ import {
   type Tensor,
   zeros,
 } from "../core/mod.ts";
-import type { ClassifierParams } from "./classifier.ts";
+import { type ClassifierParams, classify } from "./classifier.ts";
 import type { DecoderParams } from "./decoder.ts";
 import { dropOut } from "./dropout.ts";
 import { linear } from "./linear.ts";
@@ -67,8 +67,8 @@ export function headValues(
  *
  * @throws RangeError if it has more labels.
  */
-export function scoreValues({ score }: ClassifierParams, hidden: Tensor): Tensor {
-  const scores = linear(score, hidden);
+export function scoreValues(params: ClassifierParams, hidden: Tensor): Tensor {
+  const scores = classify(params, hidden);
   if (scores.shape.at(-1) === 1) return scores.reshape(...hidden.shape.slice(0, -1));
   throw new RangeError(
     `A model with ${scores.shape.at(-1)} labels gives no value of a token: a value model has 1.`,

@@ -7,7 +7,7 @@
  * @module
  */
 
-import { matmul, type Operand, stopGradient, Tensor } from "../core/mod.ts";
+import { matmul, type Operand, stopGradient, Tensor, where } from "../core/mod.ts";
 import { dropOut } from "./dropout.ts";
 import { dequantized, projectQuantized, type Quantized, quantizedShape } from "./quantized.ts";
 
@@ -129,14 +129,24 @@ export function loraEmbeddingNorms(weight: LoraEmbedding): Tensor {
   return stopGradient(dense.square().sum(0).add(mixed).maximum(0).sqrt());
 }
 
-/** Rows of an embedding matrix [V, D] by id, f32: ids of any shape → [..., D]. */
-export function embed(weight: Weight, ids: Tensor): Tensor {
-  if (weight instanceof Tensor) return weight.gather(ids).cast("f32");
-  if (isRetrained(weight)) return embed(weight.modules_to_save, ids);
-  if (!isLoraEmbedding(weight)) return denseWeight(weight).gather(ids);
+/**
+ * Rows of an embedding matrix [V, D] by id, f32: ids of any shape → [..., D].
+ *
+ * @param paddingId Id whose row learns nothing from being read, as PyTorch's `padding_idx`; none by default.
+ */
+export function embed(weight: Weight, ids: Tensor, paddingId: number | null = null): Tensor {
+  const rowsOf = (table: Tensor) => {
+    const rows = table.gather(ids).cast("f32");
+    return paddingId === null
+      ? rows
+      : where(ids.eq(paddingId).unsqueeze(-1), stopGradient(rows), rows);
+  };
+  if (weight instanceof Tensor) return rowsOf(weight);
+  if (isRetrained(weight)) return rowsOf(weight.modules_to_save);
+  if (!isLoraEmbedding(weight)) return rowsOf(denseWeight(weight));
   const { base, lora_embedding_A, lora_embedding_B, lora_magnitude_vector, scaling } = weight;
-  const update = project(lora_embedding_B, lora_embedding_A.transpose().gather(ids)).mul(scaling);
-  const whole = embed(base, ids).add(update);
+  const update = project(lora_embedding_B, rowsOf(lora_embedding_A.transpose())).mul(scaling);
+  const whole = embed(base, ids, paddingId).add(update);
   if (!lora_magnitude_vector) return whole;
   return whole.mul(lora_magnitude_vector.div(loraEmbeddingNorms(weight)));
 }

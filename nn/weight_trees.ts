@@ -13,6 +13,7 @@ import {
   type Weight,
 } from "./weight.ts";
 import type { Quantized } from "./quantized.ts";
+import { isLanguageHead, isTokenEmbedding } from "./module_names.ts";
 import { isValueHeadParameter } from "./value_head.ts";
 
 /** A weight that is not a tensor. */
@@ -74,9 +75,12 @@ export function mergeAdapters<P>(params: P): P {
 
 /** Whether the output head of a tree is its embedding matrix: not there, or the same tensor. */
 export function headIsTied(params: unknown): boolean {
-  const parameters = new Map(parametersOf(params));
-  const head = parameters.get("lm_head.weight");
-  return head === undefined || head === parameters.get("model.embed_tokens.weight");
+  const matrices = parametersOf(params);
+  const find = (named: (module: Path) => boolean) =>
+    matrices.find(([path]) => path.endsWith(".weight") && named(path.slice(0, -".weight".length)))
+      ?.[1];
+  const head = find(isLanguageHead);
+  return head === undefined || head === find(isTokenEmbedding);
 }
 
 /** Whether a tree has adapters. */

@@ -1,6 +1,6 @@
 /** Completions under a model: what objectives over sequences are computed from. @module */
 
-import { logitStats, matmul, type Tensor, tensor } from "../core/mod.ts";
+import { logitStats, meanLogits, type Tensor, tensor } from "../core/mod.ts";
 import {
   buildCompletions,
   type CompletionArrays,
@@ -155,11 +155,7 @@ export function scoreCompletions(
     everywhere: everywhere && {
       mask: everywhere.numbers.ge(0).cast("f32"),
       segments: everywhere.numbers,
-      // The mean over the vocabulary of h·Wᵀ is h·(mean of W's rows).
-      meanLogits: matmul(hidden.gather(everywhere.sources), head.mean(0, { keepDims: true }), {
-        transposeB: true,
-      })
-        .reshape(everywhere.numbers.shape[0]!),
+      meanLogits: meanLogits(hidden.gather(everywhere.sources), head),
     },
   };
 }

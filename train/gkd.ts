@@ -1,6 +1,6 @@
 /** Distillation from a teacher as a task. @module */
 
-import { mapLogits, stopGradient, type Tensor } from "../core/mod.ts";
+import { mapLogits, type OutputHead, stopGradient, type Tensor } from "../core/mod.ts";
 import type { DistillationExample } from "../data/prepare_gkd.ts";
 import { mersenneTwister } from "../data/mersenne_twister.ts";
 import {
@@ -78,7 +78,7 @@ function divergenceOver(options: GkdTaskOptions, positions: number) {
         { hidden: of(student), head: model.head(params) },
         {
           hidden: stopGradient(of(tutor)),
-          head: stopGradient(teacher.model.head(teacher.params)),
+          head: constant(teacher.model.head(teacher.params)),
         },
       ],
       [],
@@ -86,6 +86,10 @@ function divergenceOver(options: GkdTaskOptions, positions: number) {
     );
     return gkd({ divergences, mask: inputs.numbers.ge(0).cast("f32") }, { normalizer });
   };
+}
+
+function constant({ weight, bias, ...rest }: OutputHead): OutputHead {
+  return { ...rest, weight: stopGradient(weight), bias: bias ? stopGradient(bias) : null };
 }
 
 /** Settings of {@link sampledGkdTask}. */

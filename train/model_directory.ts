@@ -22,7 +22,6 @@ import {
   type LoraConfig,
   type ModelHead,
   type ParameterShape,
-  parameterShapes,
   parametersOf,
   withoutAdapters,
   withoutValueHead,
@@ -36,7 +35,7 @@ import {
   resolveBaseModel,
   writeAdapter,
 } from "./adapter_files.ts";
-import { loadParameters, type SavedDtype, writeParameters } from "./model_files.ts";
+import { asStored, loadParameters, type SavedDtype, writeParameters } from "./model_files.ts";
 import { checkQuantizationConfig, loadWeights, type WeightStorage } from "./quantized_files.ts";
 import { fillValueHead, writeValueHead } from "./value_head_files.ts";
 import {
@@ -127,7 +126,7 @@ export async function openModel(source: ModelSource): Promise<OpenModel> {
     );
   }
   const whole = source.initFromConfig
-    ? await realize(initParameters(model.config, randomKey(source.seed), head))
+    ? await realize(initParameters(model, randomKey(source.seed), head))
     : await readParameters(model, base, head, {
       fresh: randomKey(source.seed),
       // What is trained whole stays in f32; only what is frozen under an adapter may be narrow.
@@ -210,10 +209,10 @@ export async function readParameters(
   { fresh, storage }: ReadOptions = {},
 ): Promise<DecoderParams> {
   const files = await openCheckpointFiles(directory);
-  const shapes = parameterShapes(model.config, head);
-  const begin = (path: string, { shape }: ParameterShape) =>
-    fresh && (path.startsWith("score.") || isValueHeadParameter(path))
-      ? freshParameter({ path, shape, key: fresh }, model.config, head)
+  const shapes = model.shapes(head);
+  const begin = (path: string, shape: ParameterShape) =>
+    fresh && (/^(score|classifier)\./.test(path) || isValueHeadParameter(path))
+      ? freshParameter(model, path, shape, fresh, head)
       : null;
   try {
     const coded = [...files.tensors.keys()].some((name) => /quant_state|\.SCB$/.test(name));
@@ -299,11 +298,11 @@ export async function writeModel(
 
 async function writeWhole(
   directory: string,
-  { config, generationConfig, tokenizer, head }: OpenModel,
+  { model, config, generationConfig, tokenizer, head }: OpenModel,
   params: unknown,
   dtype: SavedDtype,
 ): Promise<void> {
-  await writeParameters(directory, params, dtype);
+  await writeParameters(directory, asStored(params, model.shapes(head)), dtype);
   const special = {
     ...(tokenizer.eosTokenId === undefined ? {} : { eos_token_id: tokenizer.eosTokenId }),
     ...(tokenizer.padTokenId === undefined ? {} : { pad_token_id: tokenizer.padTokenId }),

@@ -1,11 +1,17 @@
 /** Parameters between files and trees. @module */
 
-import { fromBytes, leavesOf, mapTree, type Path, type Tensor, UserError } from "../core/mod.ts";
+import { fromBytes, leavesOf, mapTree, type Path, Tensor, UserError } from "../core/mod.ts";
 import { type CheckpointFiles, writeCheckpointFiles } from "../data/checkpoint_files.ts";
 import { float32ToBfloat16, float32ToFloat16 } from "../data/half.ts";
 import type { StoredTensor, TensorToStore } from "../data/safetensors.ts";
 import { toFloat32Array } from "../data/safetensors_dtypes.ts";
-import { isValueHeadParameter, type ParameterShape, type ParameterShapes } from "../nn/mod.ts";
+import {
+  isValueHeadParameter,
+  mapParameters,
+  type ParameterShape,
+  type ParameterShapes,
+  transposedIn,
+} from "../nn/mod.ts";
 
 /**
  * Reads the parameters a model needs from a checkpoint's files, tensor by tensor, as f32.
@@ -25,7 +31,7 @@ export async function loadParameters<P>(
   }
   const wanted = leavesOf(shapes)
     .filter(([path]) => !fresh.has(path))
-    .map(([path, leaf]) => [path, (leaf as ParameterShape).shape] as const);
+    .map(([path, leaf]) => [path, leaf as ParameterShape] as const);
   const missing = wanted.filter(([path]) => !files.tensors.has(path)).map(([path]) => path);
   if (missing.length > 0) {
     const shown = missing.slice(0, 3).join(", ") +
@@ -42,17 +48,37 @@ export async function loadParameters<P>(
   const tensors = new Map<Path, Tensor>(fresh);
   for (const [path, shape] of wanted) {
     const stored = files.tensors.get(path)!;
-    if (stored.shape.join() !== shape.join()) {
-      throw new UserError(
-        `${path} in ${stored.path} has shape [${
-          stored.shape.join(", ")
-        }], but config.json calls for ` +
-          `[${shape.join(", ")}]. The weights and the config do not belong together.`,
-      );
-    }
-    tensors.set(path, await readTensor(stored));
+    checkStored(stored, shape);
+    const tensor = await readTensor(stored);
+    tensors.set(path, shape.transposed ? tensor.transpose() : tensor);
   }
   return mapTree(shapes, (_, path) => tensors.get(path)!) as P;
+}
+
+/**
+ * Checks that a stored tensor has the sizes of the parameter it is read for.
+ *
+ * @throws UserError if it has others.
+ */
+export function checkStored(
+  { name, path, shape }: StoredTensor,
+  { storedShape }: Pick<ParameterShape, "storedShape">,
+): void {
+  if (shape.join() === storedShape.join()) return;
+  throw new UserError(
+    `${name} in ${path} has shape [${shape.join(", ")}], but config.json calls for ` +
+      `[${storedShape.join(", ")}]. The weights and the config do not belong together.`,
+  );
+}
+
+/** A tree of parameters as files hold it: some matrices are transposed there. */
+export function asStored<P>(params: P, shapes: ParameterShapes): P {
+  const transposed = transposedIn(shapes);
+  return mapParameters(
+    params,
+    (weight, path) =>
+      transposed.has(path) && weight instanceof Tensor ? weight.transpose() : weight,
+  );
 }
 
 /** A stored tensor as f32. */

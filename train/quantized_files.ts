@@ -35,7 +35,7 @@ import {
   type QuantizeOptions,
   type Weight,
 } from "../nn/mod.ts";
-import { loadParameters, tensorsToStore } from "./model_files.ts";
+import { checkStored, loadParameters, readTensor, tensorsToStore } from "./model_files.ts";
 
 /** How weights are stored in memory. */
 export interface WeightStorage {
@@ -66,17 +66,18 @@ export async function loadWeights<P>(
   begin: (path: Path, shape: ParameterShape) => Tensor | null = () => null,
 ): Promise<P> {
   const weights = new Map<Path, Weight>();
-  const wanted: [Path, readonly number[]][] = [];
+  const wanted: [Path, ParameterShape][] = [];
   let missing = false;
   for (const [path, leaf] of leavesOf(shapes)) {
     const fresh = files.tensors.has(path) ? null : begin(path, leaf as ParameterShape);
     if (fresh) weights.set(path, await realize(fresh));
-    else wanted.push([path, (leaf as ParameterShape).shape]);
+    else wanted.push([path, leaf as ParameterShape]);
     missing ||= !fresh && !files.tensors.has(path);
   }
   // This says at once, and for all of them, which are missing.
   if (missing) await loadParameters<P>(shapes, files, begin);
-  for (const [path, shape] of wanted) {
+  for (const [path, leaf] of wanted) {
+    const { shape, transposed } = leaf;
     const stored = files.tensors.get(path)!;
     const quantized = await readQuantized(files, path, shape);
     if (quantized) {
@@ -89,14 +90,16 @@ export async function loadWeights<P>(
       ? narrow[stored.dtype] ?? "f32"
       : dtype;
     if (quantize && isQuantizable(path, shape)) {
-      checkShape(stored, path, shape);
-      const values = await floatsOf(stored);
+      checkStored(stored, leaf);
+      const values = transposed
+        ? await (await readTensor(stored)).transpose().data() as Float32Array
+        : await floatsOf(stored);
       weights.set(path, await realize(quantizeMatrix(values, shape as [number, number], quantize)));
     } else if (narrow[stored.dtype] === kept) {
-      checkShape(stored, path, shape);
-      weights.set(path, await realize(fromBytes(await stored.bytes(), shape, kept)));
+      checkStored(stored, leaf);
+      const tensor = fromBytes(await stored.bytes(), stored.shape, kept);
+      weights.set(path, await realize(transposed ? tensor.transpose() : tensor));
     } else {
-      const leaf = leavesOf(shapes).find(([other]) => other === path)![1];
       const read = await loadParameters<Record<Path, Tensor>>({ [path]: leaf }, files);
       weights.set(path, await realize(read[path]!.cast(kept)));
     }
@@ -104,15 +107,7 @@ export async function loadWeights<P>(
   return mapTree(shapes, (_, path) => weights.get(path)) as P;
 }
 
-function checkShape(stored: StoredTensor, path: Path, shape: readonly number[]): void {
-  if (stored.shape.join() === shape.join()) return;
-  throw new UserError(
-    `${path} in ${stored.path} has shape [${stored.shape.join(", ")}], but config.json calls for ` +
-      `[${shape.join(", ")}]. The weights and the config do not belong together.`,
-  );
-}
-
-/** A matrix that is quantised in the files, or undefined if it is not. */
+/** A matrix that is quantised in the files, always as [out, in], or undefined if it is not. */
 export async function readQuantized(
   files: CheckpointFiles,
   path: Path,
@@ -125,7 +120,7 @@ export async function readQuantized(
   const scales = files.tensors.get(path.replace(/weight$/, "SCB"));
   if (!scales || !path.endsWith("weight")) return undefined;
   const stored = files.tensors.get(path)!;
-  checkShape(stored, path, shape);
+  checkStored(stored, { storedShape: shape });
   const [rows, columns] = shape as [number, number];
   return {
     format: "int8",

@@ -58,7 +58,7 @@ export async function writeWorkload(
   const path = (name: string) => `${directory}/${name}`;
   await Deno.mkdir(path("model"), { recursive: true });
   const device = await openDevice("cpu");
-  const params = await realize(initParameters(model.config, randomKey(0)));
+  const params = await realize(initParameters(model, randomKey(0)));
   await writeParameters(path("model"), params);
   device.destroy();
   const sizes = leavesOf(params).map(([name, leaf]) => [name, leaf as Tensor] as const);

@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import {
   grad,
-  type HeadOptions,
+  type LogitOptions,
   type LogitStats,
   logitStats,
   logSoftmax,
   mapLogits,
+  meanLogits,
   realize,
   type Tensor,
   tensor,
@@ -23,13 +24,15 @@ labels.data.set([0, vocabulary - 1, vocabulary, -1, -100], 0);
 
 interface DenseOptions {
   readonly temperature?: number;
+  readonly scale?: number;
   readonly softCap?: number;
 }
 
 function denseLogits(x: o.NdArray, w: o.NdArray, b: o.NdArray, options: DenseOptions): o.NdArray {
-  const { temperature = 1, softCap } = options;
-  const raw = o.zip((l, b) => (l + b) / temperature, o.matmul(x, w, false, true), b);
-  return softCap === undefined ? raw : o.map(raw, (l) => softCap * Math.tanh(l / softCap));
+  const { temperature = 1, scale = 1, softCap } = options;
+  const raw = o.zip((l, b) => scale * (l + b), o.matmul(x, w, false, true), b);
+  const capped = (l: number) => softCap === undefined ? l : softCap * Math.tanh(l / softCap);
+  return o.map(raw, (l) => capped(l) / temperature);
 }
 
 /** One statistic of every row; zero where the label is not in the vocabulary. */
@@ -58,11 +61,12 @@ function dense(
   });
 }
 
-const variants: [string, HeadOptions & DenseOptions][] = [
+const variants: [string, LogitOptions & DenseOptions][] = [
   ["in one piece", {}],
   ["in three chunks", { maxLogits: 8 * vocabulary }],
   ["with a temperature", { temperature: 0.7 }],
-  ["with a soft cap and a temperature, in chunks", {
+  ["with a scale, a soft cap and a temperature, in chunks", {
+    scale: 1.2,
     softCap: 1.5,
     temperature: 1.3,
     maxLogits: 8 * vocabulary,
@@ -83,7 +87,10 @@ for (const [name, options] of variants) {
     await checkCases(keys.map((which): Case => ({
       name: which,
       inputs: [hidden, head, bias],
-      f: (x, w, b) => logitStats(x, w, integers, { ...options, bias: b })[which],
+      f: (x, weight, bias) => {
+        const { scale = null, softCap = null, ...settings } = options;
+        return logitStats(x, { weight, bias, scale, softCap }, integers, settings)[which];
+      },
       reference: (x, w, b) => dense(which, denseLogits(x, w, b, options)),
       differentiable: which === "logProb" || which === "entropy",
       tolerance: 3e-6,
@@ -126,6 +133,28 @@ eachDevice("rows with labels outside the vocabulary give nothing", async () => {
   }
   assert.ok((await gradient.data()).every((v) => v === 0));
 });
+
+for (const softCap of [null, 1.5]) {
+  eachDevice(
+    `means of logits ${softCap ? "with" : "without"} a cap are those of the logits`,
+    async () => {
+      await checkCases([{
+        name: "means",
+        inputs: [hidden, head, bias],
+        f: (x, weight, bias) =>
+          meanLogits(x, { weight, bias, scale: 2, softCap }, { maxLogits: 50 }),
+        reference: (x, w, b) =>
+          o.reduce(
+            denseLogits(x, w, b, { scale: 2, ...(softCap ? { softCap } : {}) }),
+            [1],
+            (row) => o.total(row) / vocabulary,
+          ),
+        tolerance: 1e-6,
+        gradientTolerance: 1e-5,
+      }]);
+    },
+  );
+}
 
 eachDevice("no rows at all give empty statistics", async () => {
   const [x, w] = [toTensor(o.random([0, width], 1)), toTensor(head)];
@@ -177,13 +206,13 @@ for (const [name, maxLogits] of [["one piece", 1e6], ["chunks", 8 * vocabulary]]
       inputs: [hidden, head, bias, weights],
       f: (x, w, b, weights) =>
         mapLogits(
-          [{ hidden: x, head: w }],
+          [{ hidden: x, head: { weight: w, bias: b, scale: 0.5, softCap: 2 } }],
           [weights],
           ([l], [weight]) => logSoftmax(l!).mul(weight!).sum(-1),
-          { maxLogits, bias: b, temperature: 0.7, softCap: 2 },
+          { maxLogits, temperature: 0.7 },
         ),
       reference: (x, w, b, weights) => {
-        const logits = denseLogits(x, w, b, { temperature: 0.7, softCap: 2 });
+        const logits = denseLogits(x, w, b, { temperature: 0.7, scale: 0.5, softCap: 2 });
         const logP = o.zip((l, z) => l - z, logits, o.logSumExp(logits, [1], true));
         return o.reduce(o.zip((p, a) => p * a, logP, weights), [1], o.total);
       },

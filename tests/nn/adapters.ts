@@ -1,12 +1,6 @@
 /** Golden adapters: what PEFT computes with the adapters of `fixtures/adapters`. @module */
 
-import {
-  type Adapted,
-  type CausalModel,
-  causalModel,
-  type DecoderParams,
-  parameterShapes,
-} from "../../nn/mod.ts";
+import { type Adapted, type CausalModel, causalModel, type DecoderParams } from "../../nn/mod.ts";
 import { openCheckpointFiles } from "../../data/checkpoint_files.ts";
 import { loadAdapter } from "../../train/adapter_files.ts";
 import { loadParameters } from "../../train/model_files.ts";
@@ -39,7 +33,7 @@ export async function readModel(
 ): Promise<{ readonly model: CausalModel; readonly params: DecoderParams }> {
   const model = causalModel(await readConfig(name));
   using files = await openCheckpointFiles(fixture(`models/${name}`));
-  return { model, params: await loadParameters(parameterShapes(model.config), files) };
+  return { model, params: await loadParameters(model.shapes(), files) };
 }
 
 /** Rows of ids as a stream, every token but the first of a row a label. */

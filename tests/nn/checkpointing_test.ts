@@ -22,7 +22,7 @@ eachDevice("gradient checkpointing gives the same gradients from less memory", a
     { name: "b", ids: ids.slice(40), labels: ids.slice(40) },
   ]);
   const rotary = model.tables(64);
-  const params = await realize(initParameters(model.config, randomKey(3)));
+  const params = await realize(initParameters(model, randomKey(3)));
   const step = (gradientCheckpointing: boolean) =>
     jit((p: DecoderParams, inputs: { stream: typeof stream; sources: Tensor; targets: Tensor }) =>
       valueAndGrad((q: DecoderParams) =>

@@ -25,7 +25,7 @@ const model = causalModel({
 
 /** Fresh parameters on the device at hand. */
 function parameters(): Promise<DecoderParams> {
-  return realize(initParameters(model.config, randomKey(1)));
+  return realize(initParameters(model, randomKey(1)));
 }
 
 /** Tokens that differ from prompt to prompt. */

@@ -1,11 +1,6 @@
 /** Golden models: small checkpoints, and what transformers computes with them. @module */
 
-import {
-  type CausalModel,
-  causalModel,
-  type DecoderParams,
-  parameterShapes,
-} from "../../nn/mod.ts";
+import { type CausalModel, causalModel, type DecoderParams } from "../../nn/mod.ts";
 import { openCheckpointFiles } from "../../data/checkpoint_files.ts";
 import { loadParameters } from "../../train/model_files.ts";
 import { fixture, readFixture, readTensors } from "../data/fixture_files.ts";
@@ -19,6 +14,12 @@ export const goldenNames = [
   "mistral",
   "qwen2",
   "qwen3",
+  "phi3",
+  "gemma3_text",
+  "gpt2",
+  "gptj",
+  "gpt_neox",
+  "opt",
 ] as const;
 
 /** A family with a golden file. */
@@ -40,7 +41,7 @@ export interface GoldenNumbers {
   readonly zero_gradients: readonly string[];
   /** After the ten steps. */
   readonly final_parameters: Readonly<
-    Record<string, { readonly l2: number; readonly sum: number }>
+    Record<string, { readonly l2: number; readonly sum: number; readonly l2_float64: number }>
   >;
 }
 
@@ -64,7 +65,7 @@ export interface Golden {
   readonly params: DecoderParams;
   readonly numbers: GoldenNumbers;
   readonly batch: GoldenBatch;
-  /** The gradient of a parameter, or undefined where the file has none. */
+  /** The gradient of a parameter as files hold it, or undefined where the file has none. */
   readonly gradient: (path: string) => Float32Array | undefined;
 }
 
@@ -78,7 +79,7 @@ export async function readGolden(name: GoldenName): Promise<Golden> {
   const config = await readConfig(name);
   const model = causalModel(config);
   using files = await openCheckpointFiles(fixture(`models/${name}`));
-  const params = await loadParameters<DecoderParams>(parameterShapes(model.config), files);
+  const params = await loadParameters<DecoderParams>(model.shapes(), files);
   const { floats, integers, shapes } = await readTensors(`golden/${name}.safetensors`);
   const [rows, columns] = shapes.get("input_ids") as [number, number];
   return {
@@ -95,8 +96,13 @@ export async function readGolden(name: GoldenName): Promise<Golden> {
       logits: floats.get("logits")!,
       tokenLogProbs: floats.get("token_logps")!,
     },
-    gradient: (path) => floats.get(`grad.${path}`),
+    gradient: (path) => floats.get(`grad.${nameInGolden(path)}`),
   };
+}
+
+/** What transformers 5 calls a parameter in memory; its files have the older names. */
+export function nameInGolden(path: string): string {
+  return path.replace(/^embed_out\./, "lm_head.");
 }
 
 /** The rows of a golden batch without their padding. */

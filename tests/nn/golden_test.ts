@@ -18,8 +18,9 @@ import {
   globalNorm,
   initAdamW,
 } from "../../nn/mod.ts";
+import { asStored } from "../../train/model_files.ts";
 import { eachDevice } from "../devices.ts";
-import { type Golden, goldenLayout, goldenNames, readGolden } from "./golden.ts";
+import { type Golden, goldenLayout, goldenNames, nameInGolden, readGolden } from "./golden.ts";
 import { logitsOf, meanLoss } from "./streams.ts";
 
 function relative(actual: number, expected: number): number {
@@ -84,7 +85,7 @@ for (const name of goldenNames) {
         );
       });
       assert.ok(relative(await loss.item(), numbers.loss) < 2e-6, `loss ${await loss.item()}`);
-      for (const [path, leaf] of leavesOf(gradients)) {
+      for (const [path, leaf] of leavesOf(asStored(gradients, model.shapes()))) {
         if (numbers.zero_gradients.includes(path)) continue;
         const expected = golden.gradient(path);
         assert.ok(expected, `the fixture has the gradient of ${path}`);
@@ -136,17 +137,20 @@ for (const name of goldenNames) {
     assert.ok(relative(last, expected.losses[10]!) < 5e-5, `last loss: ${last}`);
     const leaves = leavesOf(params);
     assert.deepEqual(
-      leaves.map(([path]) => path).sort(),
+      leaves.map(([path]) => nameInGolden(path)).sort(),
       Object.keys(final_parameters).sort(),
     );
     for (const [path, leaf] of leaves) {
+      const wanted = final_parameters[nameInGolden(path)]!;
+      // Keys' biases change no probability: their gradient is rounding alone, and Adam makes steps of it. PyTorch
+      // itself leads them elsewhere in f64.
+      if (relative(wanted.l2, wanted.l2_float64) > 1e-5) continue;
       const values = await (leaf as Tensor).data();
       let [l2, sum] = [0, 0];
       for (const value of values) {
         l2 += value ** 2;
         sum += value;
       }
-      const wanted = final_parameters[path]!;
       l2 = Math.sqrt(l2);
       assert.ok(relative(l2, wanted.l2) < 1e-4, `norm of ${path}: ${l2}, not ${wanted.l2}`);
       // A sum is compared to the size of its terms: they cancel.

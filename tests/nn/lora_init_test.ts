@@ -136,7 +136,7 @@ eachDevice("fresh updates are distributed as PEFT's", async () => {
   const adapt = (init_lora_weights: LoraInit) =>
     applyLora(params, { target_modules: ["embed_tokens"], init_lora_weights }, randomKey(0));
   for (const init of [true, "pissa", false] as const) {
-    const { weight } = (await adapt(init)).params.model.embed_tokens;
+    const weight = parametersOf((await adapt(init)).params)[0]![1];
     assert.ok(isLoraEmbedding(weight));
     const a = Array.from(await weight.lora_embedding_A.data());
     assert.equal(a.every((x) => x === 0), init !== false);

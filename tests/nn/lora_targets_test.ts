@@ -36,7 +36,7 @@ const cases = await readFixture<TargetCase[]>("lora_targets.json");
 function modulesOfCase({ layers, tied, score }: TargetCase) {
   const model = causalModel({ ...llama, num_hidden_layers: layers, tie_word_embeddings: tied });
   const params = initParameters(
-    model.config,
+    model,
     randomKey(0),
     score ? { kind: "sequence", labels: 1 } : { kind: "language" },
   );
@@ -109,7 +109,7 @@ Deno.test("Python's regular expressions match whole texts, in Python's notation"
 
 Deno.test("mapWeights takes PEFT's targets or a predicate, and matrices only", () => {
   const model = causalModel({ ...llama, num_hidden_layers: 2 });
-  const params = initParameters(model.config, randomKey(0));
+  const params = initParameters(model, randomKey(0));
   const touched = (target: Parameters<typeof mapWeights>[1]) => {
     const paths: string[] = [];
     mapWeights(params, target, (weight, path) => (paths.push(path), weight));

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { leavesOf, randomKey, realize, type Tensor } from "../../core/mod.ts";
-import { causalModel, initParameters, type ParameterShape, parameterShapes } from "../../nn/mod.ts";
+import { causalModel, initParameters, type ParameterShape } from "../../nn/mod.ts";
 import { openCheckpointFiles } from "../../data/checkpoint_files.ts";
 import { fixture } from "../data/fixture_files.ts";
 import { eachDevice } from "../devices.ts";
@@ -8,10 +8,12 @@ import { goldenNames, readConfig } from "./golden.ts";
 
 for (const name of goldenNames) {
   Deno.test(`${name}: parameters have the names and shapes of the checkpoint`, async () => {
-    const shapes = leavesOf(parameterShapes(causalModel(await readConfig(name)).config));
+    const shapes = leavesOf(causalModel(await readConfig(name)).shapes());
     using files = await openCheckpointFiles(fixture(`models/${name}`));
     assert.deepEqual(
-      Object.fromEntries(shapes.map(([path, leaf]) => [path, (leaf as ParameterShape).shape])),
+      Object.fromEntries(
+        shapes.map(([path, leaf]) => [path, (leaf as ParameterShape).storedShape]),
+      ),
       Object.fromEntries([...files.tensors].map(([path, { shape }]) => [path, shape])),
     );
   });
@@ -28,14 +30,14 @@ function moments(values: ArrayLike<number>): [mean: number, deviation: number, e
 }
 
 eachDevice("fresh matrices are normal, gains one, biases zero", async () => {
-  const { config } = causalModel({
+  const model = causalModel({
     ...await readConfig("qwen2"),
     vocab_size: 1000,
     hidden_size: 64,
     intermediate_size: 256,
     initializer_range: 0.05,
   });
-  const params = await realize(initParameters(config, randomKey(7)));
+  const params = await realize(initParameters(model, randomKey(7)));
   let matrices = 0;
   for (const [path, leaf] of leavesOf(params)) {
     const values = await (leaf as Tensor).data();
@@ -55,9 +57,9 @@ eachDevice("fresh matrices are normal, gains one, biases zero", async () => {
 });
 
 eachDevice("fresh parameters depend on the key alone, and no two matrices are alike", async () => {
-  const { config } = causalModel(await readConfig("llama"));
+  const model = causalModel(await readConfig("llama"));
   const read = async (seed: number) => {
-    const params = await realize(initParameters(config, randomKey(seed)));
+    const params = await realize(initParameters(model, randomKey(seed)));
     const all = new Map<string, string>();
     for (const [path, leaf] of leavesOf(params)) {
       if (!path.includes("norm")) {

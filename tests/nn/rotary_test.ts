@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { tensor, UserError } from "../../core/mod.ts";
-import { applyRotary, rotaryConfig, rotaryFrequencies, rotaryTables } from "../../nn/mod.ts";
+import { applyRotary, rotaryConfig, rotaryFrequencies, rotaryTable } from "../../nn/mod.ts";
 import { assertClose } from "../core/compare.ts";
 import { readFixture } from "../data/fixture_files.ts";
 import { eachDevice } from "../devices.ts";
@@ -24,7 +24,7 @@ function configOf(name: string): RotaryCase {
 
 for (const { name, config, head_dim, frequencies } of cases) {
   Deno.test(`rotary frequencies are those of transformers: ${name}`, () => {
-    const found = rotaryFrequencies(rotaryConfig(config, head_dim));
+    const found = rotaryFrequencies(rotaryConfig(config, head_dim), 301);
     assert.equal(found.length, head_dim / 2);
     frequencies.forEach((expected, i) => {
       // Two roundings to f32 apart at most.
@@ -36,7 +36,7 @@ for (const { name, config, head_dim, frequencies } of cases) {
 
 eachDevice("rotary tables are those of transformers", async () => {
   for (const { name, config, head_dim, positions, cos, sin } of cases) {
-    const tables = rotaryTables(rotaryConfig(config, head_dim), 301);
+    const tables = rotaryTable(rotaryConfig(config, head_dim), 301);
     assert.deepEqual(tables.cos.shape, [301, head_dim / 2]);
     const [c, s] = [await tables.cos.data(), await tables.sin.data()];
     positions.forEach((position, row) => {
@@ -51,7 +51,7 @@ eachDevice("rotary tables are those of transformers", async () => {
 
 eachDevice("applyRotary() turns the pairs (i, i + D/2) by position", async () => {
   const { config, head_dim, positions, cos, sin } = configOf("default");
-  const tables = rotaryTables(rotaryConfig(config, head_dim), 301);
+  const tables = rotaryTable(rotaryConfig(config, head_dim), 301);
   const [heads, half] = [3, head_dim / 2];
   const values = Float32Array.from(
     { length: positions.length * heads * head_dim },
@@ -84,7 +84,7 @@ Deno.test("rotaryConfig() reads the keys of transformers 4 and 5 alike", () => {
     original_max_position_embeddings: 64,
   };
   const expected = {
-    headDim: 16,
+    width: 16,
     theta: 5000,
     scaling: {
       type: "llama3",
@@ -103,7 +103,7 @@ Deno.test("rotaryConfig() reads the keys of transformers 4 and 5 alike", () => {
   ) {
     assert.deepEqual(rotaryConfig(config, 16), expected);
   }
-  const plain = { headDim: 16, theta: 10000, scaling: { type: "default" } };
+  const plain = { width: 16, theta: 10000, scaling: { type: "default" } };
   assert.deepEqual(rotaryConfig({}, 16), plain);
   assert.deepEqual(rotaryConfig({ rope_scaling: null }, 16), plain);
 });

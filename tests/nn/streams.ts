@@ -1,6 +1,6 @@
 /** Token streams laid out by hand: any order, gaps of padding, families. @module */
 
-import { logitStats, matmul, type Tensor, tensor } from "../../core/mod.ts";
+import { headLogits, logitStats, type Tensor, tensor } from "../../core/mod.ts";
 import type { CausalModel, DecoderParams, ForwardOptions, TokenStream } from "../../nn/mod.ts";
 
 /** Tokens with a label each (−100 for none, not shifted), or so many tokens of padding. */
@@ -88,5 +88,5 @@ export function logitsOf(
   stream: TokenStream,
   options: ForwardOptions,
 ): Tensor {
-  return matmul(model.hidden(params, stream, options), model.head(params), { transposeB: true });
+  return headLogits(model.hidden(params, stream, options), model.head(params));
 }

@@ -107,11 +107,11 @@ eachDevice("the score head of a classifier gives a value of every token", async 
 });
 
 Deno.test("a classifier with several labels is no value model", () => {
-  const { config } = causalModel({
+  const model = causalModel({
     ...{ model_type: "llama", vocab_size: 8, hidden_size: 4, intermediate_size: 4 },
     ...{ num_hidden_layers: 1, num_attention_heads: 1 },
   });
-  const params = initParameters(config, randomKey(0), { kind: "sequence", labels: 2 });
+  const params = initParameters(model, randomKey(0), { kind: "sequence", labels: 2 });
   assert.throws(
     () => scoreValues(params as ClassifierParams, ones([4, 4])),
     /A model with 2 labels gives no value/,

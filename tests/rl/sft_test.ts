@@ -38,17 +38,13 @@ function fromLogits(inputs: Inputs): TokenLogProbs {
 
 function fromHead(inputs: Inputs, c: LossCase): TokenLogProbs {
   const { rows, targets } = shifted(inputs, "hidden");
-  const bias = inputs.find("bias");
-  const stats = logitStats(
-    rows,
-    inputs.get("head"),
-    targets,
-    present({
-      bias,
-      temperature: 1 / (numberOption(c, "logit_scale") ?? 1),
-      softCap: numberOption(c, "final_logit_softcapping"),
-    }),
-  );
+  const head = {
+    weight: inputs.get("head"),
+    bias: inputs.find("bias") ?? null,
+    scale: numberOption(c, "logit_scale") ?? null,
+    softCap: numberOption(c, "final_logit_softcapping") ?? null,
+  };
+  const stats = logitStats(rows, head, targets);
   return {
     logProbs: stats.logProb,
     mask: targets.ge(0).cast("f32"),

@@ -150,7 +150,7 @@ for (const [name, options] of roundTrips) {
         await logitsOf(model, p, layout.stream, { rotary: model.tables(17) }).data();
       const fresh = await applyLora(params, { ...options, init_lora_weights: false }, randomKey(1));
       // Retrained parameters and biases differ from the base too.
-      const trained = new Map(parametersOf(initParameters(model.config, randomKey(2))));
+      const trained = new Map(parametersOf(initParameters(model, randomKey(2))));
       const other = changed(fresh.params, trained);
       const expected = await logits(other);
       const off = await logits(withoutAdapters(fresh.params));

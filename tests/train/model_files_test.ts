@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { leavesOf, realize, type Tensor, UserError } from "../../core/mod.ts";
-import { causalModel, type DecoderParams, parameterShapes } from "../../nn/mod.ts";
+import { causalModel, type DecoderParams } from "../../nn/mod.ts";
 import { openCheckpointFiles } from "../../data/checkpoint_files.ts";
 import { toFloat32Array } from "../../data/safetensors_dtypes.ts";
 import { loadParameters, tensorsToStore } from "../../train/model_files.ts";
@@ -14,7 +14,7 @@ async function load(
 ): Promise<DecoderParams> {
   const config = await readFixture<Record<string, unknown>>(`models/${name}/config.json`);
   using files = await openCheckpointFiles(fixture(`models/${name}`));
-  const shapes = parameterShapes(causalModel({ ...config, ...changes }).config);
+  const shapes = causalModel({ ...config, ...changes }).shapes();
   return await loadParameters<DecoderParams>(shapes, files);
 }
 

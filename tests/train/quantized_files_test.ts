@@ -3,11 +3,11 @@ import { leavesOf, mapTree, matmul, realize, Tensor, tensor } from "../../core/m
 import { openCheckpointFiles } from "../../data/checkpoint_files.ts";
 import { writeSafetensors } from "../../data/safetensors.ts";
 import {
+  causalModel,
   type DecoderParams,
   denseWeight,
   isQuantized,
   ParameterShape,
-  parameterShapes,
   parametersOf,
   project,
   type QuantizeOptions,
@@ -22,6 +22,8 @@ import {
 import { fixture } from "../data/fixture_files.ts";
 import { eachDevice } from "../devices.ts";
 import { readModel } from "../nn/adapters.ts";
+import { readConfig } from "../nn/golden.ts";
+import { weightAt } from "../nn/weight_at.ts";
 import { inTempDir } from "../temporary.ts";
 
 /** All numbers of a tree by path, strings included. */
@@ -45,7 +47,7 @@ for (const quantize of formats) {
     `${JSON.stringify(quantize)}: a model is quantised while it is read, written, and read again`,
     async () => {
       const { model, params } = await readModel("llama");
-      const shapes = parameterShapes(model.config);
+      const shapes = model.shapes();
       using files = await openCheckpointFiles(fixture("models/llama"));
       const loaded = await loadWeights<DecoderParams>(shapes, files, { quantize });
       const full = new Map(parametersOf(params));
@@ -129,7 +131,7 @@ eachDevice(
     // qwen2 has biases.
     for (const name of ["llama", "llama_tied_bf16", "qwen2"]) {
       const { model, params } = await readModel(name);
-      const shapes = parameterShapes(model.config);
+      const shapes = model.shapes();
       using files = await openCheckpointFiles(fixture(`models/${name}`));
       for (const dtype of ["f16", "bf16", "auto"] as const) {
         const loaded = await loadWeights<DecoderParams>(shapes, files, { dtype });
@@ -163,8 +165,8 @@ Deno.test("other ways of quantising are refused, bitsandbytes' config is not", (
 });
 
 eachDevice("a quantised checkpoint of another shape is refused by name", async () => {
-  const { model } = await readModel("llama");
-  const shapes = parameterShapes(model.config);
+  const config = await readConfig("llama");
+  const shapes = causalModel(config).shapes();
   using files = await openCheckpointFiles(fixture("models/llama"));
   const loaded = await loadWeights<DecoderParams>(shapes, files, { quantize: { format: "nf4" } });
   await inTempDir(async (directory) => {
@@ -174,11 +176,11 @@ eachDevice("a quantised checkpoint of another shape is refused by name", async (
     );
     using written = await openCheckpointFiles(directory);
     await assert.rejects(
-      loadWeights(parameterShapes({ ...model.config, intermediateSize: 32 }), written),
+      loadWeights(causalModel({ ...config, intermediate_size: 32 }).shapes(), written),
       /gate_proj.*says blocksize 64, .* and shape \[64,32\]; .* \[32, 32\] were expected/,
     );
     await assert.rejects(
-      loadWeights(parameterShapes({ ...model.config, layers: 3 }), written),
+      loadWeights(causalModel({ ...config, num_hidden_layers: 3 }).shapes(), written),
       /lacks model\.layers\.2\.input_layernorm\.weight/,
     );
   });
@@ -186,7 +188,7 @@ eachDevice("a quantised checkpoint of another shape is refused by name", async (
 
 eachDevice("a head that the files lack begins fresh, and is not quantised", async () => {
   const { model } = await readModel("llama");
-  const shapes = parameterShapes(model.config, { kind: "sequence", labels: 1 });
+  const shapes = model.shapes({ kind: "sequence", labels: 1 });
   using files = await openCheckpointFiles(fixture("models/llama"));
   const quantize = { format: "nf4" } as const;
   const loaded = await loadWeights<DecoderParams & { score: { weight: Weight } }>(
@@ -198,6 +200,6 @@ eachDevice("a head that the files lack begins fresh, and is not quantised", asyn
   const { weight } = loaded.score;
   assert.ok(weight instanceof Tensor);
   assert.ok((await weight.data()).every((x) => x === 7));
-  assert.ok(isQuantized(loaded.model.layers[0]!.mlp.up_proj.weight));
+  assert.ok(isQuantized(weightAt(loaded, "model.layers.0.mlp.up_proj.weight")));
   await assert.rejects(loadWeights(shapes, files, { quantize }), /lacks score\.weight/);
 });

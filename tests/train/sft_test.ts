@@ -18,13 +18,7 @@ import { type Example, packExamples } from "../../data/packing.ts";
 import { prepareSft } from "../../data/prepare_sft.ts";
 import { loadTokenizer } from "../../data/tokenizer.ts";
 import { buildStream, type Sequence } from "../../data/token_stream.ts";
-import {
-  adamWOptimizer,
-  type CausalModel,
-  causalModel,
-  type DecoderParams,
-  parameterShapes,
-} from "../../nn/mod.ts";
+import { adamWOptimizer, type CausalModel, causalModel, type DecoderParams } from "../../nn/mod.ts";
 import { sftObjectives } from "../../rl/mod.ts";
 import { loadParameters } from "../../train/model_files.ts";
 import { sftTask, type SftTaskOptions } from "../../train/sft.ts";
@@ -38,7 +32,7 @@ const llamaModel = async () => causalModel(await readFixture("models/llama/confi
 async function llama(): Promise<{ readonly model: CausalModel; readonly params: DecoderParams }> {
   const model = await llamaModel();
   using files = await openCheckpointFiles(fixture("models/llama"));
-  const params = await loadParameters<DecoderParams>(parameterShapes(model.config), files);
+  const params = await loadParameters<DecoderParams>(model.shapes(), files);
   return { model, params: await realize(params) };
 }
 

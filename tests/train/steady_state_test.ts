@@ -5,7 +5,7 @@ import { type Device, type DeviceCounters, partition, realize } from "../../core
 import { openCheckpointFiles } from "../../data/checkpoint_files.ts";
 import { prepareSft } from "../../data/prepare_sft.ts";
 import { loadTokenizer } from "../../data/tokenizer.ts";
-import { adamWOptimizer, causalModel, type DecoderParams, parameterShapes } from "../../nn/mod.ts";
+import { adamWOptimizer, causalModel, type DecoderParams } from "../../nn/mod.ts";
 import { sftObjectives } from "../../rl/mod.ts";
 import { train } from "../../train/loop.ts";
 import { loadParameters } from "../../train/model_files.ts";
@@ -51,7 +51,7 @@ async function watch(
 > {
   const model = causalModel(await readFixture("models/llama/config.json"));
   using files = await openCheckpointFiles(fixture("models/llama"));
-  const params = await loadParameters<DecoderParams>(parameterShapes(model.config), files);
+  const params = await loadParameters<DecoderParams>(model.shapes(), files);
   const tokenizer = await loadTokenizer(fixture("models/llama"));
   const texts = (await readRows("gsm8k_small.jsonl")).slice(0, rows);
   const { examples } = prepareSft(texts, tokenizer, { maxLength: null });

@@ -3,6 +3,7 @@ import { leavesOf, mapTree, partition, randomKey, realize, Tensor } from "../../
 import { openCheckpointFiles, writeCheckpointFiles } from "../../data/checkpoint_files.ts";
 import { readJsonFile } from "../../data/json_files.ts";
 import {
+  causalModel,
   headValues,
   initParameters,
   isQuantized,
@@ -23,6 +24,7 @@ import {
 import { tensorsToStore } from "../../train/model_files.ts";
 import { assertClose } from "../core/compare.ts";
 import { fixture, readTensors } from "../data/fixture_files.ts";
+import { weightAt } from "../nn/weight_at.ts";
 import { eachDevice } from "../devices.ts";
 import { rowsLayout } from "../nn/adapters.ts";
 import { logitsOf } from "../nn/streams.ts";
@@ -162,7 +164,7 @@ eachDevice("a value head is f32 whatever the model is stored in", async () => {
     for (const dtype of ["auto", "bf16"] as const) {
       const narrow = await open({ directory, lora, storage: { dtype } });
       assert.deepEqual(headDtypes(narrow), ["f32", "f32"]);
-      assert.equal((narrow.params.model.norm.weight as Tensor).dtype, "bf16");
+      assert.equal((weightAt(narrow.params, "model.norm.weight") as Tensor).dtype, "bf16");
     }
     const coded = await open({ directory, lora, storage: { quantize: { format: "nf4" } } });
     assert.deepEqual(headDtypes(coded), ["f32", "f32"]);
@@ -171,7 +173,7 @@ eachDevice("a value head is f32 whatever the model is stored in", async () => {
       await v_head.summary.weight.data(),
       await params.v_head.summary.weight.data(),
     );
-    const base = coded.params.model.layers[0]!.mlp.up_proj.weight;
+    const base = weightAt(coded.params, "model.layers.0.mlp.up_proj.weight");
     assert.ok("base" in base && isQuantized(base.base));
   });
 });
@@ -256,7 +258,7 @@ eachDevice("where there should be a value head and is none, that is said", async
     await assert.rejects(open({ directory }), /pytorch_model\.bin, which is Python's own format/);
   });
   await inTempDir(async (directory) => {
-    const narrow = { ...whole.model.config, hiddenSize: 16 };
+    const narrow = causalModel({ ...whole.config, hidden_size: 16 });
     const { v_head } = initParameters(narrow, randomKey(0), {
       kind: "language",
       values,
@@ -272,9 +274,9 @@ eachDevice("PEFT's rules do not see a value head", async () => {
   });
   assert.ok(modulesOf(opened.params).every(({ path }) => !path.startsWith("v_head")));
   assert.ok(!opened.adapter!.config.target_modules!.includes("summary"));
-  const { v_head, model } = opened.params as ValueHeadParams;
+  const { v_head } = opened.params as ValueHeadParams;
   assert.ok(v_head.summary.weight instanceof Tensor);
-  assert.ok(isRetrained(model.norm.weight));
+  assert.ok(isRetrained(weightAt(opened.params, "model.norm.weight")));
 });
 
 eachDevice("a fresh value head gives what the linear layer gives", async () => {

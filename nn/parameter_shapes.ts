@@ -1,0 +1,77 @@
+/** Trees of parameters before there are any: their names, sizes and beginnings. @module */
+
+import { leavesOf, type Path, type Shape } from "../core/mod.ts";
+
+/** How a fresh parameter begins: ones, zeros, or normal with so many times the config's `initializer_range`. */
+export type ParameterInit = "ones" | "zeros" | { readonly normal: number };
+
+/** A parameter that is to be. */
+export class ParameterShape {
+  /** How it begins. */
+  readonly init: ParameterInit;
+  /** Whether files hold the transpose of this matrix, as they do for GPT-2's `Conv1D`. */
+  readonly transposed: boolean;
+
+  /** Normal numbers in the order of the files by default. */
+  constructor(
+    /** Its sizes. */
+    readonly shape: Shape,
+    options: { readonly init?: ParameterInit; readonly transposed?: boolean } = {},
+  ) {
+    this.init = options.init ?? { normal: 1 };
+    this.transposed = options.transposed ?? false;
+  }
+
+  /** Its sizes in files. */
+  get storedShape(): Shape {
+    return this.transposed ? this.shape.toReversed() : this.shape;
+  }
+}
+
+/** A tree with {@link ParameterShape}s as leaves. */
+export type ParameterShapes = unknown;
+
+/** Options of {@link linearShapes}. */
+export interface LinearShapeOptions {
+  /** Whether it has a bias; by default not. */
+  readonly bias?: boolean;
+  /** Times the usual standard deviation; 1 by default. */
+  readonly deviation?: number;
+  /** Whether files hold the matrix as [in, out]. */
+  readonly transposed?: boolean;
+}
+
+/** A linear layer [out, in]. */
+export function linearShapes(
+  outputs: number,
+  inputs: number,
+  { bias = false, deviation = 1, transposed = false }: LinearShapeOptions = {},
+): ParameterShapes {
+  const weight = new ParameterShape([outputs, inputs], { init: { normal: deviation }, transposed });
+  return bias ? { weight, bias: new ParameterShape([outputs], { init: "zeros" }) } : { weight };
+}
+
+/** A table of rows [count, width]. */
+export function embeddingShapes(count: number, width: number): ParameterShapes {
+  return { weight: new ParameterShape([count, width]) };
+}
+
+/** A gain, with a bias if it is of layer normalisation. Gains on top of one (`fromOne`) begin at zero. */
+export function normShapes(
+  width: number,
+  options: { readonly bias?: boolean; readonly fromOne?: boolean } = {},
+): ParameterShapes {
+  const weight = new ParameterShape([width], { init: options.fromOne ? "zeros" : "ones" });
+  return options.bias
+    ? { weight, bias: new ParameterShape([width], { init: "zeros" }) }
+    : { weight };
+}
+
+/** Paths of the matrices that files hold transposed. */
+export function transposedIn(shapes: ParameterShapes): ReadonlySet<Path> {
+  return new Set(
+    leavesOf(shapes)
+      .filter(([, leaf]) => (leaf as ParameterShape).transposed)
+      .map(([path]) => path),
+  );
+}
