@@ -12,7 +12,13 @@ import { cleanTemporaries, writeFilesAtomically } from "../data/atomic.ts";
 import { describeFileError } from "../data/local_paths.ts";
 import { readDataset, type Row } from "../data/readers.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
-import type { DecoderParams, LoraConfig, ModelHead, QuantizeOptions } from "../nn/mod.ts";
+import {
+  type DecoderParams,
+  dropoutIn,
+  type LoraConfig,
+  type ModelHead,
+  type QuantizeOptions,
+} from "../nn/mod.ts";
 import {
   checkpointSteps,
   checkpointStore,
@@ -172,6 +178,7 @@ async function finetune<O extends Options, E>(
     const head = typeof command.head === "function" ? command.head(values) : command.head;
     const alone = await openModel(modelSourceOf(values, head));
     const opened = await command.complete?.(alone, values) ?? alone;
+    for (const notice of dropoutNotice(alone, values)) say(notice);
     const data = await readData(command, values, opened, say);
     const followed = profiler?.following(reporter) ?? reporter;
     const result = await run(command, values, opened, data, followed, say);
@@ -190,6 +197,13 @@ async function finetune<O extends Options, E>(
     reporter.close();
     device?.destroy();
   }
+}
+
+/** What is to be said of a config that asks for dropout, where the reference trains with it. */
+function dropoutNotice({ config }: OpenModel, values: object): string[] {
+  const asked = [...dropoutIn(config)].map(([name, probability]) => `${name} ${probability}`);
+  if (asked.length === 0 || ("disable_dropout" in values && values.disable_dropout)) return [];
+  return [`Models are trained without dropout of their own; config.json has ${asked.join(", ")}.`];
 }
 
 function modelSourceOf(values: FinetuneValues, head: ModelHead | undefined): ModelSource {

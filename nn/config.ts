@@ -34,6 +34,16 @@ export function paddingIdOf(config: HuggingFaceConfig): number | null {
   return (config["pad_token_id"] ?? null) === null ? null : configNumber(config, "pad_token_id");
 }
 
+/** The probabilities of dropout in training that a config has, by name, where they are not 0. */
+export function dropoutIn(config: HuggingFaceConfig): ReadonlyMap<string, number> {
+  const names = /^(attn|embd|resid)_pdrop$|^((attention|hidden|activation)_)?dropout$/;
+  return new Map(
+    Object.entries(config).filter((entry): entry is [string, number] =>
+      names.test(entry[0]) && typeof entry[1] === "number" && entry[1] > 0
+    ),
+  );
+}
+
 /** A switch of the config; what is not there, or null, is as the default says. */
 export function configBoolean(
   config: HuggingFaceConfig,

@@ -13,7 +13,6 @@ const otherOptions: Readonly<Record<string, unknown>> = {
   corda_config: null,
   ensure_weight_tying: false,
   eva_config: null,
-  fan_in_fan_out: false,
   inference_mode: true,
   kasa_config: null,
   layer_replication: null,
@@ -53,9 +52,14 @@ const unsupported = [
 
 /** The contents of `adapter_config.json`, keys in order. */
 export function adapterConfigJson(
-  { config, base }: AdapterDescription,
+  { config, base, fanInFanOut = false }: AdapterDescription,
 ): Readonly<Record<string, unknown>> {
-  const all = { ...otherOptions, ...config, base_model_name_or_path: base };
+  const all = {
+    ...otherOptions,
+    ...config,
+    base_model_name_or_path: base,
+    fan_in_fan_out: fanInFanOut,
+  };
   return Object.fromEntries(Object.entries(all).sort(([a], [b]) => a < b ? -1 : 1));
 }
 

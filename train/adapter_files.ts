@@ -37,6 +37,8 @@ export interface AdapterDescription {
   readonly config: LoraConfig;
   /** As it stands in `adapter_config.json`; see {@link resolveBaseModel}. */
   readonly base: string | null;
+  /** Whether the base's files hold the matrices it updates transposed, which PEFT notes; false by default. */
+  readonly fanInFanOut?: boolean;
 }
 
 /** Whether a directory holds an adapter: it has an `adapter_config.json`. */
@@ -219,6 +221,26 @@ function namedTensors(params: unknown, biases: readonly Path[]): NamedTensor[] {
   });
 }
 
+/**
+ * Whether a tree's adapters update matrices that files hold transposed.
+ *
+ * @param transposed Paths of such matrices.
+ * @throws UserError if one of them is retrained whole.
+ */
+export function updatesTransposed(params: unknown, transposed: ReadonlySet<Path>): boolean {
+  const found = parametersOf(params).filter(([path]) => transposed.has(path));
+  const whole = found.find(([, weight]) => isRetrained(weight));
+  if (whole) {
+    throw new UserError(
+      `modules_to_save names ${
+        whole[0].replace(/\.weight$/, "")
+      }, a Conv1D. Linear layers, embeddings and norms can ` +
+        "be trained whole beside an adapter; give this one a low-rank update (target_modules).",
+    );
+  }
+  return found.some(([, weight]) => isLora(weight));
+}
+
 /** Base matrices of embeddings and heads that an adapter file holds beside their updates, by name. */
 function baseTensors(params: unknown, files: CheckpointFiles): Map<string, Weight> {
   return new Map(
@@ -263,16 +285,16 @@ export function adapterTensors(params: unknown, config: LoraConfig): TensorToSto
 export async function writeAdapter(
   directory: string,
   params: unknown,
-  { config, base }: AdapterDescription,
+  description: AdapterDescription,
 ): Promise<void> {
   await Deno.mkdir(directory, { recursive: true });
   await writeSafetensors(
     joinPath(directory, "adapter_model.safetensors"),
-    adapterTensors(params, config),
+    adapterTensors(params, description.config),
     { format: "pt" },
   );
   await Deno.writeTextFile(
     joinPath(directory, configName),
-    JSON.stringify(adapterConfigJson({ config, base }), null, 2),
+    JSON.stringify(adapterConfigJson(description), null, 2),
   );
 }

@@ -23,6 +23,7 @@ import {
   type ModelHead,
   type ParameterShape,
   parametersOf,
+  transposedIn,
   withoutAdapters,
   withoutValueHead,
 } from "../nn/mod.ts";
@@ -33,9 +34,16 @@ import {
   loadAdapter,
   readAdapterConfig,
   resolveBaseModel,
+  updatesTransposed,
   writeAdapter,
 } from "./adapter_files.ts";
-import { asStored, loadParameters, type SavedDtype, writeParameters } from "./model_files.ts";
+import {
+  asStored,
+  loadParameters,
+  type SavedDtype,
+  underRoot,
+  writeParameters,
+} from "./model_files.ts";
 import { checkQuantizationConfig, loadWeights, type WeightStorage } from "./quantized_files.ts";
 import { fillValueHead, writeValueHead } from "./value_head_files.ts";
 import {
@@ -135,13 +143,22 @@ export async function openModel(source: ModelSource): Promise<OpenModel> {
         : source.storage?.quantize && { quantize: source.storage.quantize },
     });
   const generationConfig = await readJsonFile(`${base}/generation_config.json`);
-  const adapted = await withAdapter(source, whole, {
+  const { adapter, ...adapted } = await withAdapter(source, whole, {
     given,
     base,
     saved,
     modelType: String(config["model_type"]),
   });
-  return { model, head, ...adapted, tokenizer, config, generationConfig };
+  const fanInFanOut = updatesTransposed(adapted.params, transposedIn(model.shapes(head)));
+  return {
+    model,
+    head,
+    ...adapted,
+    adapter: adapter && { ...adapter, fanInFanOut },
+    tokenizer,
+    config,
+    generationConfig,
+  };
 }
 
 async function openTokenizer(
@@ -208,20 +225,16 @@ export async function readParameters(
   head: ModelHead = { kind: "language" },
   { fresh, storage }: ReadOptions = {},
 ): Promise<DecoderParams> {
-  const files = await openCheckpointFiles(directory);
   const shapes = model.shapes(head);
+  using files = underRoot(await openCheckpointFiles(directory), shapes);
   const begin = (path: string, shape: ParameterShape) =>
     fresh && (/^(score|classifier)\./.test(path) || isValueHeadParameter(path))
       ? freshParameter(model, path, shape, fresh, head)
       : null;
-  try {
-    const coded = [...files.tensors.keys()].some((name) => /quant_state|\.SCB$/.test(name));
-    return storage || coded
-      ? await loadWeights<DecoderParams>(shapes, files, storage, begin)
-      : await realize(await loadParameters<DecoderParams>(shapes, files, begin));
-  } finally {
-    files.close();
-  }
+  const coded = [...files.tensors.keys()].some((name) => /quant_state|\.SCB$/.test(name));
+  return storage || coded
+    ? await loadWeights<DecoderParams>(shapes, files, storage, begin)
+    : await realize(await loadParameters<DecoderParams>(shapes, files, begin));
 }
 
 /** The parameters of a checkpoint of a run: all of them, or the run's with the checkpoint's adapter. */

@@ -6,6 +6,7 @@ import { float32ToBfloat16, float32ToFloat16 } from "../data/half.ts";
 import type { StoredTensor, TensorToStore } from "../data/safetensors.ts";
 import { toFloat32Array } from "../data/safetensors_dtypes.ts";
 import {
+  isOutputHead,
   isValueHeadParameter,
   mapParameters,
   type ParameterShape,
@@ -79,6 +80,22 @@ export function asStored<P>(params: P, shapes: ParameterShapes): P {
     (weight, path) =>
       transposed.has(path) && weight instanceof Tensor ? weight.transpose() : weight,
   );
+}
+
+/**
+ * Files whose tensors are named as in a whole model. Those of a model without a head (transformers' `AutoModel`, and
+ * GPT-2 on the Hub) lack the name of the root.
+ */
+export function underRoot(files: CheckpointFiles, shapes: ParameterShapes): CheckpointFiles {
+  const first = leavesOf(shapes)[0]![0];
+  const root = first.slice(0, first.indexOf(".") + 1);
+  if (files.tensors.has(first) || !files.tensors.has(first.slice(root.length))) return files;
+  const named = (name: string) =>
+    isOutputHead(name.replace(/\..*/, "")) || isValueHeadParameter(name) ? name : root + name;
+  return {
+    ...files,
+    tensors: new Map([...files.tensors].map(([name, stored]) => [named(name), stored])),
+  };
 }
 
 /** A stored tensor as f32. */

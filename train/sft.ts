@@ -29,6 +29,11 @@ export interface SftTaskOptions {
   readonly neftuneNoiseAlpha?: number | undefined;
   /** What TRL would pad to; here it only enters NEFTune's L. */
   readonly padToMultipleOf?: number | undefined;
+  /**
+   * Whether the mean of a step is over the first label of each row too, although nothing predicts it: transformers'
+   * Trainer counts so where a model's class has no loss type, as GPT-2's. False by default.
+   */
+  readonly countsFirstLabels?: boolean;
 }
 
 /** Tensors of a micro-batch. */
@@ -80,8 +85,7 @@ export function sftTask(options: SftTaskOptions): Task<DecoderParams> {
   return {
     examples: examples.length,
     lengths,
-    batch: (indices) =>
-      sftBatch(Array.from(indices, (i) => examples[i]!), options.padToMultipleOf ?? 1),
+    batch: (indices) => sftBatch(Array.from(indices, (i) => examples[i]!), options),
     objective,
   };
 }
@@ -107,7 +111,10 @@ function paddedLength(examples: readonly Example[], multiple: number): number {
   return Math.ceil(length / multiple) * multiple;
 }
 
-function sftBatch(examples: readonly Example[], multiple: number): MicroBatch {
+function sftBatch(
+  examples: readonly Example[],
+  { padToMultipleOf = 1, countsFirstLabels = false }: SftTaskOptions,
+): MicroBatch {
   const stream = buildStream(examples.flatMap(documentsOf));
   const inputs: SftInputs = {
     stream: {
@@ -117,11 +124,12 @@ function sftBatch(examples: readonly Example[], multiple: number): MicroBatch {
     sources: tensor(stream.sources),
     targets: tensor(stream.targets),
     labelSegments: tensor(stream.labelSegments),
-    noiseLength: paddedLength(examples, multiple),
+    noiseLength: paddedLength(examples, padToMultipleOf),
   };
+  const firstLabels = examples.filter(({ labels, segments }) => !segments && labels[0] !== -100);
   return {
     inputs,
-    items: stream.labels,
+    items: stream.labels + (countsFirstLabels ? firstLabels.length : 0),
     tokens: stream.tokens,
     examples: examples.length,
     rows: examples.flatMap(({ rows }) => rows),

@@ -35,7 +35,7 @@ export const sftCommand: Command = finetuningCommand<typeof sftOptions, Example>
     };
   },
   describe: describeRow,
-  task: ({ opened, values, examples }) =>
+  task: ({ opened, values, examples, evaluation }) =>
     Promise.resolve(sftTask({
       model: opened.model,
       examples,
@@ -43,5 +43,6 @@ export const sftCommand: Command = finetuningCommand<typeof sftOptions, Example>
       gradientCheckpointing: values.gradient_checkpointing,
       neftuneNoiseAlpha: values.neftune_noise_alpha,
       padToMultipleOf: values.pad_to_multiple_of,
+      countsFirstLabels: !evaluation && opened.config["model_type"] === "gpt2",
     })),
 });

@@ -36,7 +36,7 @@ const quiet = section("Without effect here", {
   disable_dropout: bool({
     default: true,
     help: "Turn off dropout.",
-    notice: "the model families here have no dropout",
+    notice: "models are trained without dropout of their own",
   }),
   router_aux_loss_coef: sftOptions.router_aux_loss_coef,
   activation_offloading: sftOptions.activation_offloading,

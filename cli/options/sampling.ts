@@ -33,7 +33,7 @@ const otherEngines = section("Without effect here", {
   disable_dropout: bool({
     default: false,
     help: "Turn off dropout.",
-    notice: "the model families here have no dropout, and adapters have --lora_dropout",
+    notice: "models are trained without dropout of their own, and adapters have --lora_dropout",
   }),
   router_aux_loss_coef: sftOptions.router_aux_loss_coef,
   remove_unused_columns: bool({

@@ -26,7 +26,17 @@ async function compareAdapters(name: string, directory: string): Promise<void> {
   const [said, wanted] = [directory, recorded].map((at) =>
     JSON.parse(Deno.readTextFileSync(`${at}/adapter_config.json`))
   );
-  for (const key of ["r", "lora_alpha", "lora_dropout", "task_type", "bias", "use_dora"]) {
+  for (
+    const key of [
+      "r",
+      "lora_alpha",
+      "lora_dropout",
+      "task_type",
+      "bias",
+      "use_dora",
+      "fan_in_fan_out",
+    ]
+  ) {
     assert.deepEqual(said[key], wanted[key], key);
   }
   assert.deepEqual(said.target_modules.toSorted(), wanted.target_modules.toSorted());
@@ -74,7 +84,7 @@ function testRecordedAdapter(name: string, kind: "cpu" | "webgpu"): void {
   });
 }
 
-for (const name of ["dpo-lora", "dpo-lora-continued", "sft-lora"]) {
+for (const name of ["dpo-lora", "dpo-lora-continued", "dpo-lora-gpt2", "sft-lora"]) {
   testRecordedAdapter(name, "cpu");
 }
 // Each distinct kernel costs a compilation on a software adapter, hence one case.

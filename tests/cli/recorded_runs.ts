@@ -133,6 +133,8 @@ export async function compareWithRecorded(
   const weights = await weightsOf(outputDir);
   assert.deepEqual([...weights.keys()].sort(), Object.keys(expected.final_parameters).sort());
   for (const [path, { l2, sum }] of Object.entries(expected.final_parameters)) {
+    // Keys' biases change no probability: their gradient is rounding alone, and Adam makes steps of it.
+    if (/(k_proj|c_attn|query_key_value)\.bias$/.test(path)) continue;
     const values = weights.get(path)!;
     const norm = Math.sqrt(values.reduce((total, x) => total + x * x, 0));
     close(norm, l2, { relative: 2e-5 }, `${name} norm of ${path}`);

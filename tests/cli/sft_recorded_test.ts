@@ -11,7 +11,7 @@ import { argumentsOf, plumbProcess, temporary } from "./run_command.ts";
 
 testRecordedRuns(recordedRuns("sft-"), "cpu");
 // Each distinct kernel costs a compilation on a software adapter, hence few cases.
-testRecordedRuns(["sft-cosine-accumulation", "sft-eval", "sft-packing-bfd"], "webgpu");
+testRecordedRuns(["sft-cosine-accumulation", "sft-eval", "sft-gpt2", "sft-packing-bfd"], "webgpu");
 
 Deno.test("a run in a process of its own logs what TRL logs", async () => {
   using output = temporary();

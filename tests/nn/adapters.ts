@@ -9,7 +9,13 @@ import { readConfig } from "./golden.ts";
 import { type Layout, layOut } from "./streams.ts";
 
 /** The golden adapters. */
-export const adapterNames = ["lora", "rslora", "dora", "regex"] as const;
+export const adapterNames = [
+  "llama_lora",
+  "llama_rslora",
+  "llama_dora",
+  "llama_regex",
+  "gpt2_lora",
+] as const;
 
 /** A model with an adapter, and what PEFT computes with it. */
 export interface GoldenAdapter {
@@ -50,11 +56,9 @@ export function rowsLayout(ids: Int32Array, columns: number): Layout {
 export async function readGoldenAdapter(
   name: typeof adapterNames[number],
 ): Promise<GoldenAdapter> {
-  const { model, params: base } = await readModel("llama");
-  const adapted = await loadAdapter(base, fixture(`adapters/llama_${name}`));
-  const { floats, integers, shapes } = await readTensors(
-    `golden/adapter_llama_${name}.safetensors`,
-  );
+  const { model, params: base } = await readModel(name.replace(/_.*/, ""));
+  const adapted = await loadAdapter(base, fixture(`adapters/${name}`));
+  const { floats, integers, shapes } = await readTensors(`golden/adapter_${name}.safetensors`);
   const columns = shapes.get("input_ids")![1]!;
   return {
     model,

@@ -257,7 +257,7 @@ eachDevice("biases are trained by PEFT's option", async () => {
 });
 
 eachDevice("copies of what is trained outlive its donation", async () => {
-  const { model, adapted, layout, columns, loss } = await readGoldenAdapter("lora");
+  const { model, adapted, layout, columns, loss } = await readGoldenAdapter("llama_lora");
   const [trained, frozen] = partition(adapted.params, isAdapterParameter);
   const reference = combine(await copyTensors(trained), frozen);
   const step = jit(

@@ -24,36 +24,41 @@ import { eachDevice } from "../devices.ts";
 import { goldenLayout, readGolden } from "./golden.ts";
 import { layOut, logitsOf, meanLoss, type Piece } from "./streams.ts";
 
-/** The golden language model with the golden value head. */
-async function readValueModel() {
-  const golden = await readGolden("llama");
+/** A golden language model with its golden value head. */
+async function readValueModel(name: "llama" | "gpt2" = "llama") {
+  const golden = await readGolden(name);
   const { floats } = await readTensors("golden/value_head.safetensors");
-  const head = (name: string, shape: number[]) =>
-    tensor(floats.get(`llama.v_head.summary.${name}`)!, { shape });
+  const head = (part: string, shape: number[]) =>
+    tensor(floats.get(`${name}.v_head.summary.${part}`)!, { shape });
   const params: ValueHeadParams = {
     ...golden.params,
     v_head: { summary: { weight: head("weight", [1, 32]), bias: head("bias", [1]) } },
   };
   const { batch } = golden;
   const real = [...batch.mask.keys()].filter((t) => batch.mask[t] === 1);
-  return { ...golden, params, real, values: floats.get("llama.values")! };
+  return { ...golden, params, real, values: floats.get(`${name}.values`)! };
 }
 
-eachDevice("values, logits and loss are those of TRL's model with a value head", async () => {
-  const { model, params, batch, real, values, numbers } = await readValueModel();
-  const layout = goldenLayout(batch);
-  const rotary = model.tables(batch.columns);
-  const found = headValues(params, model.hidden(params, layout.stream, { rotary }));
-  const logits = logitsOf(model, params, layout.stream, { rotary });
-  const loss = meanLoss(model, params, layout, { rotary });
-  await realize([found, logits, loss]);
-  assert.deepEqual(found.shape, [3 * 40]);
-  const at = (x: ArrayLike<number>) => real.map((t) => x[t]!);
-  assertClose(at(await found.data()), at(values), 5e-6, "values");
-  const rows = (x: ArrayLike<number>) => real.flatMap((t) => [x[400 * t]!, x[400 * t + 399]!]);
-  assertClose(rows(await logits.data()), rows(batch.logits), 1e-5, "logits");
-  assert.ok(Math.abs(await loss.item() / numbers.loss - 1) < 2e-6);
-});
+for (const name of ["llama", "gpt2"] as const) {
+  eachDevice(
+    `${name}: values, logits and loss are those of TRL's model with a value head`,
+    async () => {
+      const { model, params, batch, real, values, numbers } = await readValueModel(name);
+      const layout = goldenLayout(batch);
+      const rotary = model.tables(batch.columns);
+      const found = headValues(params, model.hidden(params, layout.stream, { rotary }));
+      const logits = logitsOf(model, params, layout.stream, { rotary });
+      const loss = meanLoss(model, params, layout, { rotary });
+      await realize([found, logits, loss]);
+      assert.deepEqual(found.shape, [3 * 40]);
+      const at = (x: ArrayLike<number>) => real.map((t) => x[t]!);
+      assertClose(at(await found.data()), at(values), 5e-6, "values");
+      const rows = (x: ArrayLike<number>) => real.flatMap((t) => [x[400 * t]!, x[400 * t + 399]!]);
+      assertClose(rows(await logits.data()), rows(batch.logits), 1e-5, "logits");
+      assert.ok(Math.abs(await loss.item() / numbers.loss - 1) < 2e-6);
+    },
+  );
+}
 
 eachDevice("a loss of values has torch's gradients, in the head and below it", async () => {
   const { model, params, batch, real } = await readValueModel();

@@ -11,6 +11,7 @@ import {
   mapParameters,
   mergeAdapters,
   parametersOf,
+  transposedIn,
   withoutAdapters,
 } from "../../nn/mod.ts";
 import { adapterConfigJson, parseAdapterConfig } from "../../train/adapter_config.ts";
@@ -21,6 +22,7 @@ import {
   loadAdapter,
   readAdapterConfig,
   resolveBaseModel,
+  updatesTransposed,
   writeAdapter,
 } from "../../train/adapter_files.ts";
 import { fixture } from "../data/fixture_files.ts";
@@ -31,12 +33,18 @@ import { inTempDir } from "../temporary.ts";
 
 for (const name of adapterNames) {
   eachDevice(`${name}: an adapter that is read and written is PEFT's, byte for byte`, async () => {
-    const { params } = await readModel("llama");
-    const source = fixture(`adapters/llama_${name}`);
+    const family = name.replace(/_.*/, "");
+    const { model, params } = await readModel(family);
+    const source = fixture(`adapters/${name}`);
     const { base } = await readAdapterConfig(source);
     const adapted = await loadAdapter(params, source);
     await inTempDir(async (directory) => {
-      await writeAdapter(directory, adapted.params, { config: adapted.config, base });
+      const fanInFanOut = updatesTransposed(adapted.params, transposedIn(model.shapes()));
+      await writeAdapter(directory, adapted.params, {
+        config: adapted.config,
+        base,
+        fanInFanOut,
+      });
       assert.deepEqual(
         await Deno.readFile(`${directory}/adapter_model.safetensors`),
         await Deno.readFile(`${source}/adapter_model.safetensors`),
