@@ -132,6 +132,7 @@ class Training<P> {
     const { run, options } = this;
     const { totalSteps } = this.#source.length;
     await realize([this.#trainable, this.#optimizer, this.#taskState, run.frozen, this.#key]);
+    yield { kind: "begin", ...this.#position(), resumed: run.resume !== undefined };
     yield* this.#tell();
     if (this.#state.step < totalSteps) {
       yield { kind: "memory", ...this.#position(), memory: await this.#memory() };

@@ -50,6 +50,7 @@ export * from "./reporters.ts";
 export * from "./rollout.ts";
 export * from "./rollout_batch.ts";
 export * from "./run.ts";
+export * from "./run_file.ts";
 export * from "./run_state.ts";
 export * from "./schedule.ts";
 export * from "./scoring_tasks.ts";

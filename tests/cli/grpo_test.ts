@@ -115,6 +115,33 @@ for (const command of ["grpo", "rloo"]) {
   });
 }
 
+Deno.test("logs hold each step once, however often a run is resumed or begun anew", async () => {
+  using output = temporary();
+  const flags = small(output.path, {
+    report_to: "jsonl",
+    log_completions: true,
+    max_steps: 3,
+    save_strategy: "steps",
+    save_steps: 2,
+  });
+  const read = (name: string) =>
+    Deno.readTextFileSync(`${output.path}/${name}`).trim().split("\n").map((row) =>
+      JSON.parse(row)
+    );
+  const steps = () => read("log.jsonl").flatMap(({ kind, step }) => kind === "train" ? [step] : []);
+  await succeed("grpo", flags);
+  const answers = read("completions.jsonl");
+  assert.deepEqual(answers.map(({ step }) => step), [1, 2, 3].flatMap((s) => Array(8).fill(s)));
+  const changes: Flags[] = [{ resume_from_checkpoint: `${output.path}/checkpoint-2` }, {}];
+  for (const change of changes) {
+    await succeed("grpo", { ...flags, ...change });
+    assert.deepEqual(steps(), [1, 2, 3]);
+    assert.deepEqual(read("completions.jsonl"), answers);
+  }
+  await refusalOf("grpo", { ...flags, dataset_name: "absent.jsonl" });
+  assert.deepEqual(steps(), [1, 2, 3], "a run that cannot begin takes nothing away");
+});
+
 Deno.test("a following reference is part of the checkpoint too", async () => {
   using whole = temporary();
   using resumed = temporary();
