@@ -293,6 +293,33 @@ Deno.test("a loss of one's own sees tokens and advantages", async () => {
   assert.ok(valuesOf(state, "plain").every((value) => value > 0));
 });
 
+Deno.test("rewards that are not there are refused before model and data are read", async () => {
+  using output = temporary();
+  const refused: readonly [string, Flags, RegExp][] = [
+    [
+      "grpo",
+      { reward_funcs: ["think_format_reward", "acuracy_reward"] },
+      /has acuracy_reward.*accuracy_reward.*get_cosine_scaled_reward.*\.\/file\.ts:function/,
+    ],
+    ["rloo", { reward_funcs: rewards("nowhere") }, /no function nowhere.*evenTokens/],
+    ["ppo", { reward_funcs: "./absent.ts:right" }, /reward in \.\/absent\.ts cannot be loaded/],
+    ["xpo", { reward_funcs: "./judge.py:right" }, /judge\.py.*TypeScript/],
+    ["grpo", { reward_funcs: output.path }, /is no reward model: .*config\.json/],
+    ["online-dpo", { reward_model_path: `${output.path}/absent` }, /reward model .*absent/],
+    ["grpo", { reward_model_name_or_path: `${output.path}/absent` }, /reward model .*absent/],
+  ];
+  for (const [command, changes, expected] of refused) {
+    const said = await refusalOf(command, {
+      model_name_or_path: `${output.path}/no-model`,
+      dataset_name: `${output.path}/no-data`,
+      output_dir: `${output.path}/no-output`,
+      ...changes,
+    });
+    assert.match(said, expected);
+  }
+  assert.deepEqual(namesIn(output.path), [], "nothing was written either");
+});
+
 Deno.test("what cannot work is refused by name", async () => {
   using output = temporary();
   const refused = async (changes: Flags, ...patterns: RegExp[]) => {
@@ -300,13 +327,10 @@ Deno.test("what cannot work is refused by name", async () => {
     for (const pattern of patterns) assert.match(said, pattern);
   };
   await refused({ reward_funcs: undefined }, /Nothing judges/, /--reward_funcs/);
-  await refused({ reward_funcs: "acuracy_reward" }, /acuracy_reward/, /accuracy_reward/);
-  await refused({ reward_funcs: rewards("nowhere") }, /no function nowhere/, /evenTokens/);
   await refused({ reward_funcs: rewards("failing") }, /"failing".* row 1: no judge today/);
   await refused({ reward_funcs: rewards("short") }, /"short" returned 7 rewards for 8/);
   await refused({ reward_funcs: rewards("notANumber") }, /"notANumber" returned NaN at row 1/);
   await refused({ reward_funcs: rewards("misplaced") }, /"misplaced" failed.*columns has nothing/);
-  await refused({ reward_funcs: "./judge.py:right" }, /judge\.py.*TypeScript/);
   await refused({ reward_weights: [1, 2] }, /2 numbers for 1 rewards/);
   await refused({ num_generations: 3 }, /8 answers/, /--num_generations 3/);
   await refused({ generation_batch_size: 12 }, /12/, /no multiple/);
