@@ -47,6 +47,7 @@ export * from "./quantized_files.ts";
 export * from "./reference.ts";
 export * from "./reference_cache.ts";
 export * from "./reporters.ts";
+export * from "./reward_notices.ts";
 export * from "./rollout.ts";
 export * from "./rollout_batch.ts";
 export * from "./run.ts";

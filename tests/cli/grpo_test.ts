@@ -238,13 +238,37 @@ Deno.test("a reward model is a reward, and so are built-in names and default exp
   }
 });
 
-Deno.test("answers that no reward applies to are learned nothing from, and that is said", async () => {
+Deno.test("answers that no reward applies to are learned nothing from, and that is said once", async () => {
   using output = temporary();
-  const flags = { reward_funcs: rewards("nothing"), max_steps: 1 };
+  const flags = { reward_funcs: rewards("nothing"), max_steps: 2 };
   const { state, said } = await succeed("grpo", small(output.path, flags));
   assert.equal(state.log_history[0]!["grad_norm"], 0);
   assert.equal(state.log_history[0]!["reward"], undefined);
-  assert.match(said, /No reward applies to any of the answers/);
+  assert.equal(said.match(/No reward applies to any of the answers/g)?.length, 1);
+  assert.match(said, /^The reward nothing applies to none of the first 8 answers .*\.$/m);
+});
+
+Deno.test("a reward that finds no solutions is named once, with the reason", async () => {
+  using output = temporary();
+  const dataset_name = `${output.path}/rows.jsonl`;
+  const run = async (solutions: readonly string[]) => {
+    const rows = solutions.map((solution) => JSON.stringify({ prompt: "What is it?", solution }));
+    Deno.writeTextFileSync(dataset_name, rows.join("\n"));
+    const { said } = await succeed(
+      "grpo",
+      small(`${output.path}/out`, {
+        dataset_name,
+        reward_funcs: ["accuracy_reward", rewards("evenTokens")],
+        max_steps: 2,
+        shuffle_dataset: false,
+      }),
+    );
+    return said.split("\n").filter((line) => line.includes("applies to"));
+  };
+  const [line, ...rest] = await run(["unknown", "nobody can say"]);
+  assert.match(line!, /reward accuracy_reward .* first 8 answers .*"solution".*\\boxed/);
+  assert.deepEqual(rest, [], "the other reward applies, and the next step says it no more");
+  assert.deepEqual(await run(["4", "nobody can say"]), []);
 });
 
 Deno.test("given answers with their sampler's log-probs are corrected for it", async () => {
