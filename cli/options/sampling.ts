@@ -46,7 +46,12 @@ const otherEngines = section("Without effect here", {
 
 /** How tokens are drawn. */
 export const samplingOptions = section("Sampling", {
-  temperature: float({ default: 1, above: 0, help: "Divisor of the logits." }),
+  temperature: float({
+    default: 1,
+    above: 0,
+    help: "Divisor of the logits.",
+    instead: "answers to a prompt are compared, so they have to be drawn",
+  }),
   top_p: float({
     default: 1,
     above: 0,
