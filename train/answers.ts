@@ -135,8 +135,7 @@ interface Judged {
 }
 
 function ofPolicy(sample: AnswerSampler): GenerationSampler {
-  return (context, prompts, completions) =>
-    sample(context.params, prompts, completions, context.number);
+  return (context, prompts, completions) => sample(context.params, prompts, completions, context);
 }
 
 /** Samples answers to prompts; the same seed and number give the same ones. `P` is the tree of parameters. */
@@ -144,8 +143,8 @@ export type AnswerSampler<P = DecoderParams> = (
   params: P,
   prompts: readonly Pick<PromptExample, "promptIds">[],
   completions: number,
-  number: number,
-) => Promise<Answer[]>;
+  context: Pick<RolloutContext<unknown>, "number" | "signal">,
+) => Promise<readonly Answer[]>;
 
 /** The policy as a sampler. */
 export function answerSampler(
@@ -161,18 +160,22 @@ export function generateOptionsOf(
   return { ...sampling, doSample: true, maxNewTokens: maxCompletionLength, eosTokenIds };
 }
 
-/** A generator as a sampler. */
+/** A generator as a sampler; an aborted signal ends it where tokens are looked at next. */
 export function samplerWith<P>(generate: Generator<P>, seed: number): AnswerSampler<P> {
-  return async (params, prompts, completions, number) => {
-    const sampled = await generate.complete(params, prompts.map(({ promptIds }) => promptIds), {
-      completions,
-      seed: seedOf(seed, number),
-    });
-    return sampled.map(({ prompt, tokens, finished }) => ({
-      prompt,
-      ids: tokens,
-      ended: finished === "eos",
-    }));
+  return async (params, prompts, completions, { number, signal }) => {
+    const answers = Array.from(
+      { length: prompts.length * completions },
+      (_, i) => ({ prompt: Math.floor(i / completions), ids: new Array<number>(), ended: false }),
+    );
+    const ids = prompts.map(({ promptIds }) => promptIds);
+    const call = { completions, seed: seedOf(seed, number) };
+    for await (const { sequence, tokens, finished } of generate.stream(params, ids, call)) {
+      signal?.throwIfAborted();
+      const answer = answers[sequence]!;
+      answer.ids.push(...tokens);
+      answer.ended = finished === "eos";
+    }
+    return answers;
   };
 }
 

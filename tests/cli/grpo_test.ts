@@ -7,6 +7,7 @@ import { succeed, valuesOf } from "./preference_runs.ts";
 import {
   digestOf,
   type Flags,
+  interrupted,
   namesIn,
   plumb,
   refusalOf,
@@ -140,6 +141,27 @@ Deno.test("logs hold each step once, however often a run is resumed or begun ane
   }
   await refusalOf("grpo", { ...flags, dataset_name: "absent.jsonl" });
   assert.deepEqual(steps(), [1, 2, 3], "a run that cannot begin takes nothing away");
+});
+
+Deno.test("Ctrl-C ends sampling at once; the run goes on with the bits of one that never stopped", async () => {
+  using whole = temporary();
+  using cut = temporary();
+  // Answers long enough that the signal comes while they are sampled.
+  const flags = {
+    max_completion_length: 440,
+    per_device_train_batch_size: 32,
+    num_generations: 16,
+    max_steps: 2,
+  };
+  const { code, said } = await interrupted("grpo", small(cut.path, flags), [
+    { after: "step 1/2", send: "SIGINT" },
+  ]);
+  assert.equal(code, 130, said);
+  assert.deepEqual(namesIn(cut.path), ["checkpoint-1"], "the second step was not waited for");
+  await succeed("grpo", small(cut.path, { ...flags, resume_from_checkpoint: true }));
+  await succeed("grpo", small(whole.path, flags));
+  const [a, b] = [cut, whole].map(({ path }) => digestOf(`${path}/model.safetensors`));
+  assert.equal(a, b);
 });
 
 Deno.test("a following reference is part of the checkpoint too", async () => {
