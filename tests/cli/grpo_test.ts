@@ -213,19 +213,28 @@ Deno.test("every loss, level and scale of grpo trains", async () => {
   }
 });
 
-Deno.test("adapters and quantised bases learn from their own answers, and the base stays", async () => {
-  for (const changes of [{}, { load_in_4bit: true }, { load_in_8bit: true }]) {
-    using output = temporary();
-    const { state } = await succeed(
-      "grpo",
-      small(output.path, { use_peft: true, lora_r: 4, beta: 0.1, learning_rate: 1e-2, ...changes }),
-    );
-    assert.equal(state.log_history[0]!["kl"], 0);
-    assert.ok(valuesOf(state, "kl")[2]! > 0);
-    assert.ok(namesIn(output.path).includes("adapter_model.safetensors"));
-    assert.ok(!namesIn(output.path).includes("model.safetensors"));
-  }
-});
+for (const command of ["grpo", "rloo"]) {
+  Deno.test(`adapters and quantised bases learn from their own answers by ${command}, and the base stays`, async () => {
+    const bases: readonly Flags[] = [{}, { load_in_4bit: true }, { load_in_8bit: true }];
+    for (const changes of bases) {
+      using output = temporary();
+      const { state } = await succeed(
+        command,
+        small(output.path, {
+          use_peft: true,
+          lora_r: 4,
+          beta: 0.1,
+          learning_rate: 1e-2,
+          ...changes,
+        }),
+      );
+      assert.equal(state.log_history[0]!["kl"], 0, "the reference is the base");
+      assert.ok(valuesOf(state, "kl")[2]! > 0);
+      assert.ok(namesIn(output.path).includes("adapter_model.safetensors"));
+      assert.ok(!namesIn(output.path).includes("model.safetensors"));
+    }
+  });
+}
 
 Deno.test("evaluation samples answers to the test rows", async () => {
   using output = temporary();
