@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { fixture } from "../data/fixture_files.ts";
 import { devices } from "../devices.ts";
+import { answersIn, linesIn, rewards, smallOnlineRun } from "./online_runs.ts";
 import { succeed, valuesOf } from "./preference_runs.ts";
 import {
   digestOf,
@@ -15,27 +16,17 @@ import {
   temporary,
 } from "./run_command.ts";
 
-const rewards = (name: string) => `${fixture("rewards.ts")}:${name}`;
 const data = fixture("trl/grpo/dataset.jsonl");
 
 /** A small run: two prompts, four answers each, a row per step. */
 function small(outputDir: string, changes: Flags = {}): Flags {
-  return {
-    model_name_or_path: fixture("models/llama"),
+  return smallOnlineRun(outputDir, {
     dataset_name: data,
-    output_dir: outputDir,
-    device: "cpu",
-    reward_funcs: rewards("evenTokens"),
     per_device_train_batch_size: 8,
     num_generations: 4,
     max_completion_length: 12,
-    learning_rate: 1e-3,
-    logging_steps: 1,
-    max_steps: 4,
-    save_strategy: "no",
-    gradient_checkpointing: false,
     ...changes,
-  };
+  });
 }
 
 for (const { kind } of devices) {
@@ -63,11 +54,10 @@ for (const { kind } of devices) {
     assert.ok(first!["completions/max_length"]! <= 12);
     // A generation is learned from twice: the metrics of sampling stand in every second row.
     assert.equal(state.log_history[1]!["reward"], undefined);
-    const lines = Deno.readTextFileSync(`${output.path}/completions.jsonl`).trim().split("\n");
-    assert.equal(lines.length, 16);
-    const row = JSON.parse(lines[0]!);
+    const answers = answersIn(output.path);
+    assert.equal(answers.length, 16);
     assert.deepEqual(
-      Object.keys(row),
+      Object.keys(answers[0]!),
       ["step", "prompt", "completion", "evenTokens", "sometimes", "tokens", "advantage"],
     );
     assert.match(said, /reward [\d.-]+ {2}reward_std .* kl 0 {2}entropy/);
@@ -125,19 +115,16 @@ Deno.test("logs hold each step once, however often a run is resumed or begun ane
     save_strategy: "steps",
     save_steps: 2,
   });
-  const read = (name: string) =>
-    Deno.readTextFileSync(`${output.path}/${name}`).trim().split("\n").map((row) =>
-      JSON.parse(row)
-    );
-  const steps = () => read("log.jsonl").flatMap(({ kind, step }) => kind === "train" ? [step] : []);
+  const steps = () =>
+    linesIn(`${output.path}/log.jsonl`).flatMap(({ kind, step }) => kind === "train" ? [step] : []);
   await succeed("grpo", flags);
-  const answers = read("completions.jsonl");
+  const answers = answersIn(output.path);
   assert.deepEqual(answers.map(({ step }) => step), [1, 2, 3].flatMap((s) => Array(8).fill(s)));
   const changes: Flags[] = [{ resume_from_checkpoint: `${output.path}/checkpoint-2` }, {}];
   for (const change of changes) {
     await succeed("grpo", { ...flags, ...change });
     assert.deepEqual(steps(), [1, 2, 3]);
-    assert.deepEqual(read("completions.jsonl"), answers);
+    assert.deepEqual(answersIn(output.path), answers);
   }
   await refusalOf("grpo", { ...flags, dataset_name: "absent.jsonl" });
   assert.deepEqual(steps(), [1, 2, 3], "a run that cannot begin takes nothing away");
