@@ -29,8 +29,9 @@ export function openRunFile(path: string, remedy: string): RunFile {
   let isOpen = true;
   return {
     begin: ({ step, resumed }) => {
-      // One call cuts the file: a run killed here leaves it whole or cut, never rewritten in part.
-      file.truncateSync(resumed ? bytesUpTo(Deno.readFileSync(path), step) : 0);
+      // One call cuts the file: a run killed here leaves it whole or cut, never rewritten in part. By its path, as
+      // Windows lets nobody cut a file that is open for appending only.
+      Deno.truncateSync(path, resumed ? bytesUpTo(Deno.readFileSync(path), step) : 0);
       joins = false;
     },
     append: (lines) => {
