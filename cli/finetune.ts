@@ -95,6 +95,8 @@ export interface Finetuning<O extends Options, E> {
   readonly options: O;
   /** Checks across options. */
   readonly check: (values: Values<O>) => void;
+  /** Checks of files that flags name, ahead of the long work: reading the model and the data. */
+  readonly checkFiles?: (values: Values<O>) => Promise<unknown>;
   /** Values that follow from others. */
   readonly settle?: (values: Values<O>) => Values<O>;
   /** The model's last layer, which flags may decide; logits over the vocabulary by default. */
@@ -136,6 +138,7 @@ export function finetuningCommand<O extends Options, E>(
     run: async (argv) => {
       const { values, notices, given } = parse(argv, options, { check: command.check });
       const all = (command.settle?.(values) ?? values) as Values<O> & FinetuneValues;
+      await command.checkFiles?.(all);
       return await finetune(command, all, [...notices, ...withoutEffect(all, given)]);
     },
   };

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Option, Options } from "./options/option.ts";
+import { type Option, type Options, sections } from "./options/option.ts";
 
 /** What {@linkcode renderHelp} is told beside the options. */
 export interface HelpSettings {
@@ -26,17 +26,19 @@ export function wantsHelp(argv: readonly string[]): "brief" | "all" | undefined 
 }
 
 /**
- * Renders the help of a command: sections in the order of their first option, each option with its
- * values, help and default. Without `all`, only options that have an effect are listed.
+ * Renders the help of a command: sections in their one order, required options first, each option
+ * with its values, help and default. Without `all`, only options that have an effect are listed.
  */
 export function renderHelp(options: Options, settings: HelpSettings): string {
   const { command, summary, all = false } = settings;
   const width = Math.max(40, Math.min(settings.width ?? 80, 120));
-  const sections = Map.groupBy(Object.entries(options), ([, option]) => option.group);
+  const bySection = Map.groupBy(Object.entries(options), ([, option]) => option.group);
   const blocks: string[] = [];
   let hidden = 0;
-  for (const [title, entries] of sections) {
-    const shown = entries.filter(([, option]) => all || option.status.kind === "works");
+  for (const title of sections) {
+    const entries = bySection.get(title) ?? [];
+    const shown = entries.filter(([, option]) => all || option.status.kind === "works")
+      .sort(([, a], [, b]) => Number(b.required) - Number(a.required));
     hidden += entries.length - shown.length;
     if (shown.length === 0) continue;
     blocks.push(

@@ -35,7 +35,7 @@ export interface Tokenizer {
   /** The directory it came from. */
   readonly directory: string;
   /**
-   * Token ids of a text. `addSpecialTokens` (default true) adds what the checkpoint puts around
+   * Token ids of a text. Throws a UserError where the vocabulary has nothing for a part of it and no unknown token. `addSpecialTokens` (default true) adds what the checkpoint puts around
    * every text, such as a beginning-of-sequence token.
    */
   readonly encode: (text: string, options?: { readonly addSpecialTokens?: boolean }) => number[];
@@ -138,12 +138,26 @@ export async function loadTokenizer(
   const bosToken = specialTokens["bos_token"];
   const eosToken = specialTokens["eos_token"];
 
+  const unknownId = readUnknownToken(definition, idOf);
+  const refuseUnknown = (piece: string | undefined): never => {
+    throw new UserError(
+      `The tokenizer in ${directory} has no token for ${
+        JSON.stringify(piece ?? "a part of the text")
+      }, and none that ` +
+        "stands for unknown text (unk_token). Use words of its vocabulary, or a tokenizer that knows these.",
+    );
+  };
+
   const cleanUp = cleansUpSpaces(definition, config);
   const largestId = Math.max(-1, ...addedTokens.map((t) => t.id));
   return {
     directory,
-    encode: (text, { addSpecialTokens = true } = {}) =>
-      backend.encode(text, { add_special_tokens: addSpecialTokens }).ids,
+    encode: (text, { addSpecialTokens = true } = {}) => {
+      const { ids, tokens } = backend.encode(text, { add_special_tokens: addSpecialTokens });
+      // The backend leaves holes where the vocabulary has nothing.
+      const found: readonly (number | null | undefined)[] = ids;
+      return found.map((id, i) => id ?? unknownId ?? refuseUnknown(tokens[i]));
+    },
     decode: (ids, { skipSpecialTokens = false } = {}) => {
       const list = Array.from(ids);
       // The backend refuses an empty list.
@@ -206,6 +220,16 @@ function readSpecialTokens(config: JsonRecord, map: JsonRecord): Record<string, 
     if (typeof text === "string") tokens[name] = text;
   }
   return tokens;
+}
+
+/** The token for text that is not in the vocabulary; the backend takes some models' from another file. */
+function readUnknownToken(
+  definition: JsonRecord,
+  idOf: (token: string) => number | undefined,
+): number | undefined {
+  const model = definition["model"];
+  const token = isRecord(model) ? model["unk_token"] : undefined;
+  return typeof token === "string" ? idOf(token) : undefined;
 }
 
 /** transformers 5 never cleans up after BPE, whatever the configuration says, unless forced to. */

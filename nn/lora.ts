@@ -21,7 +21,12 @@ import {
   resolveTargets,
   savedModules,
 } from "./lora_targets.ts";
-import { isLanguageHead, isOutputHead, isTokenEmbedding } from "./module_names.ts";
+import {
+  isLanguageHead,
+  isOutputHead,
+  isTokenEmbedding,
+  languageHeadName,
+} from "./module_names.ts";
 import { truncatedQr } from "./qr.ts";
 import { quantizeMatrix } from "./quantize.ts";
 import { truncatedSvd } from "./svd.ts";
@@ -68,7 +73,7 @@ export interface Adapted<P> {
  * Puts adapters over a parameter tree: low-rank updates over the target modules, whole copies over
  * `modules_to_save`. The result differs in nothing from the base until it is trained, but for
  * `init_lora_weights: false`. Where the output head is the embedding matrix and one of them is adapted, the tree
- * gets a `lm_head` of its own, as PEFT's wrappers have that effect.
+ * gets a head of its own, as PEFT's wrappers have that effect.
  *
  * @param key Randomness of the beginnings.
  * @param modelType The `model_type` of the config, for targets by family.
@@ -119,8 +124,10 @@ function withOwnHead<P>(params: P, changes: (module: Path) => boolean): P {
   const embedding = matrices.find(({ module }) => isTokenEmbedding(module));
   const hasHead = matrices.some(({ module }) => isOutputHead(module));
   if (!embedding || hasHead) return params;
-  if (!changes("lm_head") && !changes(embedding.module)) return params;
-  return { ...params, lm_head: { weight: embedding.weight } };
+  const name = languageHeadName(params);
+  if (!changes(name) && !changes(embedding.module)) return params;
+  const head = (params as Record<string, object | undefined>)[name];
+  return { ...params, [name]: { ...head, weight: embedding.weight } };
 }
 
 /** The settings of a module's update. */

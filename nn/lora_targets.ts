@@ -2,7 +2,7 @@
 
 import { type Path, UserError } from "../core/mod.ts";
 import type { LoraConfig } from "./lora_config.ts";
-import { isEmbedding, isOutputHead } from "./module_names.ts";
+import { isEmbedding, isOutputHead, languageHeadName } from "./module_names.ts";
 import { pythonRegExp } from "./python_regexp.ts";
 import { isValueHeadParameter } from "./value_head.ts";
 import { isLoraEmbedding, type Weight, weightShape } from "./weight.ts";
@@ -17,7 +17,7 @@ export interface ModelModule {
 }
 
 /**
- * The modules of a parameter tree, in its order. A head that is the embedding matrix is a module too, `lm_head`,
+ * The modules of a parameter tree, in its order. A head that is the embedding matrix is a module too,
  * as in transformers.
  */
 export function modulesOf(params: unknown): ModelModule[] {
@@ -37,7 +37,8 @@ export function modulesOf(params: unknown): ModelModule[] {
       isEmbedding(module) || isLoraEmbedding(weight) ? "embedding" : "linear",
     );
   }
-  if (![...kinds.keys()].some(isOutputHead)) kinds.set("lm_head", "linear");
+  const heads = [...kinds].filter(([path]) => isOutputHead(path));
+  if (heads.every(([, kind]) => kind === "other")) kinds.set(languageHeadName(params), "linear");
   return [...kinds].map(([path, kind]) => ({ path, kind }));
 }
 

@@ -17,6 +17,13 @@ export function isLanguageHead(module: Path): boolean {
   return /^(lm_head|embed_out)$/.test(module);
 }
 
+/** The name of the output head over the vocabulary in a parameter tree, whether or not it has one of its own. */
+export function languageHeadName(params: unknown): "lm_head" | "embed_out" {
+  return typeof params === "object" && params !== null && "gpt_neox" in params
+    ? "embed_out"
+    : "lm_head";
+}
+
 /** Whether a module is an output head. */
 export function isOutputHead(module: Path): boolean {
   return isLanguageHead(module) || /^(score|classifier)$/.test(module);

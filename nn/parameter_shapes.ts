@@ -41,18 +41,24 @@ export interface LinearShapeOptions {
   readonly transposed?: boolean;
 }
 
+/** Parameters of a layer: a weight, and perhaps a bias. */
+export interface LayerShapes {
+  readonly weight: ParameterShape;
+  readonly bias?: ParameterShape;
+}
+
 /** A linear layer [out, in]. */
 export function linearShapes(
   outputs: number,
   inputs: number,
   { bias = false, deviation = 1, transposed = false }: LinearShapeOptions = {},
-): ParameterShapes {
+): LayerShapes {
   const weight = new ParameterShape([outputs, inputs], { init: { normal: deviation }, transposed });
   return bias ? { weight, bias: new ParameterShape([outputs], { init: "zeros" }) } : { weight };
 }
 
 /** A table of rows [count, width]. */
-export function embeddingShapes(count: number, width: number): ParameterShapes {
+export function embeddingShapes(count: number, width: number): LayerShapes {
   return { weight: new ParameterShape([count, width]) };
 }
 
@@ -60,7 +66,7 @@ export function embeddingShapes(count: number, width: number): ParameterShapes {
 export function normShapes(
   width: number,
   options: { readonly bias?: boolean; readonly fromOne?: boolean } = {},
-): ParameterShapes {
+): LayerShapes {
   const weight = new ParameterShape([width], { init: options.fromOne ? "zeros" : "ones" });
   return options.bias
     ? { weight, bias: new ParameterShape([width], { init: "zeros" }) }

@@ -2,6 +2,7 @@
 
 import type { Reporter } from "./reporters.ts";
 import type { AnswerColumns } from "./rollout.ts";
+import { openRunFile } from "./run_file.ts";
 
 /** What of the answers is shown. */
 export interface AnswerTableOptions {
@@ -29,26 +30,26 @@ export function formatAnswers(table: AnswerColumns, options: AnswerTableOptions)
     .join("\n");
 }
 
-/** Writes every answer to a JSONL file, with the step it was learned from first. */
+/**
+ * Writes every answer to a JSONL file, with the step it was learned from first. A run that begins anew replaces the file,
+ * a resumed one the answers of the steps that it does again.
+ *
+ * @throws {UserError} When the file cannot be opened for writing.
+ */
 export function answersFile(path: string): Reporter {
-  const file = Deno.openSync(path, { append: true, create: true });
-  let open = true;
+  const file = openRunFile(path, "leave out --log_completions");
   return {
     report: (record) => {
+      if (record.kind === "begin") file.begin(record);
       if (record.kind !== "answers") return;
       const names = Object.keys(record.table);
       const count = record.table[names[0]!]?.length ?? 0;
-      const lines = Array.from({ length: count }, (_, row) => {
+      file.append(Array.from({ length: count }, (_, row) => {
         const values = names.map((name) => [name, record.table[name]![row]]);
         return JSON.stringify({ step: record.step, ...Object.fromEntries(values) });
-      });
-      writeAll(file, lines.map((line) => `${line}\n`).join(""));
-      file.syncDataSync();
+      }));
     },
-    close: () => {
-      if (open) file.close();
-      open = false;
-    },
+    close: file.close,
   };
 }
 
@@ -96,9 +97,4 @@ function fitted(natural: readonly number[], room: number): number[] {
 
 function cut(text: string, width: number): string {
   return text.length <= width ? text : `${text.slice(0, width - 1)}…`;
-}
-
-function writeAll(file: Deno.FsFile, text: string): void {
-  let bytes = new TextEncoder().encode(text);
-  while (bytes.length > 0) bytes = bytes.subarray(file.writeSync(bytes));
 }

@@ -19,7 +19,15 @@ import {
   runRewards,
 } from "../rl/mod.ts";
 import { lengthMetrics } from "./answer_metrics.ts";
-import type { AnswerColumns, GivenAnswer, RolloutContext, RolloutPrompt } from "./rollout.ts";
+import { rewardNotices } from "./reward_notices.ts";
+import type {
+  AnswerColumns,
+  GivenAnswer,
+  RolloutContext,
+  RolloutFunction,
+  RolloutPrompt,
+  RolloutRequest,
+} from "./rollout.ts";
 
 /** An answer to a prompt. */
 export interface Answer {
@@ -96,34 +104,38 @@ export function answering(
   options: AnsweringOptions,
   sample: GenerationSampler = ofPolicy(answerSampler(options)),
 ): Answering {
+  const notices = rewardNotices(options.rewards);
+  const sampled = async (
+    examples: readonly PromptExample[],
+    context: RolloutContext<DecoderParams>,
+    completions: number,
+  ): Promise<Judged> => {
+    const answers = await sample(context, examples, completions);
+    return { answers, scores: await scoreAnswers(examples, answers, context, options) };
+  };
   return async (rows, context, completions) => {
     const examples = rows.map((row) => options.examples[row]!);
-    if (context.rollout) {
-      const given = await context.rollout({
-        rows: examples.map(({ row }) => row),
-        promptIds: examples.map(({ promptIds }) => promptIds),
+    const { answers, scores } = context.rollout
+      ? await givenBy(context.rollout, examples, {
         completions,
         generation: context.number,
-      });
-      checkGiven(given, examples, completions, options);
-      const answers = given.flatMap((list, prompt) =>
-        list.map((a) => givenAnswer(a, prompt, options))
-      );
-      return describeAnswers(
-        examples,
-        answers,
-        givenScores(given.flat(), options.rewards),
-        options,
-      );
-    }
-    const answers = await sample(context, examples, completions);
-    return await judgeAnswers(examples, answers, context, options);
+        ...options,
+      })
+      : await sampled(examples, context, completions);
+    return {
+      ...describeAnswers(examples, answers, scores, options),
+      notices: notices(scores, context.number),
+    };
   };
 }
 
+interface Judged {
+  readonly answers: readonly Answer[];
+  readonly scores: RewardScores;
+}
+
 function ofPolicy(sample: AnswerSampler): GenerationSampler {
-  return (context, prompts, completions) =>
-    sample(context.params, prompts, completions, context.number);
+  return (context, prompts, completions) => sample(context.params, prompts, completions, context);
 }
 
 /** Samples answers to prompts; the same seed and number give the same ones. `P` is the tree of parameters. */
@@ -131,8 +143,8 @@ export type AnswerSampler<P = DecoderParams> = (
   params: P,
   prompts: readonly Pick<PromptExample, "promptIds">[],
   completions: number,
-  number: number,
-) => Promise<Answer[]>;
+  context: Pick<RolloutContext<unknown>, "number" | "signal">,
+) => Promise<readonly Answer[]>;
 
 /** The policy as a sampler. */
 export function answerSampler(
@@ -148,31 +160,35 @@ export function generateOptionsOf(
   return { ...sampling, doSample: true, maxNewTokens: maxCompletionLength, eosTokenIds };
 }
 
-/** A generator as a sampler. */
+/** A generator as a sampler; an aborted signal ends it where tokens are looked at next. */
 export function samplerWith<P>(generate: Generator<P>, seed: number): AnswerSampler<P> {
-  return async (params, prompts, completions, number) => {
-    const sampled = await generate.complete(params, prompts.map(({ promptIds }) => promptIds), {
-      completions,
-      seed: seedOf(seed, number),
-    });
-    return sampled.map(({ prompt, tokens, finished }) => ({
-      prompt,
-      ids: tokens,
-      ended: finished === "eos",
-    }));
+  return async (params, prompts, completions, { number, signal }) => {
+    const answers = Array.from(
+      { length: prompts.length * completions },
+      (_, i) => ({ prompt: Math.floor(i / completions), ids: new Array<number>(), ended: false }),
+    );
+    const ids = prompts.map(({ promptIds }) => promptIds);
+    const call = { completions, seed: seedOf(seed, number) };
+    for await (const { sequence, tokens, finished } of generate.stream(params, ids, call)) {
+      signal?.throwIfAborted();
+      const answer = answers[sequence]!;
+      answer.ids.push(...tokens);
+      answer.ended = finished === "eos";
+    }
+    return answers;
   };
 }
 
 /** Has answers judged by the reward functions. */
-export async function judgeAnswers(
+export async function scoreAnswers(
   examples: readonly PromptExample[],
   answers: readonly Answer[],
   { progress }: Pick<RolloutContext<DecoderParams>, "progress">,
-  options: Pick<AnsweringOptions, "tokenizer" | "rewards" | "rewardWeights">,
-): Promise<Answered> {
+  options: Pick<AnsweringOptions, "tokenizer" | "rewards">,
+): Promise<RewardScores> {
   const of = answers.map(({ prompt }) => examples[prompt]!);
   const columns = Object.keys(examples[0]?.columns ?? {});
-  const scores = await runRewards(options.rewards, {
+  return await runRewards(options.rewards, {
     prompts: of.map(({ prompt }) => prompt),
     completions: answers.map(({ ids }, i) => asCompletion(textOf(ids, options), of[i]!)),
     completionIds: answers.map(({ ids }) => ids),
@@ -183,7 +199,6 @@ export async function judgeAnswers(
       epoch: progress.epoch,
     },
   });
-  return describeAnswers(examples, answers, scores, options);
 }
 
 function describeAnswers(
@@ -191,7 +206,7 @@ function describeAnswers(
   answers: readonly Answer[],
   scores: RewardScores,
   options: Pick<AnsweringOptions, "tokenizer" | "rewardWeights">,
-): Answered {
+): Omit<Answered, "notices"> {
   return {
     prompts: examples.map(({ row, promptIds }) => ({ row, ids: promptIds })),
     answers,
@@ -205,9 +220,6 @@ function describeAnswers(
       (sum, { prompt, ids }) => sum + examples[prompt]!.promptIds.length + ids.length,
       0,
     ),
-    notices: scores.unscored.length === answers.length
-      ? ["No reward applies to any of the answers (all are null): nothing is learned from them."]
-      : [],
     table: {
       prompt: answers.map(({ prompt }) => textOf(examples[prompt]!.promptIds, options)),
       completion: answers.map(({ ids }) => textOf(ids, options)),
@@ -227,6 +239,24 @@ function textOf(
 /** A text, or a message where the prompt is a conversation. */
 function asCompletion(text: string, { prompt }: PromptExample): RewardText {
   return typeof prompt === "string" ? text : [{ role: "assistant", content: text }];
+}
+
+/** Answers that come from elsewhere, with their rewards. */
+async function givenBy(
+  rollout: RolloutFunction,
+  examples: readonly PromptExample[],
+  options: AnsweringOptions & Pick<RolloutRequest, "completions" | "generation">,
+): Promise<Judged> {
+  const { completions, generation } = options;
+  const given = await rollout({
+    rows: examples.map(({ row }) => row),
+    promptIds: examples.map(({ promptIds }) => promptIds),
+    completions,
+    generation,
+  });
+  checkGiven(given, examples, completions, options);
+  const answers = given.flatMap((list, prompt) => list.map((a) => givenAnswer(a, prompt, options)));
+  return { answers, scores: givenScores(given.flat(), options.rewards) };
 }
 
 function givenAnswer(

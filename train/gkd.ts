@@ -129,14 +129,14 @@ export function sampledGkdTask(options: SampledGkdTaskOptions): OnlineTask<Decod
       prompts: batchSize,
       microBatches: 1,
       shuffle: true,
-      generate: async (rows, { params, number }) => {
+      generate: async (rows, { params, ...context }) => {
         const some = rows.map((row) => examples[row]!);
         const prompts = some.map(({ promptIds }) => ({ promptIds: Array.from(promptIds) }));
-        const bySelf = mersenneTwister(seed + number).next() / 2 ** 32 < lmbda;
+        const bySelf = mersenneTwister(seed + context.number).next() / 2 ** 32 < lmbda;
         const answers = bySelf
-          ? await ofStudent(params, prompts, 1, number)
+          ? await ofStudent(params, prompts, 1, context)
           : sequenceLevel
-          ? await ofTeacher(teacher.params, prompts, 1, number)
+          ? await ofTeacher(teacher.params, prompts, 1, context)
           : some.map(({ completionIds }, prompt) => ({ prompt, ids: Array.from(completionIds) }));
         return {
           generation: {

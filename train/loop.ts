@@ -132,13 +132,15 @@ class Training<P> {
     const { run, options } = this;
     const { totalSteps } = this.#source.length;
     await realize([this.#trainable, this.#optimizer, this.#taskState, run.frozen, this.#key]);
+    yield { kind: "begin", ...this.#position(), resumed: run.resume !== undefined };
     yield* this.#tell();
     if (this.#state.step < totalSteps) {
-      yield { kind: "memory", ...this.#position(), memory: await this.#memory() };
+      const memory = await this.#unlessStopped(() => this.#memory());
+      if (memory) yield { kind: "memory", ...this.#position(), memory };
     }
     if (options.evaluation.onStart && this.#state.step === 0) yield* this.#evaluate();
     while (this.#state.step < totalSteps && !run.signal?.aborted) {
-      await this.#step();
+      if (!await this.#unlessStopped(() => this.#step())) break;
       const due = this.#due();
       // A turn of the event loop, so that signals and timers are served between steps, as between passes.
       await setImmediate();
@@ -165,6 +167,17 @@ class Training<P> {
     };
   }
 
+  /** Something that samples first; null if that was stopped, which leaves all as it was. */
+  async #unlessStopped<T>(work: () => Promise<T>): Promise<T | null> {
+    try {
+      return await work();
+    } catch (error) {
+      const { signal } = this.run;
+      if (!signal?.aborted || error !== signal.reason) throw error;
+      return null;
+    }
+  }
+
   async #memory(): Promise<StepMemory> {
     const { options, run } = this;
     const { step } = this.#state;
@@ -189,8 +202,8 @@ class Training<P> {
     return this.run.options;
   }
 
-  /** One optimiser step: a window of micro-batches. */
-  async #step(): Promise<void> {
+  /** One optimiser step, which was done if this returns: a window of micro-batches. */
+  async #step(): Promise<true> {
     const { options, run } = this;
     const { step } = this.#state;
     const scalars = options.optimizer.scalars(this.#rate(step), step + 1);
@@ -250,6 +263,7 @@ class Training<P> {
     this.#epoch = this.#epochAt(step + 1);
     // The step before this one is read while this one runs.
     await this.#settle(1);
+    return true;
   }
 
   /** Notes what was sampled for this step: its metrics count once, however often it is learned from. */
@@ -290,6 +304,7 @@ class Training<P> {
       first: (drawn % stepsPerEpoch) * this.options.gradientAccumulationSteps,
       ...this.#policy(step),
       rollout: this.run.rollout,
+      signal: this.run.signal,
     });
   }
 

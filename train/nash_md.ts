@@ -30,9 +30,10 @@ export function nashMdTask(options: NashMdTaskOptions): OnlineTask<DecoderParams
   );
   return preferenceTask({
     ...options,
-    sample: withOpponent(answerSampler(answering), ({ params, progress, number }, prompts) => {
+    sample: withOpponent(answerSampler(answering), (context, prompts) => {
+      const { params: policy, progress } = context;
       const share = tensor(atEpoch(mixtureCoef, progress.epoch));
-      return mixture({ policy: params, reference: reference.params, share }, prompts, 1, number);
+      return mixture({ policy, reference: reference.params, share }, prompts, 1, context);
     }),
     answerers: ["policy", "mixture"],
     learned: "first",

@@ -211,7 +211,7 @@ export function withOpponent(
   opponent: GenerationSampler,
 ): GenerationSampler {
   return async (context, prompts) => {
-    const own = await policy(context.params, prompts, 1, context.number);
+    const own = await policy(context.params, prompts, 1, context);
     const others = await opponent(context, prompts, 1);
     return own.flatMap((answer, i) => [answer, others[i]!]);
   };

@@ -30,6 +30,14 @@ export interface Pace {
   readonly remainingSeconds?: number;
 }
 
+/** The first step is about to be done; what was said before concerned the model and the data. */
+export interface BeginRecord extends RunPosition {
+  /** Tells the records apart. */
+  readonly kind: "begin";
+  /** Whether the run goes on from a checkpoint, taken after `step`. */
+  readonly resumed: boolean;
+}
+
 /** A step was done and nothing is logged: the bar moves. Costs no reading from the device. */
 export interface ProgressRecord extends RunPosition, Pace {
   /** Tells the records apart. */
@@ -96,6 +104,7 @@ export interface EndRecord extends RunPosition {
 
 /** A record of a run. */
 export type LogRecord =
+  | BeginRecord
   | ProgressRecord
   | TrainRecord
   | EvalRecord
@@ -191,12 +200,13 @@ function formatStep(record: RunPosition): string {
 /**
  * The line of a record on a console without a bar, such as
  * `step  10/200  epoch 0.4000  loss 2.345  grad_norm 1.203  lr 2.00e-5  tokens/s 1234  eta 01:23`.
- * Undefined for `progress`, which is not logged.
+ * Undefined for `begin`, `progress` and `answers`, which are not logged.
  */
 export function formatRecord(record: LogRecord): string | undefined {
   const parts = (...rest: readonly string[]) => [formatStep(record), ...rest].join("  ");
   const epoch = `epoch ${formatNumber(record.epoch)}`;
   switch (record.kind) {
+    case "begin":
     case "progress":
     case "answers":
       return undefined;

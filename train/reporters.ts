@@ -4,8 +4,8 @@
  * @module
  */
 
-import { UserError } from "../core/errors.ts";
 import { type BarState, formatBar, formatRecord, type LogRecord } from "./progress.ts";
+import { openRunFile } from "./run_file.ts";
 
 /** Takes the records of a run in order. */
 export interface Reporter {
@@ -102,12 +102,8 @@ function nextBar(state: BarState | undefined, record: LogRecord): BarState {
 const encoder = new TextEncoder();
 
 function writeStandardError(text: string): void {
-  writeAll(Deno.stderr, text);
-}
-
-function writeAll(sink: { writeSync: (bytes: Uint8Array) => number }, text: string): void {
   let bytes = encoder.encode(text);
-  while (bytes.length > 0) bytes = bytes.subarray(sink.writeSync(bytes));
+  while (bytes.length > 0) bytes = bytes.subarray(Deno.stderr.writeSync(bytes));
 }
 
 function terminalColumns(): number {
@@ -120,12 +116,13 @@ function terminalColumns(): number {
 
 /**
  * The row of a record in a JSONL log: `kind`, `step`, `total_steps`, `epoch`, `elapsed_seconds`, then
- * the metrics by their names. A metric that is not a finite number is null. Undefined for `progress`.
+ * the metrics by their names. A metric that is not a finite number is null. Undefined for `begin`, `progress` and
+ * `answers`.
  */
 export function formatJsonRow(record: LogRecord, run: Readonly<Record<string, string>> = {}):
   | string
   | undefined {
-  if (record.kind === "progress" || record.kind === "answers") return undefined;
+  if (["begin", "progress", "answers"].includes(record.kind)) return undefined;
   const row: Record<string, unknown> = {
     kind: record.kind,
     ...run,
@@ -153,53 +150,32 @@ export function formatJsonRow(record: LogRecord, run: Readonly<Record<string, st
 }
 
 /**
- * Appends one JSON row per record to a file, each flushed to the disk before `report` returns, so
- * that a killed run keeps its log. `run` (such as `{ run_name }`) is put into every row.
+ * Writes one JSON row per record to a file, each on the disk before `report` returns, so that a killed run keeps its
+ * log. Where a run begins anew, the rows of an earlier one go; where it is resumed, those of the steps that it does
+ * again. Notices ahead of that wait for it: a run that fails before it begins leaves the file as it was. `run` (such as
+ * `{ run_name }`) is put into every row.
  *
- * @throws {UserError} When the file cannot be opened for appending.
+ * @throws {UserError} When the file cannot be opened for writing.
  */
 export function jsonlReporter(
   path: string,
   run: Readonly<Record<string, string>> = {},
 ): Reporter {
-  const file = openForAppending(path);
-  // A run killed in the middle of a row leaves half a line; the next row must not join it.
-  if (endsMidLine(path)) writeAll(file, "\n");
-  let open = true;
+  const file = openRunFile(path, "leave jsonl out of --report_to");
+  let waiting: string[] | undefined = [];
   return {
     report: (record) => {
+      if (record.kind === "begin") file.begin(record);
       const row = formatJsonRow(record, run);
-      if (row === undefined) return;
-      writeAll(file, `${row}\n`);
-      file.syncDataSync();
+      if (waiting && record.kind === "notice") {
+        waiting.push(row!);
+        return;
+      }
+      file.append([...waiting ?? [], ...(row === undefined ? [] : [row])]);
+      waiting = undefined;
     },
-    close: () => {
-      if (open) file.close();
-      open = false;
-    },
+    close: file.close,
   };
-}
-
-function openForAppending(path: string): Deno.FsFile {
-  try {
-    return Deno.openSync(path, { append: true, create: true });
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new UserError(
-      `Cannot write the log ${path}: ${why}. Check that its directory exists and may be written ` +
-        "to, or leave jsonl out of --report_to.",
-    );
-  }
-}
-
-function endsMidLine(path: string): boolean {
-  using file = Deno.openSync(path, { read: true });
-  const { size } = file.statSync();
-  if (size === 0) return false;
-  file.seekSync(-1, Deno.SeekMode.End);
-  const last = new Uint8Array(1);
-  file.readSync(last);
-  return last[0] !== "\n".charCodeAt(0);
 }
 
 /** One reporter that passes each record on to several. */

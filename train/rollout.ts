@@ -72,6 +72,8 @@ export interface RolloutContext<P> extends Policy<P> {
   readonly carried: Readonly<Record<string, number>>;
   /** Answers that come from elsewhere. */
   readonly rollout?: RolloutFunction | undefined;
+  /** Aborted where the run is to stop: sampling then ends by throwing its reason, and what it had is thrown away. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** How an online task samples, and how micro-batches are cut from what was sampled. */

@@ -70,7 +70,7 @@ export interface TrainRun<P> {
   readonly checkpoints?: CheckpointStore<P> | undefined;
   /** Moments and state of a run to go on with. */
   readonly resume?: ResumedRun | undefined;
-  /** Ends the run after the current step, with a checkpoint. */
+  /** Ends the run after the current step, or the one before while answers are sampled for it, with a checkpoint. */
   readonly signal?: AbortSignal | undefined;
 }
 

@@ -32,7 +32,7 @@ export function xpoTask(options: XpoTaskOptions): OnlineTask<DecoderParams> {
     ...options,
     sample: withOpponent(
       samplerWith(own, answering.seed),
-      ({ number }, prompts) => ofReference(reference.params, prompts, 1, number),
+      (context, prompts) => ofReference(reference.params, prompts, 1, context),
     ),
     answerers: ["policy", "reference"],
     learned: "both",

@@ -39,7 +39,7 @@ export interface Answer {
   readonly seconds: number;
 }
 
-/** Answers a prompt. @throws {UserError} if the prompt leaves no position for an answer. */
+/** Answers a prompt. @throws {UserError} if the prompt is empty, or leaves no position for an answer. */
 export type Answerer = (request: AnswerRequest) => Promise<Answer>;
 
 /** Waiting for a GPU costs about 11 ms however little it computes, so tokens are fetched in fours there. */
@@ -60,6 +60,12 @@ export function answerer({ model, params, tokenizer }: GenerationModel): Answere
   };
 
   return async ({ promptIds, settings, seed, signal, write, remedy }) => {
+    if (promptIds.length === 0) {
+      throw new UserError(
+        `There is nothing to answer: the tokenizer in ${tokenizer.directory} has no tokens for anything that was said. ` +
+          "Use words or characters of its vocabulary.",
+      );
+    }
     const room = positions - promptIds.length;
     if (room < 1) {
       throw new UserError(

@@ -39,7 +39,10 @@ export function promptsOf(
       if (column === undefined || !isPresent(row[column])) throw noPrompt(row, column);
       const prompt = readPrompt(row, column, tokenizer);
       if (prompt.ids.length === 0) {
-        throw new UserError("The prompt is empty. Mend or remove the row.");
+        throw new UserError(
+          `The prompt is empty, or the tokenizer in ${tokenizer.directory} has no tokens for anything in it. Mend or ` +
+            "remove the row.",
+        );
       }
       if (prompt.ids.length >= positions) {
         throw new UserError(

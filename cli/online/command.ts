@@ -11,10 +11,11 @@ import {
   finetuningCommand,
 } from "../finetune.ts";
 import type { Options, Values } from "../options/option.ts";
+import { findJudges, type JudgeNames } from "./judges.ts";
 import { rolloutsFile } from "./rollouts_file.ts";
 
 /** Flags of what is shown and given. */
-export interface OnlineValues extends FinetuneValues {
+export interface OnlineValues extends FinetuneValues, JudgeNames {
   readonly log_completions: boolean;
   readonly num_completions_to_print: number | undefined;
   readonly log_unique_prompts: boolean;
@@ -24,7 +25,7 @@ export interface OnlineValues extends FinetuneValues {
 /** What an online command is particular about. */
 export type OnlineCommand<O extends Options> = Omit<
   Finetuning<O, PromptExample>,
-  "rollout" | "report"
+  "checkFiles" | "rollout" | "report"
 >;
 
 /** Makes a command of it. */
@@ -34,6 +35,7 @@ export function onlineCommand<O extends Options>(
   const particular: OnlineCommand<O> = command;
   const whole: Finetuning<O, PromptExample> = {
     ...particular,
+    checkFiles: (values) => findJudges(values as Values<O> & OnlineValues),
     rollout: (values) => givenAnswers(values as Values<O> & OnlineValues),
     report: (reporter, values) => withAnswers(reporter, values as Values<O> & OnlineValues),
   };

@@ -3,7 +3,7 @@
 import { basename, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { UserError } from "../../core/errors.ts";
-import { statIfPresent } from "../../data/local_paths.ts";
+import { joinPath, missingPathError, statIfPresent } from "../../data/local_paths.ts";
 import {
   builtInReward,
   builtInRewardNames,
@@ -20,39 +20,76 @@ export interface JudgeValues {
   readonly seed: number;
 }
 
+/** What judges answers, as it is found without reading any model. */
+type Judge =
+  | { readonly kind: "built-in"; readonly name: string }
+  | { readonly kind: "function"; readonly reward: NamedReward }
+  | { readonly kind: "model"; readonly directory: string };
+
+/** Where the flags say what judges answers; the reward model by either of its names. */
+export type JudgeNames = Pick<JudgeValues, "reward_funcs"> & {
+  readonly reward_model_name_or_path?: string | undefined;
+  readonly reward_model_path?: string | undefined;
+};
+
 /**
- * The reward functions: a reward model first, then those of `--reward_funcs`.
+ * Finds what judges answers: a reward model first, then what `--reward_funcs` names.
  *
- * @throws UserError if one is neither a built-in name, nor a function of a module, nor a directory.
+ * @throws UserError if one is neither a built-in name, nor a function of a module, nor a directory of a model.
  */
+export async function findJudges(values: JudgeNames): Promise<readonly Judge[]> {
+  const { reward_model_name_or_path, reward_model_path, reward_funcs: names = [] } = values;
+  const model = reward_model_name_or_path ?? reward_model_path;
+  const judges: Judge[] = [];
+  if (model !== undefined) judges.push(await modelAt(model));
+  for (const name of names) judges.push(await judgeBy(name));
+  return judges;
+}
+
+async function judgeBy(name: string): Promise<Judge> {
+  if (builtInRewardNames.includes(name)) return { kind: "built-in", name };
+  if (/\.[cm]?[jt]s(:|$)/.test(name)) return { kind: "function", reward: await functionAt(name) };
+  if (await statIfPresent(name)) return await modelAt(name);
+  if (/\.py(:|$)/.test(name)) {
+    throw new UserError(
+      `--reward_funcs has ${name}: rewards are functions of TypeScript or JavaScript here. Write it as ` +
+        "({ completions, columns }) => number[] in a .ts file.",
+    );
+  }
+  throw new UserError(
+    `--reward_funcs has ${name}, which is neither a built-in reward (${
+      builtInRewardNames.join(", ")
+    }), nor a function of a module (./file.ts:function), nor the directory of a reward model.`,
+  );
+}
+
+async function modelAt(directory: string): Promise<Judge> {
+  if (!await statIfPresent(directory)) throw await missingPathError(directory, "reward model");
+  const files = ["config.json", "adapter_config.json"].map((name) => joinPath(directory, name));
+  if (!(await Promise.all(files.map(statIfPresent))).some((file) => file !== undefined)) {
+    throw new UserError(
+      `${directory} is no reward model: a directory with config.json (or adapter_config.json) and weights is ` +
+        "expected.",
+    );
+  }
+  return { kind: "model", directory };
+}
+
+/** Opens what {@linkcode findJudges} finds. */
 export async function openJudges(
   values: JudgeValues,
   settings: { readonly maxCompletionLength: number },
 ): Promise<NamedReward[]> {
-  const { reward_model_name_or_path: model, reward_funcs: names = [] } = values;
   const rewards: NamedReward[] = [];
-  if (model !== undefined) rewards.push(await modelAt(model, values.seed));
-  for (const name of names) {
-    if (builtInRewardNames.includes(name)) rewards.push(builtInReward(name, settings));
-    else if (/\.[cm]?[jt]s(:|$)/.test(name)) rewards.push(await functionAt(name));
-    else if (await statIfPresent(name)) rewards.push(await modelAt(name, values.seed));
-    else if (/\.py(:|$)/.test(name)) {
-      throw new UserError(
-        `--reward_funcs has ${name}: rewards are functions of TypeScript or JavaScript here. Write it as ` +
-          "({ completions, columns }) => number[] in a .ts file.",
-      );
-    } else {
-      throw new UserError(
-        `--reward_funcs has ${name}, which is neither a built-in reward (${
-          builtInRewardNames.join(", ")
-        }), nor a function of a module (./file.ts:function), nor the directory of a reward model.`,
-      );
-    }
+  for (const judge of await findJudges(values)) {
+    if (judge.kind === "built-in") rewards.push(builtInReward(judge.name, settings));
+    else if (judge.kind === "function") rewards.push(judge.reward);
+    else rewards.push(await openRewardModel(judge.directory, values.seed));
   }
   return rewards;
 }
 
-async function modelAt(directory: string, seed: number): Promise<NamedReward> {
+async function openRewardModel(directory: string, seed: number): Promise<NamedReward> {
   const opened = await openModel({ directory, seed, head: { kind: "sequence", labels: 1 } });
   return { name: basename(directory), reward: modelReward({ opened }) };
 }

@@ -27,6 +27,8 @@ export interface Spec<T> {
   readonly quiet?: readonly T[];
   /** Lines for single values, by the value as text. */
   readonly valueNotices?: Readonly<Record<string, string>>;
+  /** What to do instead, where a value is not accepted. */
+  readonly instead?: string;
 }
 
 /** The value is always there: it has a default that cannot be unset, or it must be given. */
@@ -69,7 +71,8 @@ function declare<T>(spec: Spec<T>, shape: Shape<T>): Option<T | undefined> {
     help: spec.help,
     group: "",
     shown: shape.shown,
-    expected: shape.expected + (optional && !shape.noneIsText ? ", or none" : ""),
+    expected: shape.expected + (optional && !shape.noneIsText ? ", or none" : "") +
+      (spec.instead === undefined ? "" : ` (${spec.instead})`),
     arity: shape.arity ?? "one",
     negatable: shape.negatable ?? false,
     aliases: (spec.aliases ?? []).map((alias) =>

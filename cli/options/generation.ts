@@ -61,6 +61,7 @@ export const samplingFlags = section("Generation", {
     default: 1,
     above: 0,
     help: "Divisor of the logits: below 1 for likelier answers.",
+    instead: "--do_sample false takes the most probable token at each step",
   }),
   top_k: int({ default: 50, min: 0, help: "Draw among the k likeliest tokens; 0: among all." }),
   top_p: float({

@@ -39,14 +39,14 @@ const reference = section("Reference", {
   }),
 });
 
-const clipping = section("Loss", {
+const clipping = {
   epsilon: float({ default: 0.2, min: 0, help: "Ratios are clipped to 1 ± this." }),
   epsilon_high: float({ min: 0, help: "Upper bound of clipping; unset: epsilon." }),
   mask_truncated_completions: bool({
     default: false,
     help: "Learn nothing from answers that were cut off.",
   }),
-});
+};
 
 const paged = "there is one way of decoding here, on a cache of the size that is needed";
 
@@ -102,11 +102,10 @@ const correction = section("Sampling", {
 
 /** Every option of `grpo`. */
 export const grpoOptions = {
-  ...onlineBase,
   ...generations(8),
+  ...onlineBase,
   ...rolloutOptions,
   ...reference,
-  ...clipping,
   ...section("Loss", {
     loss_type: choice({
       choices: grpoLossNames,
@@ -114,6 +113,7 @@ export const grpoOptions = {
       help: "The variant; gmpo is TRL's experimental one.",
     }),
     beta: float({ default: 0, min: 0, help: "Weight of the divergence from the reference." }),
+    ...clipping,
     delta: float({ above: 0, help: "Upper bound of the ratio that is not clipped." }),
     use_bias_correction_kl: bool({ default: true, help: "Multiply the divergence by the ratio." }),
     importance_sampling_level: choice({
@@ -180,13 +180,13 @@ export const grpoOptions = {
 
 /** Every option of `rloo`. */
 export const rlooOptions = {
-  ...onlineBase,
   ...generations(2),
+  ...onlineBase,
   ...rolloutOptions,
   ...reference,
-  ...clipping,
   ...section("Loss", {
     beta: float({ default: 0.05, min: 0, help: "Weight of the divergence, in the reward." }),
+    ...clipping,
   }),
   ...section("Rewards", {
     normalize_advantages: bool({

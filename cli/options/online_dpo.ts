@@ -12,10 +12,10 @@ const { reward_model_name_or_path: _, ...blocks } = onlineBase;
 
 /** What the three commands take. */
 const base = {
-  ...blocks,
   ...section("Sampling", {
     max_new_tokens: int({ default: 64, min: 1, help: "The most tokens of an answer." }),
   }),
+  ...blocks,
   ...rolloutOptions,
   ...section("Rewards", {
     reward_model_path: string({

@@ -37,8 +37,8 @@ export interface Option<T> {
   readonly required: boolean;
   /** One or two short sentences. */
   readonly help: string;
-  /** The help section. */
-  readonly group: string;
+  /** The help section; none until {@linkcode section} gives one. */
+  readonly group: Section | "";
   /** The placeholder in the help: INT, FLOAT, a list of choices, … */
   readonly shown: string;
   /** What is accepted, as the end of the sentence "Expected …". */
@@ -65,8 +65,38 @@ export type Values<O extends Options> = {
   readonly [Name in keyof O]: O[Name] extends Option<infer T> ? T : never;
 };
 
+/**
+ * The sections of the help, in the order they have in every command: what is trained, on and with what; how answers come
+ * about; the loss; what all training has in common; the rest.
+ */
+export const sections = [
+  "Model",
+  "Data",
+  "Rewards",
+  "Sampling",
+  "Generation",
+  "Chat",
+  "Loss",
+  "Reference",
+  "Value function",
+  "Training",
+  "Optimiser and schedule",
+  "Adapters and quantisation",
+  "Evaluation",
+  "Logging",
+  "Checkpoints",
+  "Memory and precision",
+  "Command",
+  "Without effect here",
+  "Not in this version",
+  "Older names",
+] as const;
+
+/** A section of the help. */
+export type Section = typeof sections[number];
+
 /** The same options under one section of the help. */
-export function section<const O extends Options>(group: string, options: O): O {
+export function section<const O extends Options>(group: Section, options: O): O {
   const entries = Object.entries(options).map(([name, option]) => [name, { ...option, group }]);
   return Object.fromEntries(entries) as O;
 }

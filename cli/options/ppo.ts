@@ -24,7 +24,6 @@ const sampling = section("Sampling", {
       "as TRL's do.",
   }),
   stop_token_id: int({ min: 0, help: "A token id that ends answers, instead." }),
-  temperature: { ...onlineBase.temperature, default: 0.7 },
   local_rollout_forward_batch_size: int({
     default: 64,
     min: 1,
@@ -144,6 +143,7 @@ const inert = section("Without effect here", {
 
 /** Every option of `ppo`. */
 export const ppoOptions = {
+  ...sampling,
   ...onlineBase,
   ...rolloutOptions,
   ...section("Model", {
@@ -158,12 +158,12 @@ export const ppoOptions = {
       help: "Checkpoint of the reference; unset: the policy as it begins. Not in TRL's command.",
     }),
   }),
-  ...sampling,
   ...updates,
   ...rewards,
   ...loss,
   ...values,
   ...inert,
+  temperature: { ...onlineBase.temperature, default: 0.7 },
   learning_rate: { ...onlineBase.learning_rate, default: 3e-6 },
 } satisfies Options;
 

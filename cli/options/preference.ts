@@ -337,7 +337,7 @@ export const gkdOptions = {
   ...base,
   ...paddingFree,
   ...notDistilled,
-  ...section("Loss", {
+  ...section("Model", {
     teacher_model_name_or_path: string({
       required: true,
       shown: "DIR",
@@ -347,6 +347,8 @@ export const gkdOptions = {
       help: "Arguments of the teacher's from_pretrained.",
       refused: "the teacher is built from its config.json alone",
     }),
+  }),
+  ...section("Loss", {
     beta: float({
       default: 0.5,
       min: 0,

@@ -1,5 +1,6 @@
 /** Options of the commands that learn from answers they sample: prompts, sampling, rewards, what is shown. @module */
 
+import { builtInRewardNames } from "../../rl/mod.ts";
 import { bool, dict, float, floats, int, string, strings } from "./builders.ts";
 import { modelOptions } from "./model.ts";
 import { type Options, section } from "./option.ts";
@@ -45,7 +46,12 @@ const otherEngines = section("Without effect here", {
 
 /** How tokens are drawn. */
 export const samplingOptions = section("Sampling", {
-  temperature: float({ default: 1, above: 0, help: "Divisor of the logits." }),
+  temperature: float({
+    default: 1,
+    above: 0,
+    help: "Divisor of the logits.",
+    instead: "answers to a prompt are compared, so they have to be drawn",
+  }),
   top_p: float({
     default: 1,
     above: 0,
@@ -63,7 +69,8 @@ export const samplingOptions = section("Sampling", {
 /** What judges answers. */
 export const judgingOptions = section("Rewards", {
   reward_funcs: strings({
-    help: "Built-in names, ./file.ts:function, or directories of reward models.",
+    help: `What judges answers. Built-in names: ${builtInRewardNames.join(", ")}. Also functions ` +
+      "of modules (./file.ts:function) and directories of reward models.",
   }),
   reward_model_name_or_path: string({ shown: "DIR", help: "A reward model, the first reward." }),
   reward_weights: floats({ help: "A factor for each reward; 1 by default." }),

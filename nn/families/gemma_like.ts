@@ -135,7 +135,7 @@ export function gemmaLike(
     },
     end: ({ model }, x) => normed(model.norm, x),
     head: ({ model, lm_head }) => ({
-      weight: outputWeight(lm_head ?? model.embed_tokens),
+      weight: outputWeight((lm_head ?? model.embed_tokens).weight),
       softCap,
     }),
   };

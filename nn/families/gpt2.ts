@@ -88,7 +88,9 @@ export function gpt2(config: HuggingFaceConfig): Decoder<Gpt2Params, Gpt2LayerPa
       return attended.add(linear(p.mlp.c_proj, activation(linear(p.mlp.c_fc, normed))));
     },
     end: ({ transformer }, x) => layerNorm(transformer.ln_f, x, epsilon),
-    head: ({ transformer, lm_head }) => ({ weight: outputWeight(lm_head ?? transformer.wte) }),
+    head: ({ transformer, lm_head }) => ({
+      weight: outputWeight((lm_head ?? transformer.wte).weight),
+    }),
   };
 }
 

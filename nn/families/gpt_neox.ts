@@ -89,7 +89,9 @@ export function gptNeoX(config: HuggingFaceConfig): Decoder<GptNeoXParams, GptNe
       return feedForward(p, input).add(attended);
     },
     end: ({ gpt_neox }, x) => layerNorm(gpt_neox.final_layer_norm, x, epsilon),
-    head: ({ gpt_neox, embed_out }) => ({ weight: outputWeight(embed_out ?? gpt_neox.embed_in) }),
+    head: ({ gpt_neox, embed_out }) => ({
+      weight: outputWeight((embed_out ?? gpt_neox.embed_in).weight),
+    }),
   };
 }
 

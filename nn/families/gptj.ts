@@ -20,7 +20,8 @@ export interface GptJParams extends DecoderParams {
     readonly h: readonly GptJLayerParams[];
     readonly ln_f: LayerNormParams;
   };
-  readonly lm_head?: { readonly weight: Weight; readonly bias: VectorWeight };
+  /** Its matrix is absent where it is the embedding matrix. */
+  readonly lm_head: { readonly weight?: Weight; readonly bias: VectorWeight };
 }
 
 /** Parameters of one layer. */
@@ -56,6 +57,7 @@ export function gptJ(config: HuggingFaceConfig): Decoder<GptJParams, GptJLayerPa
 
   const inner = configSize(config, "n_inner", 4 * hiddenSize);
   const projection = linearShapes(hiddenSize, hiddenSize);
+  const { bias, ...matrix } = linearShapes(vocabularySize, hiddenSize, { bias: true });
   const layerShapes = () => ({
     ln_1: normShapes(hiddenSize, { bias: true }),
     attn: { q_proj: projection, k_proj: projection, v_proj: projection, out_proj: projection },
@@ -79,7 +81,7 @@ export function gptJ(config: HuggingFaceConfig): Decoder<GptJParams, GptJLayerPa
         ln_f: normShapes(hiddenSize, { bias: true }),
       },
     },
-    languageHead: tied ? {} : { lm_head: linearShapes(vocabularySize, hiddenSize, { bias: true }) },
+    languageHead: { lm_head: { ...(tied ? {} : matrix), bias } },
     embed: ({ transformer }, ids) => embed(transformer.wte.weight, ids),
     layers: ({ transformer }) => transformer.h,
     layer: (p, x, context) => {
@@ -89,8 +91,8 @@ export function gptJ(config: HuggingFaceConfig): Decoder<GptJParams, GptJLayerPa
     },
     end: ({ transformer }, x) => layerNorm(transformer.ln_f, x, epsilon),
     head: ({ transformer, lm_head }) => ({
-      weight: outputWeight(lm_head ?? transformer.wte),
-      bias: lm_head ? denseVector(lm_head.bias) : null,
+      weight: outputWeight(lm_head.weight ?? transformer.wte.weight),
+      bias: denseVector(lm_head.bias),
     }),
   };
 }

@@ -152,7 +152,9 @@ export function llamaLike(
       return attended.add(gatedMlp(p.mlp, normed, activation));
     },
     end: ({ model }, x) => rmsNorm(model.norm, x, epsilon),
-    head: ({ model, lm_head }) => ({ weight: outputWeight(lm_head ?? model.embed_tokens) }),
+    head: ({ model, lm_head }) => ({
+      weight: outputWeight((lm_head ?? model.embed_tokens).weight),
+    }),
   };
 }
 

@@ -132,7 +132,7 @@ export function opt(config: HuggingFaceConfig): Decoder<OptParams, OptLayerParam
       return project_out ? linear(project_out, normed) : normed;
     },
     head: ({ model: { decoder }, lm_head }) => ({
-      weight: outputWeight(lm_head ?? decoder.embed_tokens),
+      weight: outputWeight((lm_head ?? decoder.embed_tokens).weight),
     }),
   };
 }

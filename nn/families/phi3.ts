@@ -101,6 +101,8 @@ export function phi3(config: HuggingFaceConfig): Decoder<Phi3Params, Phi3LayerPa
       );
     },
     end: ({ model }, x) => rmsNorm(model.norm, x, epsilon),
-    head: ({ model, lm_head }) => ({ weight: outputWeight(lm_head ?? model.embed_tokens) }),
+    head: ({ model, lm_head }) => ({
+      weight: outputWeight((lm_head ?? model.embed_tokens).weight),
+    }),
   };
 }

@@ -15,11 +15,16 @@ export interface BuiltInRewardSettings {
   readonly maxCompletionLength?: number;
 }
 
+const nullMeans =
+  'it finds no answer in the column "solution". A solution is a number or a formula, has one in \\boxed{…}, between ' +
+  "dollar signs or after ####, or names a number.";
+
 const makers: Readonly<Record<string, (settings: BuiltInRewardSettings) => NamedReward>> = {
-  accuracy_reward: () => ({ name: "accuracy_reward", reward: accuracyReward }),
+  accuracy_reward: () => ({ name: "accuracy_reward", reward: accuracyReward, nullMeans }),
   reasoning_accuracy_reward: () => ({
     name: "reasoning_accuracy_reward",
     reward: (args) => reasoningAccuracyReward(args),
+    nullMeans,
   }),
   think_format_reward: () => ({ name: "think_format_reward", reward: thinkFormatReward }),
   get_soft_overlong_punishment: () => ({
@@ -34,6 +39,7 @@ const makers: Readonly<Record<string, (settings: BuiltInRewardSettings) => Named
   get_cosine_scaled_reward: ({ maxCompletionLength = 256 }) => ({
     name: "cosine_scaled_reward",
     reward: cosineScaledReward({ maxLen: maxCompletionLength }),
+    nullMeans,
   }),
 };
 

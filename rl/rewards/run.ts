@@ -12,6 +12,8 @@ export interface NamedReward {
   readonly reward: RewardFunction;
   /** Its share in the sum; 1 by default. */
   readonly weight?: number;
+  /** What it means where it is null for all completions, and what to do: a sentence or two, for notices. */
+  readonly nullMeans?: string;
 }
 
 /** Completions to score. */

@@ -17,12 +17,12 @@ import { parse } from "../../cli/parse.ts";
 import { UserError } from "../../core/errors.ts";
 import { type DecoderParams, generator, mergeAdapters, parametersOf } from "../../nn/mod.ts";
 import { openModel } from "../../train/model_directory.ts";
-import { fixture } from "../data/fixture_files.ts";
+import { fixture, plainTokenizer } from "../data/fixture_files.ts";
 import { devices, eachDevice } from "../devices.ts";
 import { setDevice } from "../../core/device/current.ts";
 import { inTempDir } from "../temporary.ts";
 import { configOf, greedyOf, greedyText, userWords, variantOf } from "./generation_models.ts";
-import { argumentsOf, type Flags, type Outcome, temporary } from "./run_command.ts";
+import { argumentsOf, type Flags, type Outcome, refusalOf, temporary } from "./run_command.ts";
 
 const llama = fixture("models/llama");
 const greedyFlags = { do_sample: false, max_new_tokens: 24 };
@@ -448,6 +448,36 @@ Deno.test("examples are names with texts, also under the key examples", () =>
     await assert.rejects(read("a: [}"), { name: "UserError", message: /examples\.yaml/ });
     await assert.rejects(readExamples(`${directory}/none.yaml`), { name: "UserError" });
   }));
+
+onCpu("words that the tokenizer does not know are refused, and the chat goes on", async () => {
+  const vocab = { "<s>": 0, good: 1, bad: 2 };
+  const models: readonly [Readonly<Record<string, unknown>>, RegExp][] = [
+    [
+      { type: "WordLevel", unk_token: "<unk>", vocab },
+      /^! The tokenizer in .* no token for "ugly"/,
+    ],
+    [{ type: "BPE", vocab, merges: [] }, /^! There is nothing to answer: the tokenizer in .*/],
+  ];
+  for (const [model, expected] of models) {
+    using place = temporary();
+    const path = variantOf("llama", place.path, {
+      "tokenizer.json": plainTokenizer(model),
+      "tokenizer_config.json": null,
+      "chat_template.jinja": null,
+    });
+    const { session, notes } = await openChat(path, greedyFlags);
+    assert.equal(await session.handle("ugly"), true);
+    assert.match(notes.at(-1)!, expected);
+    assert.deepEqual(session.history(), []);
+  }
+});
+
+Deno.test("a temperature of 0 is refused with the way to greedy answers", async () => {
+  for (const command of ["chat", "generate"]) {
+    const said = await refusalOf(command, { model_name_or_path: llama, temperature: 0 });
+    assert.match(said, /--temperature: "0"\. Expected a number, above 0 \(--do_sample false takes/);
+  }
+});
 
 /** Starts `chat` with a prompt on its standard input. */
 async function startChat(flags: Flags, input: string): Promise<Deno.ChildProcess> {

@@ -3,10 +3,12 @@
 import assert from "node:assert/strict";
 import { fixture } from "../data/fixture_files.ts";
 import { devices } from "../devices.ts";
+import { answersIn, linesIn, rewards, smallOnlineRun } from "./online_runs.ts";
 import { succeed, valuesOf } from "./preference_runs.ts";
 import {
   digestOf,
   type Flags,
+  interrupted,
   namesIn,
   plumb,
   refusalOf,
@@ -14,27 +16,17 @@ import {
   temporary,
 } from "./run_command.ts";
 
-const rewards = (name: string) => `${fixture("rewards.ts")}:${name}`;
 const data = fixture("trl/grpo/dataset.jsonl");
 
 /** A small run: two prompts, four answers each, a row per step. */
 function small(outputDir: string, changes: Flags = {}): Flags {
-  return {
-    model_name_or_path: fixture("models/llama"),
+  return smallOnlineRun(outputDir, {
     dataset_name: data,
-    output_dir: outputDir,
-    device: "cpu",
-    reward_funcs: rewards("evenTokens"),
     per_device_train_batch_size: 8,
     num_generations: 4,
     max_completion_length: 12,
-    learning_rate: 1e-3,
-    logging_steps: 1,
-    max_steps: 4,
-    save_strategy: "no",
-    gradient_checkpointing: false,
     ...changes,
-  };
+  });
 }
 
 for (const { kind } of devices) {
@@ -62,11 +54,10 @@ for (const { kind } of devices) {
     assert.ok(first!["completions/max_length"]! <= 12);
     // A generation is learned from twice: the metrics of sampling stand in every second row.
     assert.equal(state.log_history[1]!["reward"], undefined);
-    const lines = Deno.readTextFileSync(`${output.path}/completions.jsonl`).trim().split("\n");
-    assert.equal(lines.length, 16);
-    const row = JSON.parse(lines[0]!);
+    const answers = answersIn(output.path);
+    assert.equal(answers.length, 16);
     assert.deepEqual(
-      Object.keys(row),
+      Object.keys(answers[0]!),
       ["step", "prompt", "completion", "evenTokens", "sometimes", "tokens", "advantage"],
     );
     assert.match(said, /reward [\d.-]+ {2}reward_std .* kl 0 {2}entropy/);
@@ -114,6 +105,51 @@ for (const command of ["grpo", "rloo"]) {
     assert.deepEqual(history(resumed.path), history(whole.path));
   });
 }
+
+Deno.test("logs hold each step once, however often a run is resumed or begun anew", async () => {
+  using output = temporary();
+  const flags = small(output.path, {
+    report_to: "jsonl",
+    log_completions: true,
+    max_steps: 3,
+    save_strategy: "steps",
+    save_steps: 2,
+  });
+  const steps = () =>
+    linesIn(`${output.path}/log.jsonl`).flatMap(({ kind, step }) => kind === "train" ? [step] : []);
+  await succeed("grpo", flags);
+  const answers = answersIn(output.path);
+  assert.deepEqual(answers.map(({ step }) => step), [1, 2, 3].flatMap((s) => Array(8).fill(s)));
+  const changes: Flags[] = [{ resume_from_checkpoint: `${output.path}/checkpoint-2` }, {}];
+  for (const change of changes) {
+    await succeed("grpo", { ...flags, ...change });
+    assert.deepEqual(steps(), [1, 2, 3]);
+    assert.deepEqual(answersIn(output.path), answers);
+  }
+  await refusalOf("grpo", { ...flags, dataset_name: "absent.jsonl" });
+  assert.deepEqual(steps(), [1, 2, 3], "a run that cannot begin takes nothing away");
+});
+
+Deno.test("Ctrl-C ends sampling at once; the run goes on with the bits of one that never stopped", async () => {
+  using whole = temporary();
+  using cut = temporary();
+  // Answers long enough that the signal comes while they are sampled.
+  const flags = {
+    max_completion_length: 440,
+    per_device_train_batch_size: 32,
+    num_generations: 16,
+    max_steps: 2,
+  };
+  const { code, said } = await interrupted("grpo", small(cut.path, flags), [
+    { after: "step 1/2", send: "SIGINT" },
+  ]);
+  assert.equal(code, 130, said);
+  assert.deepEqual(namesIn(cut.path), ["checkpoint-1"], "the second step was not waited for");
+  await succeed("grpo", small(cut.path, { ...flags, resume_from_checkpoint: true }));
+  await succeed("grpo", small(whole.path, flags));
+  const [a, b] = [cut, whole].map(({ path }) => digestOf(`${path}/model.safetensors`));
+  assert.equal(a, b);
+});
 
 Deno.test("a following reference is part of the checkpoint too", async () => {
   using whole = temporary();
@@ -164,19 +200,28 @@ Deno.test("every loss, level and scale of grpo trains", async () => {
   }
 });
 
-Deno.test("adapters and quantised bases learn from their own answers, and the base stays", async () => {
-  for (const changes of [{}, { load_in_4bit: true }, { load_in_8bit: true }]) {
-    using output = temporary();
-    const { state } = await succeed(
-      "grpo",
-      small(output.path, { use_peft: true, lora_r: 4, beta: 0.1, learning_rate: 1e-2, ...changes }),
-    );
-    assert.equal(state.log_history[0]!["kl"], 0);
-    assert.ok(valuesOf(state, "kl")[2]! > 0);
-    assert.ok(namesIn(output.path).includes("adapter_model.safetensors"));
-    assert.ok(!namesIn(output.path).includes("model.safetensors"));
-  }
-});
+for (const command of ["grpo", "rloo"]) {
+  Deno.test(`adapters and quantised bases learn from their own answers by ${command}, and the base stays`, async () => {
+    const bases: readonly Flags[] = [{}, { load_in_4bit: true }, { load_in_8bit: true }];
+    for (const changes of bases) {
+      using output = temporary();
+      const { state } = await succeed(
+        command,
+        small(output.path, {
+          use_peft: true,
+          lora_r: 4,
+          beta: 0.1,
+          learning_rate: 1e-2,
+          ...changes,
+        }),
+      );
+      assert.equal(state.log_history[0]!["kl"], 0, "the reference is the base");
+      assert.ok(valuesOf(state, "kl")[2]! > 0);
+      assert.ok(namesIn(output.path).includes("adapter_model.safetensors"));
+      assert.ok(!namesIn(output.path).includes("model.safetensors"));
+    }
+  });
+}
 
 Deno.test("evaluation samples answers to the test rows", async () => {
   using output = temporary();
@@ -211,13 +256,37 @@ Deno.test("a reward model is a reward, and so are built-in names and default exp
   }
 });
 
-Deno.test("answers that no reward applies to are learned nothing from, and that is said", async () => {
+Deno.test("answers that no reward applies to are learned nothing from, and that is said once", async () => {
   using output = temporary();
-  const flags = { reward_funcs: rewards("nothing"), max_steps: 1 };
+  const flags = { reward_funcs: rewards("nothing"), max_steps: 2 };
   const { state, said } = await succeed("grpo", small(output.path, flags));
   assert.equal(state.log_history[0]!["grad_norm"], 0);
   assert.equal(state.log_history[0]!["reward"], undefined);
-  assert.match(said, /No reward applies to any of the answers/);
+  assert.equal(said.match(/No reward applies to any of the answers/g)?.length, 1);
+  assert.match(said, /^The reward nothing applies to none of the first 8 answers .*\.$/m);
+});
+
+Deno.test("a reward that finds no solutions is named once, with the reason", async () => {
+  using output = temporary();
+  const dataset_name = `${output.path}/rows.jsonl`;
+  const run = async (solutions: readonly string[]) => {
+    const rows = solutions.map((solution) => JSON.stringify({ prompt: "What is it?", solution }));
+    Deno.writeTextFileSync(dataset_name, rows.join("\n"));
+    const { said } = await succeed(
+      "grpo",
+      small(`${output.path}/out`, {
+        dataset_name,
+        reward_funcs: ["accuracy_reward", rewards("evenTokens")],
+        max_steps: 2,
+        shuffle_dataset: false,
+      }),
+    );
+    return said.split("\n").filter((line) => line.includes("applies to"));
+  };
+  const [line, ...rest] = await run(["unknown", "nobody can say"]);
+  assert.match(line!, /reward accuracy_reward .* first 8 answers .*"solution".*\\boxed/);
+  assert.deepEqual(rest, [], "the other reward applies, and the next step says it no more");
+  assert.deepEqual(await run(["4", "nobody can say"]), []);
 });
 
 Deno.test("given answers with their sampler's log-probs are corrected for it", async () => {
@@ -266,6 +335,33 @@ Deno.test("a loss of one's own sees tokens and advantages", async () => {
   assert.ok(valuesOf(state, "plain").every((value) => value > 0));
 });
 
+Deno.test("rewards that are not there are refused before model and data are read", async () => {
+  using output = temporary();
+  const refused: readonly [string, Flags, RegExp][] = [
+    [
+      "grpo",
+      { reward_funcs: ["think_format_reward", "acuracy_reward"] },
+      /has acuracy_reward.*accuracy_reward.*get_cosine_scaled_reward.*\.\/file\.ts:function/,
+    ],
+    ["rloo", { reward_funcs: rewards("nowhere") }, /no function nowhere.*evenTokens/],
+    ["ppo", { reward_funcs: "./absent.ts:right" }, /reward in \.\/absent\.ts cannot be loaded/],
+    ["xpo", { reward_funcs: "./judge.py:right" }, /judge\.py.*TypeScript/],
+    ["grpo", { reward_funcs: output.path }, /is no reward model: .*config\.json/],
+    ["online-dpo", { reward_model_path: `${output.path}/absent` }, /reward model .*absent/],
+    ["grpo", { reward_model_name_or_path: `${output.path}/absent` }, /reward model .*absent/],
+  ];
+  for (const [command, changes, expected] of refused) {
+    const said = await refusalOf(command, {
+      model_name_or_path: `${output.path}/no-model`,
+      dataset_name: `${output.path}/no-data`,
+      output_dir: `${output.path}/no-output`,
+      ...changes,
+    });
+    assert.match(said, expected);
+  }
+  assert.deepEqual(namesIn(output.path), [], "nothing was written either");
+});
+
 Deno.test("what cannot work is refused by name", async () => {
   using output = temporary();
   const refused = async (changes: Flags, ...patterns: RegExp[]) => {
@@ -273,13 +369,10 @@ Deno.test("what cannot work is refused by name", async () => {
     for (const pattern of patterns) assert.match(said, pattern);
   };
   await refused({ reward_funcs: undefined }, /Nothing judges/, /--reward_funcs/);
-  await refused({ reward_funcs: "acuracy_reward" }, /acuracy_reward/, /accuracy_reward/);
-  await refused({ reward_funcs: rewards("nowhere") }, /no function nowhere/, /evenTokens/);
   await refused({ reward_funcs: rewards("failing") }, /"failing".* row 1: no judge today/);
   await refused({ reward_funcs: rewards("short") }, /"short" returned 7 rewards for 8/);
   await refused({ reward_funcs: rewards("notANumber") }, /"notANumber" returned NaN at row 1/);
   await refused({ reward_funcs: rewards("misplaced") }, /"misplaced" failed.*columns has nothing/);
-  await refused({ reward_funcs: "./judge.py:right" }, /judge\.py.*TypeScript/);
   await refused({ reward_weights: [1, 2] }, /2 numbers for 1 rewards/);
   await refused({ num_generations: 3 }, /8 answers/, /--num_generations 3/);
   await refused({ generation_batch_size: 12 }, /12/, /no multiple/);

@@ -1,18 +1,23 @@
 import assert from "node:assert/strict";
 import { renderHelp, wantsHelp, wrap } from "../../cli/help.ts";
 import { bool, choice, float, int, string } from "../../cli/options/builders.ts";
-import { section } from "../../cli/options/option.ts";
+import { section, sections } from "../../cli/options/option.ts";
 import { sftOptions } from "../../cli/options/sft.ts";
+import { builtInRewardNames } from "../../rl/mod.ts";
+import { plumb } from "./run_command.ts";
 
 const small = {
-  ...section("Run", {
-    rate: float({ default: 2e-5, help: "The learning rate.", aliases: ["lr"] }),
-    rows: string({ required: true, shown: "PATH", help: "The rows." }),
-    mode: choice({ choices: ["one", "two"], default: "one", help: "How." }),
-  }),
-  ...section("Other", {
+  ...section("Without effect here", {
     workers: int({ default: 0, help: "Loader processes.", notice: "there are none" }),
     peft: bool({ default: false, help: "LoRA.", refused: "it comes later" }),
+  }),
+  ...section("Training", {
+    rate: float({ default: 2e-5, help: "The learning rate.", aliases: ["lr"] }),
+    mode: choice({ choices: ["one", "two"], default: "one", help: "How." }),
+  }),
+  ...section("Data", {
+    split: string({ default: "train", help: "Which rows." }),
+    rows: string({ required: true, shown: "PATH", help: "The rows." }),
   }),
 };
 const settings = { command: "plumb test", summary: "Tests." };
@@ -24,15 +29,39 @@ Deno.test("the help lists options by section with values, help and default", () 
 Tests.
 Names may be written with dashes. A settings file takes the same names.
 
-Run
-  --rate FLOAT                    The learning rate. (default: 2e-5)
+Data
   --rows PATH                     The rows. (required)
+  --split TEXT                    Which rows. (default: train)
+
+Training
+  --rate FLOAT                    The learning rate. (default: 2e-5)
   --mode one|two                  How. (default: one)
 
 2 more of TRL's options are accepted without effect or not available here;
 --help all lists them with the reason.
 `,
   );
+});
+
+Deno.test("sections stand in the same order in the help of every command", async () => {
+  const { stdout } = await plumb("help");
+  const commands = [...stdout.matchAll(/^ {2}([a-z-]+) {2}/gm)].map(([, name]) => name!);
+  assert.equal(commands.length, 20);
+  const known: readonly string[] = sections;
+  for (const command of commands) {
+    const help = await plumb(command, { help: "all" });
+    const titles = help.stdout.trim().split("\n\n").map((block) => block.split("\n")[0]!).slice(1);
+    assert.ok(titles.length > 0, command);
+    assert.deepEqual(titles, known.filter((title) => titles.includes(title)), command);
+  }
+  const online = (await plumb("grpo", { help: "brief" })).stdout.replaceAll(/\s+/g, " ");
+  const places = [
+    ...["model_name_or_path", "dataset_name", "reward_funcs", "num_generations", "temperature"],
+    ...["loss_type", "epsilon", "output_dir", "learning_rate", "use_peft", "device"],
+  ].map((name) => online.indexOf(` --${name} `));
+  assert.deepEqual(places, places.toSorted((a, b) => a - b));
+  assert.ok(places[0]! > 0);
+  assert.ok(online.includes(`Built-in names: ${builtInRewardNames.join(", ")}.`));
 });
 
 Deno.test("help all adds what has no effect, what is not available and older names", () => {

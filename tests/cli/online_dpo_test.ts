@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { fixture } from "../data/fixture_files.ts";
 import { devices } from "../devices.ts";
+import { answersIn, rewards, smallOnlineRun } from "./online_runs.ts";
 import { succeed, valuesOf } from "./preference_runs.ts";
 import {
   digestOf,
@@ -16,27 +17,24 @@ import {
 
 const commands = ["online-dpo", "nash-md", "xpo"] as const;
 
-const rewards = (name: string) => `${fixture("rewards.ts")}:${name}`;
-
 const prompts = fixture("gsm8k_small.jsonl");
 
 /** A small run: two prompts with two answers each, a row per step. */
 function small(outputDir: string, changes: Flags = {}): Flags {
-  return {
-    model_name_or_path: fixture("models/llama"),
+  return smallOnlineRun(outputDir, {
     dataset_name: prompts,
-    output_dir: outputDir,
-    device: "cpu",
-    reward_funcs: rewards("evenTokens"),
     per_device_train_batch_size: 2,
     max_new_tokens: 10,
-    learning_rate: 1e-3,
-    logging_steps: 1,
-    max_steps: 4,
-    save_strategy: "no",
-    gradient_checkpointing: false,
     ...changes,
-  };
+  });
+}
+
+/** A row of the answers of a run with two rewards. */
+interface Judged {
+  readonly completion: string;
+  readonly evenTokens: number;
+  readonly sometimes: number | null;
+  readonly score: number;
 }
 
 /** TRL's names of each command's metrics. */
@@ -117,15 +115,14 @@ for (const command of commands) {
     const margins = command === "nash-md" ? "loss/kl" : "rewards/margins";
     assert.ok(Math.abs(rows[0]![margins]!) < 1e-5, "the policy begins as its reference");
     assert.notEqual(rows[1]![margins], 0);
-    const lines = Deno.readTextFileSync(`${output.path}/completions.jsonl`).trim().split("\n");
-    assert.equal(lines.length, 2 * 2 * 2 * 2);
-    const answers = lines.map((line) => JSON.parse(line));
+    const answers = answersIn<Judged>(output.path);
+    assert.equal(answers.length, 2 * 2 * 2 * 2);
     for (const { evenTokens, sometimes, score, completion } of answers) {
       assert.equal(typeof completion, "string");
       const reward = evenTokens + (sometimes ?? 0) / 2;
       assert.ok([0, 0.5].some((lost) => Math.abs(reward - lost - score) < 1e-6), `${score}`);
     }
-    assert.notEqual(answers[0].completion, answers[1].completion);
+    assert.notEqual(answers[0]!.completion, answers[1]!.completion);
     assert.match(said, /evenTokens .* score/);
   });
 

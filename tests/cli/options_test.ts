@@ -16,6 +16,7 @@ import { checkSft, sftOptions, type SftValues } from "../../cli/options/sft.ts";
 import { bestMetric, deviceName, evalInterval } from "../../cli/options/training_checks.ts";
 import { parse } from "../../cli/parse.ts";
 import fields from "../fixtures/sft_fields.json" with { type: "json" };
+import { documentedDefaults } from "./documented_defaults.ts";
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true
   : false;
@@ -39,16 +40,8 @@ Deno.test("every field of TRL's SFT configuration is declared", () => {
 });
 
 Deno.test("every default is TRL's, but for the documented ones", () => {
-  const documented: Readonly<Record<string, unknown>> = {
-    // TrainingArguments puts this name in place of None.
-    output_dir: "trainer_output",
-    // A list here, so that it has one type.
-    report_to: ["none"],
-    // TRL's is a list of PyTorch diagnoses; here it shows stack traces.
-    debug: false,
-  };
   for (const name of names) {
-    const expected = documented[name] ?? defaults[name] ?? undefined;
+    const expected = documentedDefaults[name] ?? defaults[name] ?? undefined;
     assert.deepEqual(options[name]!.default, expected, name);
   }
 });

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { ppoOptions } from "../../cli/options/ppo.ts";
 import { fixture } from "../data/fixture_files.ts";
 import { devices } from "../devices.ts";
+import { answersIn, rewards, smallOnlineRun } from "./online_runs.ts";
 import { succeed, valuesOf } from "./preference_runs.ts";
 import {
   digestOf,
@@ -15,7 +16,6 @@ import {
   weightsOf,
 } from "./run_command.ts";
 
-const rewards = (name: string) => `${fixture("rewards.ts")}:${name}`;
 const valueModel = fixture("models/llama_reward");
 
 /** Prompts in a file of their own. */
@@ -31,24 +31,16 @@ function promptsIn(directory: string, count: number): string {
 
 /** A small run: generations of 8 prompts, learned from in two passes of two steps; a row per step. */
 function small(outputDir: string, changes: Flags = {}): Flags {
-  return {
-    model_name_or_path: fixture("models/llama"),
+  return smallOnlineRun(outputDir, {
     dataset_name: promptsIn(outputDir, 16),
-    output_dir: outputDir,
-    device: "cpu",
-    reward_funcs: rewards("evenTokens"),
     per_device_train_batch_size: 4,
     num_mini_batches: 2,
     num_ppo_epochs: 2,
     response_length: 10,
     stop_token: "eos",
-    learning_rate: 1e-3,
-    logging_steps: 1,
     max_steps: 6,
-    save_strategy: "no",
-    gradient_checkpointing: false,
     ...changes,
-  };
+  });
 }
 
 for (const { kind } of devices) {
@@ -77,10 +69,10 @@ for (const { kind } of devices) {
       [8, undefined, undefined, undefined, 16, undefined],
     );
     assert.match(said, /reward [\d.-]+ .*objective\/kl/);
-    const lines = Deno.readTextFileSync(`${output.path}/completions.jsonl`).trim().split("\n");
-    assert.equal(lines.length, 16);
+    const answers = answersIn(output.path);
+    assert.equal(answers.length, 16);
     assert.deepEqual(
-      Object.keys(JSON.parse(lines[0]!)),
+      Object.keys(answers[0]!),
       ["step", "prompt", "completion", "evenTokens", "score", "advantage"],
     );
     const head = (await weightsOf(output.path)).get("v_head.summary.weight")!;

@@ -78,6 +78,24 @@ export function startPlumb(args: readonly string[]): Deno.ChildProcess {
   }).spawn();
 }
 
+/** Runs a command in a process of its own, and sends it signals once it says something; gives what it said in all. */
+export async function interrupted(
+  command: string,
+  flags: Flags,
+  signals: readonly { readonly after: string; readonly send: Deno.Signal }[],
+): Promise<{ readonly code: number; readonly said: string }> {
+  const child = startPlumb(argumentsOf(command, flags));
+  const left = [...signals];
+  const decoder = new TextDecoder();
+  let said = "";
+  for await (const bytes of child.stderr) {
+    said += decoder.decode(bytes);
+    while (left[0] && said.includes(left[0].after)) child.kill(left.shift()!.send);
+  }
+  await child.stdout.cancel();
+  return { code: (await child.status).code, said };
+}
+
 /** Runs a command in a process of its own. */
 export async function plumbProcess(args: readonly string[]): Promise<Outcome> {
   const { code, stdout, stderr } = await startPlumb(args).output();

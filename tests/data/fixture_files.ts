@@ -40,3 +40,15 @@ export async function readTensors(path: string): Promise<TensorFixture> {
   }
   return { floats, integers, shapes };
 }
+
+/** A `tokenizer.json` that splits at spaces, and has nothing else beside its model. */
+export function plainTokenizer(model: Readonly<Record<string, unknown>>): string {
+  return JSON.stringify({
+    added_tokens: [],
+    normalizer: null,
+    pre_tokenizer: { type: "Whitespace" },
+    post_processor: null,
+    decoder: null,
+    model,
+  });
+}

@@ -3,7 +3,7 @@ import { UserError } from "../../core/errors.ts";
 import { loadTokenizer } from "../../data/tokenizer.ts";
 import { copyTokenizerFiles, saveTokenizer } from "../../data/tokenizer_files.ts";
 import { tokenSpans } from "../../data/token_spans.ts";
-import { fixture, readFixture } from "./fixture_files.ts";
+import { fixture, plainTokenizer, readFixture } from "./fixture_files.ts";
 
 interface Golden {
   readonly tokenizer: string;
@@ -50,6 +50,29 @@ for (const kind of ["llama3", "qwen", "gpt2"]) {
     }
   });
 }
+
+Deno.test("text outside of the vocabulary is the unknown token, or refused with the text", async () => {
+  const directory = Deno.makeTempDirSync();
+  const load = (model: Readonly<Record<string, unknown>>) => {
+    Deno.writeTextFileSync(`${directory}/tokenizer.json`, plainTokenizer(model));
+    return loadTokenizer(directory);
+  };
+  const words = (vocab: Readonly<Record<string, number>>) =>
+    load({ type: "WordLevel", unk_token: "<unk>", vocab });
+  try {
+    // As the tokenizers library has it.
+    const { encode } = await words({ "<unk>": 0, good: 1, "bad": 2 });
+    assert.deepEqual(encode("good ugly bad"), [1, 0, 2]);
+    const refused = { name: "UserError", message: /no token for "ugly".*unk_token/ };
+    const without = await words({ good: 0, bad: 1 });
+    assert.deepEqual(without.encode("good bad"), [0, 1]);
+    assert.throws(() => without.encode("good ugly bad"), refused);
+    const unigram = await load({ type: "Unigram", vocab: [["good", -1]], unk_id: null });
+    assert.throws(() => unigram.encode("good ugly"), refused);
+  } finally {
+    Deno.removeSync(directory, { recursive: true });
+  }
+});
 
 Deno.test("a character that several tokens share is covered by each of them", async () => {
   const tokenizer = await loadTokenizer(fixture("models/llama"));

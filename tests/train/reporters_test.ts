@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import type { LogRecord } from "../../train/progress.ts";
+import { answersFile } from "../../train/answer_reporters.ts";
 import {
   allReporters,
   consoleReporter,
@@ -9,6 +10,12 @@ import {
 } from "../../train/reporters.ts";
 
 const at = { totalSteps: 4, epoch: 0.5, elapsedSeconds: 1.23456 };
+const begin = (step: number, resumed: boolean): LogRecord => ({
+  kind: "begin",
+  step,
+  ...at,
+  resumed,
+});
 const progress: LogRecord = { kind: "progress", step: 1, ...at, tokensPerSecond: 10 };
 const train: LogRecord = { kind: "train", step: 2, ...at, values: { loss: 2.5, grad_norm: NaN } };
 const notice: LogRecord = { kind: "notice", step: 2, ...at, text: "Note." };
@@ -102,6 +109,38 @@ Deno.test("the JSONL log is appended to, row by row, and never joins a half-writ
       formatJsonRow(end),
       "",
     ]);
+  } finally {
+    Deno.removeSync(directory, { recursive: true });
+  }
+});
+
+Deno.test("a run that begins replaces a file of rows, a resumed one the rows of the steps it does again", () => {
+  const directory = Deno.makeTempDirSync();
+  const [log, answers] = [join(directory, "log.jsonl"), join(directory, "completions.jsonl")];
+  const reported = (records: readonly LogRecord[]) => {
+    const reporter = allReporters([jsonlReporter(log), answersFile(answers)]);
+    records.forEach(reporter.report);
+    reporter.close();
+    const linesOf = (path: string) => Deno.readTextFileSync(path).split("\n");
+    return { log: linesOf(log), answers: linesOf(answers) };
+  };
+  const steps = [1, 2, 3].flatMap((step): LogRecord[] => [
+    { kind: "answers", step, ...at, table: { completion: ["ü", `${step}`] } },
+    { ...train, step },
+  ]);
+  try {
+    const whole = reported([notice, begin(0, false), ...steps]);
+    assert.equal(whole.log.length, 5);
+    assert.equal(whole.answers.length, 7);
+    assert.deepEqual(reported([notice, begin(0, false), ...steps]), whole, "begun anew");
+    assert.deepEqual(reported([notice]), whole, "it failed before it began");
+    for (const path of [log, answers]) {
+      Deno.writeTextFileSync(path, '{"step":3,"half', { append: true });
+    }
+    const { log: rows, answers: texts } = reported([notice, begin(2, true), ...steps.slice(4)]);
+    assert.deepEqual(texts, whole.answers);
+    assert.deepEqual(rows, whole.log.toSpliced(3, 0, formatJsonRow(notice)!));
+    assert.deepEqual(reported([begin(3, true)]).log, rows);
   } finally {
     Deno.removeSync(directory, { recursive: true });
   }

@@ -5,6 +5,7 @@ import {
   argumentsOf,
   digestOf,
   type Flags,
+  interrupted,
   namesIn,
   plumb,
   smallRun,
@@ -244,30 +245,13 @@ Deno.test("what cannot be resumed from is refused with the reason", async () => 
   assert.match(await refusal({ resume_from_checkpoint: true }), /cut off/);
 });
 
-/** Sends a signal once the run says something, and gives what it said in all. */
-async function interrupted(
-  flags: Flags,
-  signals: readonly { readonly after: string; readonly send: Deno.Signal }[],
-): Promise<{ readonly code: number; readonly said: string }> {
-  const child = startPlumb(argumentsOf("sft", flags));
-  const left = [...signals];
-  const decoder = new TextDecoder();
-  let said = "";
-  for await (const bytes of child.stderr) {
-    said += decoder.decode(bytes);
-    while (left[0] && said.includes(left[0].after)) child.kill(left.shift()!.send);
-  }
-  await child.stdout.cancel();
-  return { code: (await child.status).code, said };
-}
-
 for (const send of ["SIGINT", "SIGTERM"] as const) {
   Deno.test(`${send} writes a checkpoint from which the run goes on with the same bits`, async () => {
     using whole = temporary();
     using cut = temporary();
     // A step's worth of rows, so that some time is left to interrupt it.
     const flags = { num_train_epochs: 60, per_device_train_batch_size: 19, logging_steps: 1 };
-    const { code, said } = await interrupted(smallRun(cut.path, flags), [{
+    const { code, said } = await interrupted("sft", smallRun(cut.path, flags), [{
       after: "step  2/60",
       send,
     }]);
@@ -300,7 +284,7 @@ Deno.test("a second Ctrl-C stops at once, in the middle of a step", async () => 
     gradient_accumulation_steps: 11_400,
     logging_steps: 1,
   });
-  const { code, said } = await interrupted(flags, [
+  const { code, said } = await interrupted("sft", flags, [
     { after: "examples of", send: "SIGINT" },
     { after: "Stopping after this step", send: "SIGINT" },
   ]);

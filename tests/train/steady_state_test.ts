@@ -5,7 +5,7 @@ import { type Device, type DeviceCounters, partition, realize } from "../../core
 import { openCheckpointFiles } from "../../data/checkpoint_files.ts";
 import { prepareSft } from "../../data/prepare_sft.ts";
 import { loadTokenizer } from "../../data/tokenizer.ts";
-import { adamWOptimizer, causalModel, type DecoderParams } from "../../nn/mod.ts";
+import { causalModel, type DecoderParams } from "../../nn/mod.ts";
 import { sftObjectives } from "../../rl/mod.ts";
 import { train } from "../../train/loop.ts";
 import { loadParameters } from "../../train/model_files.ts";
@@ -13,33 +13,7 @@ import type { TrainOptions } from "../../train/options.ts";
 import { sftTask } from "../../train/sft.ts";
 import { fixture, readFixture, readRows } from "../data/fixture_files.ts";
 import { eachDevice } from "../devices.ts";
-
-const options: TrainOptions = {
-  numTrainEpochs: 1,
-  maxSteps: -1,
-  batchSize: 4,
-  evalBatchSize: 8,
-  gradientAccumulationSteps: 1,
-  learningRate: 1e-3,
-  schedule: { name: "linear", kwargs: {}, warmup: 0 },
-  optimizer: adamWOptimizer({
-    beta1: 0.9,
-    beta2: 0.999,
-    epsilon: 1e-8,
-    weightDecay: 0,
-    decays: () => false,
-  }),
-  maxGradNorm: 1,
-  seed: 42,
-  dataSeed: undefined,
-  ignoreDataSkip: false,
-  sampling: "random",
-  logging: { strategy: "steps", steps: 5, firstStep: false },
-  evaluation: { strategy: "no", steps: 1, delay: 0, onStart: false },
-  saving: { strategy: "no", steps: 1 },
-  best: null,
-  loadBestAtEnd: false,
-};
+import { plainOptions } from "./plain_options.ts";
 
 /** The device's counters after each step, and the host's memory in bytes. */
 async function watch(
@@ -67,7 +41,7 @@ async function watch(
   };
   const [trainable, frozen] = partition(await realize(params), () => true);
   const counters: DeviceCounters[] = [];
-  const run = train({ task, trainable, frozen, options: { ...options, ...changes } });
+  const run = train({ task, trainable, frozen, options: { ...plainOptions, ...changes } });
   for await (const record of run) {
     if (record.kind === "progress" || record.kind === "train") counters.push(device.counters());
   }

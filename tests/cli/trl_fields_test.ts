@@ -1,52 +1,63 @@
-/** The declared options of the commands that learn from sampled answers against TRL's configurations. */
+/** The declared options of the training commands against TRL's configurations; those of `sft` stand in options_test.ts. */
 
 import assert from "node:assert/strict";
 import { grpoOptions, rlooOptions } from "../../cli/options/grpo.ts";
 import { nashMdOptions, onlineDpoOptions, xpoOptions } from "../../cli/options/online_dpo.ts";
 import type { Option, Options } from "../../cli/options/option.ts";
+import * as preference from "../../cli/options/preference.ts";
 import { parse } from "../../cli/parse.ts";
-import own from "../fixtures/online_fields.json" with { type: "json" };
+import onlineFields from "../fixtures/online_fields.json" with { type: "json" };
+import preferenceFields from "../fixtures/preference_fields.json" with { type: "json" };
 import sftFields from "../fixtures/sft_fields.json" with { type: "json" };
+import { documentedDefaults } from "./documented_defaults.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 
-const commands = {
-  grpo: grpoOptions,
-  rloo: rlooOptions,
-  "online-dpo": onlineDpoOptions,
-  "nash-md": nashMdOptions,
-  xpo: xpoOptions,
-} satisfies Record<string, Options>;
+/** What configurations share with SFT's, and what each has of its own, with its default. */
+interface Recorded {
+  readonly shared: readonly string[];
+  readonly own: Readonly<Record<string, Fields>>;
+}
 
-/** Defaults that are documented to differ. */
-const documented: Fields = {
-  // TrainingArguments puts this name in place of None.
-  output_dir: "trainer_output",
-  // A list here, so that it has one type.
-  report_to: ["none"],
-  // TRL's is a list of PyTorch diagnoses; here it shows stack traces.
-  debug: false,
-};
+const recorded = ({ shared, ...own }: typeof onlineFields | typeof preferenceFields): Recorded => ({
+  shared,
+  own,
+});
+
+const commands: readonly (readonly [string, Options, Recorded])[] = [
+  ...Object.entries({
+    dpo: preference.dpoOptions,
+    kto: preference.ktoOptions,
+    bco: preference.bcoOptions,
+    orpo: preference.orpoOptions,
+    cpo: preference.cpoOptions,
+    tpo: preference.tpoOptions,
+    reward: preference.rewardOptions,
+    prm: preference.prmOptions,
+    gkd: preference.gkdOptions,
+  }).map(([name, options]) => [name, options, recorded(preferenceFields)] as const),
+  ...Object.entries({
+    grpo: grpoOptions,
+    rloo: rlooOptions,
+    "online-dpo": onlineDpoOptions,
+    "nash-md": nashMdOptions,
+    xpo: xpoOptions,
+  }).map(([name, options]) => [name, options, recorded(onlineFields)] as const),
+];
 
 /** An older name of an option that is declared with its default. */
 const older = new Set(["vllm_importance_sampling_cap"]);
-
-/** Fields and defaults of a configuration of TRL: what all share, and its own. */
-function fieldsOf(command: keyof typeof commands): Fields {
-  const all: Fields = sftFields;
-  const shared = Object.fromEntries(own.shared.map((name) => [name, all[name]]));
-  return { ...shared, ...own[command], ...documented };
-}
 
 function declared(options: Options, name: string): Option<unknown> | undefined {
   return options[name] ??
     Object.values(options).find(({ aliases }) => aliases.some((alias) => alias.name === name));
 }
 
-for (const command of Object.keys(commands) as (keyof typeof commands)[]) {
-  const options: Options = commands[command];
+for (const [command, options, { shared, own }] of commands) {
   Deno.test(`every field of TRL's configuration of ${command} is declared, with its default`, () => {
-    const fields = Object.entries(fieldsOf(command));
+    const all: Fields = sftFields;
+    const common = Object.fromEntries(shared.map((name) => [name, all[name]]));
+    const fields = Object.entries({ ...common, ...own[command], ...documentedDefaults });
     assert.ok(fields.length > 125, `${fields.length}`);
     for (const [name, value] of fields) {
       const option = declared(options, name);
@@ -68,8 +79,9 @@ for (const command of Object.keys(commands) as (keyof typeof commands)[]) {
     const required = Object.entries(options).flatMap(([name, option]) =>
       option.required ? [`--${name}`, "somewhere"] : []
     );
-    const defaults: Fields = own[command];
-    for (const name of Object.keys(defaults)) {
+    const names = Object.keys(own[command]!);
+    assert.ok(names.length > 0);
+    for (const name of names) {
       const value = declared(options, name)!.default;
       if (value === undefined || older.has(name)) continue;
       const words = Array.isArray(value) ? value.map(String) : [String(value)];
