@@ -95,6 +95,19 @@ async function measureApart(
   return JSON.parse(new TextDecoder().decode(stdout));
 }
 
+/**
+ * Takes OpenBLAS's settings out of the environment. A kernel chosen for another processor would slow one side alone:
+ * the peers have a BLAS of their own.
+ */
+function withoutBlasSettings(): void {
+  const settings = Object.entries(Deno.env.toObject())
+    .filter(([name]) => /^OPENBLAS_(CORETYPE|L2_SIZE)$/.test(name));
+  for (const [name, value] of settings) {
+    Deno.env.delete(name);
+    console.error(`${name}=${value} is left out: OpenBLAS chooses for this processor.`);
+  }
+}
+
 function print(text: string): void {
   process.stdout.write(`${text}\n`);
 }
@@ -122,6 +135,7 @@ async function main(args: readonly string[]): Promise<void> {
       apart: { type: "boolean", default: false },
     },
   });
+  if (!values.apart) withoutBlasSettings();
   const options: RunOptions = { quick: values.quick, profile: values.profile };
   const byName = Object.fromEntries(pieces.map((piece) => [piece.name, piece]));
   const known = Object.keys({ ...byName, ...contestsByName });

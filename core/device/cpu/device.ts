@@ -64,10 +64,15 @@ export async function openCpu(options: CpuOptions = {}): Promise<Device> {
     threads.count === 1 ? "1 thread" : `${threads.count} threads`,
     blas === null
       ? "built-in matrix products"
-      : `matrix products by ${blas.path}${blas.core ? ` (${blas.core})` : ""}`,
+      : `matrix products by ${blas.path}${blas.core ? ` (${coreName(blas.core)})` : ""}`,
   ];
   if (threads.trouble !== null) words.push(`workers could not be started: ${threads.trouble}`);
   return new CpuDevice(memory, threads, blas, `CPU, ${words.join(", ")}`);
+}
+
+/** The processor OpenBLAS's kernels are for, and who chose it. */
+function coreName(core: string): string {
+  return environment("OPENBLAS_CORETYPE") === undefined ? core : `${core}, by OPENBLAS_CORETYPE`;
 }
 
 class CpuDevice implements Device {
