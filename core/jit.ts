@@ -8,7 +8,7 @@ import { planGraph, type PlannedGraph } from "./lower/plan.ts";
 import { sameShape } from "./shape.ts";
 import { Storage } from "./storage.ts";
 import { Tensor } from "./tensor.ts";
-import { isBranch, leavesOf, mapTree } from "./tree.ts";
+import { eachLeaf, leavesOf, mapTree } from "./tree.ts";
 
 /** Options of {@link jit}. */
 export interface JitOptions {
@@ -112,21 +112,12 @@ export function jit<A extends readonly unknown[], R>(
   });
 }
 
-/** The branches of a tree, with their keys; leaves are told apart elsewhere. */
-function structureOf(tree: unknown): string {
-  if (tree === null || tree === undefined) return String(tree);
-  if (Array.isArray(tree)) return `[${tree.map(structureOf).join()}]`;
-  if (!isBranch(tree)) return "*";
-  return `{${
-    Object.entries(tree).map(([key, value]) => JSON.stringify(key) + structureOf(value)).join()
-  }}`;
-}
-
 /** Arguments that are not computed yet are computed now, so that shared memory shows. */
 function computePending(args: readonly unknown[]): void {
-  const nodes = leavesOf(args).flatMap(([, leaf]) =>
-    leaf instanceof Tensor && !leaf.node.storage ? [leaf.node] : []
-  );
+  const nodes: Node[] = [];
+  eachLeaf(args, (leaf) => {
+    if (leaf instanceof Tensor && !leaf.node.storage) nodes.push(leaf.node);
+  });
   if (nodes.length === 0) return;
   const open = topologicalOrder(nodes).find(({ storage, operation }) =>
     storage === null && ["variable", "placeholder", "scalar"].includes(operation.name)
@@ -149,30 +140,23 @@ function takeApart(args: readonly unknown[], donate: readonly number[]): Argumen
   const slots: (number | null)[] = [];
   let signature = "";
   args.forEach((arg, position) => {
-    signature += `(${position}${structureOf(arg)}`;
-    mapTree(arg, (leaf, path) => {
-      signature += `;${path}:`;
+    const donates = donate.includes(position);
+    eachLeaf(arg, (leaf) => {
       if (leaf instanceof Tensor) {
         const identity = leaf.node.storage ?? leaf.node;
         let index = seen.get(identity);
         if (index === undefined) seen.set(identity, index = tensors.push(leaf) - 1);
-        if (donate.includes(position)) donated.add(index);
+        if (donates) donated.add(index);
         slots.push(index);
-        signature += `${index}${leaf.dtype}${leaf.shape.join()}`;
+        signature += `${index}${leaf.dtype}${leaf.shape.join()};`;
       } else if (typeof leaf === "number") {
         slots.push(scalars.push(leaf) - 1);
-        signature += "n";
+        signature += "n;";
       } else if (typeof leaf === "string" || typeof leaf === "boolean") {
         slots.push(null);
-        signature += JSON.stringify(leaf);
-      } else {
-        throw new TypeError(
-          `Argument ${position}${
-            path && ` at ${path}`
-          } is a ${typeof leaf}: jit takes tensors, numbers, strings, booleans, and trees of them`,
-        );
-      }
-    });
+        signature += `${JSON.stringify(leaf)};`;
+      } else throw unknownLeaf(arg, leaf, position);
+    }, (mark) => signature += mark);
   });
   const traced = () => {
     let next = 0;
@@ -194,6 +178,15 @@ function takeApart(args: readonly unknown[], donate: readonly number[]): Argumen
     );
   };
   return { signature, tensors, scalars, donated, traced };
+}
+
+function unknownLeaf(argument: unknown, leaf: unknown, position: number): TypeError {
+  const path = leavesOf(argument).find(([, other]) => other === leaf)![0];
+  return new TypeError(
+    `Argument ${position}${
+      path && ` at ${path}`
+    } is a ${typeof leaf}: jit takes tensors, numbers, strings, booleans, and trees of them`,
+  );
 }
 
 function lower(

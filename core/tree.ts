@@ -42,6 +42,31 @@ export function mapTree<R>(
   return f(tree, path);
 }
 
+/**
+ * Visits the leaves in the order of keys, without their paths: for what happens at every step.
+ *
+ * @param mark Receives the structure between them: brackets, keys, and what stands for nothing.
+ */
+export function eachLeaf(
+  tree: unknown,
+  visit: (leaf: unknown) => void,
+  mark: (structure: string) => void = () => {},
+): void {
+  if (tree === null || tree === undefined) mark(tree === null ? "0" : "_");
+  else if (Array.isArray(tree)) {
+    mark("[");
+    for (const value of tree) eachLeaf(value, visit, mark);
+    mark("]");
+  } else if (isBranch(tree)) {
+    mark("{");
+    for (const key of Object.keys(tree)) {
+      mark(`${key.length}:${key}`);
+      eachLeaf((tree as Record<string, unknown>)[key], visit, mark);
+    }
+    mark("}");
+  } else visit(tree);
+}
+
 /** The leaves with their paths, in the order of keys. */
 export function leavesOf(tree: unknown): [Path, unknown][] {
   const leaves: [Path, unknown][] = [];

@@ -10,7 +10,7 @@ import {
   scatterRows,
   scope,
   softmax,
-  type Tensor,
+  Tensor,
   tensor,
 } from "../../core/mod.ts";
 import { eachDevice } from "../devices.ts";
@@ -287,4 +287,32 @@ eachDevice("joined results of loops do not deepen without end", async () => {
   const expected = [1, 2, 3].map((v) => 1 + (v - 1) * 0.999 ** 3000);
   assertClose(await x.data(), expected, 1e-4, "3000 steps");
   assert.equal((await concat(Array.from({ length: 200 }, () => x)).data()).length, 600);
+});
+
+eachDevice("trees of another structure are traced anew, the same ones are not", async () => {
+  const x = await realize(tensor([1, 2]));
+  const trees: unknown[] = [
+    { a: x },
+    { b: x },
+    { a: x, b: null },
+    { a: x, b: undefined },
+    { a: [x] },
+    [x],
+    [[x]],
+    { "a:": x },
+    { a: x, b: "c" },
+    { a: x, b: true },
+    { a: x, b: 3 },
+    { a: x, b: x },
+    { a: { b: x } },
+  ];
+  const twice = jit((tree: unknown) =>
+    leavesOf(tree).flatMap(([, leaf]) => leaf instanceof Tensor ? [leaf] : [])[0]!.mul(2)
+  );
+  for (const [i, tree] of trees.entries()) {
+    assert.deepEqual(Array.from(await twice(tree).data()), [2, 4]);
+    assert.equal(twice.traces(), i + 1, JSON.stringify(Object.keys(tree as object)));
+  }
+  for (const tree of trees) twice(tree);
+  assert.equal(twice.traces(), trees.length);
 });
