@@ -74,7 +74,11 @@ export function computeNodes(nodes: readonly Node[], device: Device): void {
   for (const node of nodes) upload(node, device);
   const pending = [...new Set(nodes.filter((node) => node.storage === null))];
   if (pending.length === 0) return;
-  const planned = planGraph({ roots: pending, maxArguments: device.maxKernelArguments });
+  const planned = planGraph({
+    roots: pending,
+    maxArguments: device.maxKernelArguments,
+    maxBufferBytes: device.maxBufferBytes,
+  });
   const bound = bindExternals(planned.externals, device, () => {
     throw new Error(
       "An argument of a traced function was used outside of it: return it from the function instead",

@@ -204,6 +204,7 @@ function lower(
     roots,
     donations: pairDonations(args, roots),
     maxArguments: device.maxKernelArguments,
+    maxBufferBytes: device.maxBufferBytes,
   });
   return { planned, program: null, device, result };
 }

@@ -64,6 +64,8 @@ export interface Device {
   readonly description: string;
   /** The most buffers one fused kernel may take. */
   readonly maxKernelArguments: number;
+  /** Bytes of the largest piece of an arena: a multiple of 256, or infinite. */
+  readonly maxBufferBytes: number;
   /** Memory for `bytes` bytes (rounded up), from a pool where possible. Contents are undefined. */
   allocate(bytes: number): Allocation;
   /** Returns memory to the pool. Work already enqueued still sees it. */

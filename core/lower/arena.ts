@@ -8,14 +8,21 @@ export interface Span {
   offset: number;
 }
 
-const alignment = 256;
+/** Offsets are multiples of this. */
+export const arenaAlignment = 256;
 
 /**
  * Gives every span an offset, largest first, each at the lowest place that is free for its whole life.
  *
+ * @param segment Bytes of the buffers that the arena consists of: no span lies in two. One that is larger than a
+ *   segment begins one.
  * @returns Bytes of the arena.
  */
-export function placeInArena(spans: readonly Span[]): number {
+export function placeInArena(spans: readonly Span[], segment = Infinity): number {
+  const fitted = (offset: number, bytes: number): number => {
+    const next = (Math.floor(offset / segment) + 1) * segment;
+    return offset % segment > 0 && offset + bytes > next ? next : offset;
+  };
   const placed: Span[] = [];
   let total = 0;
   const order = [...spans].sort((a, b) => b.bytes - a.bytes || a.first - b.first);
@@ -24,7 +31,7 @@ export function placeInArena(spans: readonly Span[]): number {
     for (const other of placed) {
       if (other.last < span.first || other.first > span.last) continue;
       if (offset + span.bytes <= other.offset) break;
-      offset = Math.max(offset, other.offset + roundUp(other.bytes));
+      offset = fitted(Math.max(offset, other.offset + roundUp(other.bytes)), span.bytes);
     }
     span.offset = offset;
     total = Math.max(total, offset + roundUp(span.bytes));
@@ -37,5 +44,5 @@ export function placeInArena(spans: readonly Span[]): number {
 }
 
 function roundUp(bytes: number): number {
-  return Math.ceil(bytes / alignment) * alignment;
+  return Math.ceil(bytes / arenaAlignment) * arenaAlignment;
 }

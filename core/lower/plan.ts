@@ -25,6 +25,8 @@ export interface PlanRequest {
   readonly donations?: ReadonlyMap<number, number>;
   /** The most buffers a kernel takes. */
   readonly maxArguments: number;
+  /** Bytes of the largest buffer, of which the arena may need several; no limit by default. */
+  readonly maxBufferBytes?: number;
 }
 
 /** A plan, and what its externals are. */
@@ -330,7 +332,7 @@ class Planner {
         if (!external) spans.set(find(arg), { bytes, first, last, offset: 0 });
       }
     }
-    const arenaBytes = placeInArena([...spans.values()]);
+    const arenaBytes = placeInArena([...spans.values()], this.request.maxBufferBytes);
     const launches = this.#launches.map(({ kernel, ints, floats, args }): Launch => ({
       kernel,
       ints,

@@ -41,6 +41,7 @@ export function referenceDevice(maxKernelArguments = 8): Device {
     kind: "cpu",
     description: "interpreter",
     maxKernelArguments,
+    maxBufferBytes: Infinity,
     allocate(bytes) {
       const allocation = { id: next++, bytes };
       memory.set(allocation.id, new Uint8Array(Math.ceil(bytes / 4) * 4).fill(0xff));

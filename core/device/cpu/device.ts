@@ -78,6 +78,7 @@ function coreName(core: string): string {
 class CpuDevice implements Device {
   readonly kind = "cpu";
   readonly maxKernelArguments = 32;
+  readonly maxBufferBytes = Infinity;
   readonly #cache: KernelCache;
   readonly #programs: Set<CpuProgram> = new Set();
   #allocations = 0;

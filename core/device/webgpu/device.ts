@@ -7,6 +7,7 @@
 
 import { UserError } from "../../errors.ts";
 import type { Plan } from "../../kernel.ts";
+import { arenaAlignment } from "../../lower/arena.ts";
 import type { Allocation, Device, DeviceCounters, DeviceObserver, Program } from "../device.ts";
 import {
   type AdapterClass,
@@ -37,6 +38,8 @@ export interface WebGpuOptions {
   readonly kernels?: "hardware" | "software";
   /** Bytes a binding may have, at least 512; the adapter's limit by default. For tests. */
   readonly maxBindingBytes?: number;
+  /** Bytes a piece of the arena may have; the adapter's largest buffer by default. For tests. */
+  readonly maxBufferBytes?: number;
 }
 
 const optionalFeatures: readonly GPUFeatureName[] = ["shader-f16", "timestamp-query", "subgroups"];
@@ -77,8 +80,11 @@ export async function openWebGpu(options: WebGpuOptions = {}): Promise<Device | 
   const software = options.kernels === undefined
     ? isSoftware(adapter.info)
     : options.kernels === "software";
-  const maxBinding = options.maxBindingBytes ?? device.limits.maxStorageBufferBindingSize;
-  return new WebGpuDevice(device, adapter.info, software, maxBinding);
+  return new WebGpuDevice(device, adapter.info, {
+    software,
+    maxBinding: options.maxBindingBytes ?? device.limits.maxStorageBufferBindingSize,
+    maxBuffer: options.maxBufferBytes ?? device.limits.maxBufferSize,
+  });
 }
 
 interface Staging {
@@ -90,6 +96,7 @@ class WebGpuDevice implements Device {
   readonly kind = "webgpu";
   readonly description: string;
   readonly maxKernelArguments: number;
+  readonly maxBufferBytes: number;
   readonly #device: GPUDevice;
   readonly #traits: Traits;
   readonly #pool: BufferPool;
@@ -100,7 +107,8 @@ class WebGpuDevice implements Device {
   readonly #errors: ErrorLog;
   #destroyed = false;
   readonly #compiled = new Map<Program, WebGpuProgram>();
-  #arena: Block | undefined;
+  /** The arena's pieces: full ones, and the last. */
+  readonly #arena: Block[] = [];
   #observer: DeviceObserver | null = null;
   /** Made for the first observer. */
   #timestamps: Timestamps | null = null;
@@ -109,13 +117,22 @@ class WebGpuDevice implements Device {
   #launches = 0;
   #runs = 0;
 
-  constructor(device: GPUDevice, info: GPUAdapterInfo, software: boolean, maxBinding: number) {
+  constructor(
+    device: GPUDevice,
+    info: GPUAdapterInfo,
+    { software, maxBinding, maxBuffer }: {
+      readonly software: boolean;
+      readonly maxBinding: number;
+      readonly maxBuffer: number;
+    },
+  ) {
     const { limits } = device;
     this.#device = device;
     this.#errors = new ErrorLog(device);
     this.description = describeAdapter(info);
     this.maxKernelArguments = limits.maxStorageBuffersPerShaderStage;
     this.#maxBinding = Math.floor(maxBinding / 4) * 4;
+    this.maxBufferBytes = Math.floor(maxBuffer / arenaAlignment) * arenaAlignment;
     this.#traits = {
       software,
       maxInvocations: Math.min(
@@ -235,7 +252,7 @@ class WebGpuDevice implements Device {
       this.#device.queue.writeBuffer(block.buffer, 0, data);
     }
     const scalars = usesScalars === 0 ? undefined : this.#pool.allocate(usesScalars * 16);
-    if (plan.arenaBytes > 0) this.#reserveArena(plan.arenaBytes);
+    this.#reserveArena(plan.arenaBytes);
     let disposed = false;
     const program: WebGpuProgram = {
       id,
@@ -395,13 +412,19 @@ class WebGpuDevice implements Device {
   }
 
   #reserveArena(bytes: number): void {
-    if (this.#arena !== undefined && this.#arena.capacity >= bytes) return;
-    if (this.#arena !== undefined) this.#pool.free(this.#arena);
-    this.#arena = this.#pool.allocate(bytes);
+    const segment = this.maxBufferBytes;
+    for (let i = 0; i * segment < bytes; i++) {
+      const needed = Math.min(segment, bytes - i * segment);
+      const held = this.#arena[i];
+      if (held !== undefined && held.capacity >= needed) continue;
+      if (held !== undefined) this.#pool.free(held);
+      this.#arena[i] = this.#pool.allocate(needed);
+    }
   }
 
   #bindGroups(program: WebGpuProgram, externals: readonly Allocation[]): readonly GPUBindGroup[] {
-    const ids = [this.#arena?.id ?? 0];
+    const pieces = Math.ceil(program.arenaBytes / this.maxBufferBytes);
+    const ids = this.#arena.slice(0, pieces).map(({ id }) => id);
     for (const external of externals) ids.push(external.id);
     const { recent } = program;
     const found = recent.findIndex((candidate) => candidate.ids.every((id, i) => id === ids[i]));
@@ -419,8 +442,9 @@ class WebGpuDevice implements Device {
   }
 
   #bindGroup(program: WebGpuProgram, step: Step, externals: readonly Block[]): GPUBindGroup {
+    const segment = this.maxBufferBytes;
     const blocks = step.refs.map(({ ref }) =>
-      "external" in ref ? externals[ref.external]! : this.#arena!
+      "external" in ref ? externals[ref.external]! : this.#arena[Math.floor(ref.arena / segment)]!
     );
     const key = blocks.map((block) => block.id).join();
     let group = step.groups.get(key);
@@ -431,10 +455,9 @@ class WebGpuDevice implements Device {
     }
     const entries: GPUBindGroupEntry[] = step.refs.map(({ ref, start, bytes }, binding) => {
       const { buffer, capacity } = blocks[binding]!;
-      const first = ("external" in ref ? 0 : ref.arena) + start;
-      const end = "external" in ref
-        ? capacity
-        : ref.arena + Math.max(4, Math.ceil(ref.bytes / 4) * 4);
+      const begin = "external" in ref ? 0 : ref.arena % segment;
+      const first = begin + start;
+      const end = "external" in ref ? capacity : begin + Math.max(4, Math.ceil(ref.bytes / 4) * 4);
       const size = Math.min(bytes, end - first);
       if (size <= 0) {
         throw new Error(`Argument ${binding} of ${step.label} is shorter than the kernel reaches.`);
