@@ -104,7 +104,7 @@ function withoutBlasSettings(): void {
     .filter(([name]) => /^OPENBLAS_(CORETYPE|L2_SIZE)$/.test(name));
   for (const [name, value] of settings) {
     Deno.env.delete(name);
-    console.error(`${name}=${value} is left out: OpenBLAS chooses for this processor.`);
+    process.stderr.write(`${name}=${value} is left out: OpenBLAS chooses for this processor.\n`);
   }
 }
 
