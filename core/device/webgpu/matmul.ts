@@ -1,6 +1,6 @@
 /**
  * Matrix products as WGSL. Hardware adapters get tiles in workgroup memory; a software adapter gets
- * large register tiles whose rows are the same for all lanes, so that loads of A are scalar there.
+ * large register tiles and reads four elements at a time, as reading is what costs most there.
  *
  * @module
  */
@@ -187,9 +187,10 @@ function range(count: number): number[] {
 
 /**
  * C by tiles in registers: every lane sums its own rows and columns of C, reading A and B in place.
- * llvmpipe reads memory lane by lane, at 45 instructions for four neighbours and 22 for one element,
- * whether or not lanes agree on the address; so vectors are read, and the tiles are the largest
- * whose code stays in the instruction cache. Without vectors the loop is not unrolled.
+ * llvmpipe reads memory lane by lane, whether or not lanes agree on the address: about 45
+ * instructions a lane for four neighbours, half as many for one element. So vectors are read, and
+ * tiles are as large as pays; larger ones than 16 × 16 a lane were slower. Without vectors the loop
+ * is not unrolled.
  */
 function registerShader(kernel: MatmulKernel, tile: Tile, name: string, vectors: boolean): Shader {
   const { rowsEach, columnsEach } = tile;
