@@ -1,6 +1,6 @@
 /**
  * Matrix products as WGSL. Hardware adapters get tiles in workgroup memory; a software adapter gets
- * large register tiles whose rows are the same for all lanes, so that loads of A are scalar there.
+ * large register tiles and reads four elements at a time, as reading is what costs most there.
  *
  * @module
  */
@@ -48,7 +48,7 @@ export function lowerMatmul(kernel: MatmulKernel, launch: Launch, traits: Traits
   }
   const tile = traits.software ? registerTile(m, n) : sharedTile(m, n, traits);
   const [tilesM, tilesN] = [Math.ceil(m / tile.rows), Math.ceil(n / tile.columns)];
-  const aligned = traits.software ? [false, false] : [
+  const aligned = [
     isAligned(kernel.a, launch.ints, 4, kernel.transposeA ? m : k),
     isAligned(kernel.b, launch.ints, 7, kernel.transposeB ? k : n),
   ];
@@ -57,7 +57,7 @@ export function lowerMatmul(kernel: MatmulKernel, launch: Launch, traits: Traits
     key,
     () =>
       traits.software
-        ? registerShader(kernel, tile, name)
+        ? registerShader(kernel, tile, name, aligned[0]! && aligned[1]!)
         : sharedShader(kernel, tile, name, aligned[0]!, aligned[1]!),
   );
   const total = batch * tilesM * tilesN;
@@ -104,10 +104,15 @@ interface Tile {
   readonly depth: number;
 }
 
+/** Lanes of a workgroup of the software shader: what llvmpipe runs as one vector with AVX2. */
+const registerLanes = 8;
+
 function registerTile(m: number, n: number): Tile {
-  const columnsEach = n > 24 ? 8 : 2;
-  const rowsEach = m > 8 ? 16 : m > 2 ? 4 : 1;
-  return { rows: rowsEach, columns: 8 * columnsEach, rowsEach, columnsEach, depth: 1 };
+  const rowsEach = m > 8 ? 16 : m > 4 ? 8 : m > 1 ? 4 : 1;
+  const columnsEach = n <= 32 ? 4 : n <= 512 && m <= 16 ? 8 : 16;
+  const down = m <= 16 ? 1 : n <= columnsEach ? 8 : n <= 2 * columnsEach ? 4 : 2;
+  const [rows, columns] = [rowsEach * down, columnsEach * registerLanes / down];
+  return { rows, columns, rowsEach, columnsEach, depth: 1 };
 }
 
 function sharedTile(m: number, n: number, traits: Traits): Tile {
@@ -180,52 +185,123 @@ function range(count: number): number[] {
   return Array.from({ length: count }, (_, i) => i);
 }
 
-function registerShader(kernel: MatmulKernel, tile: Tile, name: string): Shader {
+/**
+ * C by tiles in registers: every lane sums its own rows and columns of C, reading A and B in place.
+ * llvmpipe reads memory lane by lane, whether or not lanes agree on the address: about 45
+ * instructions a lane for four neighbours, half as many for one element. So vectors are read, and
+ * tiles are as large as pays; larger ones than 16 × 16 a lane were slower. Without vectors the loop
+ * is not unrolled.
+ */
+function registerShader(kernel: MatmulKernel, tile: Tile, name: string, vectors: boolean): Shader {
   const { rowsEach, columnsEach } = tile;
+  const across = tile.columns / columnsEach;
   const used = new Set<string>();
   const use = (function_: string) => void used.add(function_);
   const rows = range(rowsEach);
-  const columns = range(columnsEach);
+  const columns = range(columnsEach / 4);
   const coded = codedSource(kernel);
-  const loadB = (index: string) =>
-    isBlockCode(kernel.b) ? `decode(${index})` : loadText("b1", kernel.b, index, false, use);
-  const aIndex = (i: number) => kernel.transposeA ? `a${i} + p * aRow` : `a${i} + p`;
-  const bIndex = (j: number) => kernel.transposeB ? `b${j}_ + p` : `b${j}_ + p * bRow`;
+  const load = (buffer: string, storage: DType | BlockCode, index: string): string => {
+    if (isBlockCode(storage)) return `${vectors ? "decode4" : "decode"}(${index})`;
+    if (vectors) return `${buffer}Vector((${index}) >> 2u)`;
+    return loadText(buffer, storage, index, false, use);
+  };
+  const loadA = (index: string) => load("b0", kernel.a, index);
+  const loadB = (index: string) => load("b1", kernel.b, index);
+  const readers = vectors
+    ? ([["b0", kernel.a], ["b1", kernel.b]] as const).flatMap(([buffer, storage]) =>
+      isBlockCode(storage) ? [] : [
+        `fn ${buffer}Vector(i: i32) -> vec4<f32> {\n${vectorLoadText(buffer, storage, use)}\n}`,
+      ]
+    )
+    : [];
+
+  // Inner elements from p on; an operand stored with them along rows gives four at once.
+  const step = (count: number): string[] => {
+    const inner = range(count);
+    const at = (u: number) => u === 0 ? "p" : `(p + ${u})`;
+    const readB = !kernel.transposeB
+      ? inner.flatMap((u) =>
+        columns.map((j) => {
+          const read = (c: number) => loadB(`bAt${4 * j + c} + ${at(u)} * bRow`);
+          const value = vectors ? read(0) : `vec4<f32>(${range(4).map(read).join(", ")})`;
+          return `    let y${j}_${u} = ${value};`;
+        })
+      )
+      : [
+        ...range(columnsEach).map((j) => `    let t${j} = ${loadB(`bAt${j} + p`)};`),
+        ...inner.flatMap((u) =>
+          columns.map((j) => {
+            const parts = range(4).map((c) => `t${4 * j + c}${vectors ? `[${u}]` : ""}`);
+            return `    let y${j}_${u} = vec4<f32>(${parts.join(", ")});`;
+          })
+        ),
+      ];
+    const readA = (i: number): string[] => {
+      if (!kernel.transposeA) return [`    let x${i} = ${loadA(`aAt${i} + p`)};`];
+      if (vectors && i % 4 !== 0) return [];
+      return inner.map((u) => `    let x${i}_${u} = ${loadA(`aAt${i} + ${at(u)} * aRow`)};`);
+    };
+    const x = (i: number, u: number): string => {
+      if (!kernel.transposeA) return `x${i}${vectors ? `[${u}]` : ""}`;
+      return vectors ? `x${i - i % 4}_${u}[${i % 4}]` : `x${i}_${u}`;
+    };
+    return [
+      ...readB,
+      ...rows.flatMap((i) => [
+        ...readA(i),
+        ...columns.flatMap((j) =>
+          inner.map((u) => `    s${i}_${j} = s${i}_${j} + ${x(i, u)} * y${j}_${u};`)
+        ),
+      ]),
+    ];
+  };
+  // Where the inner index runs along no row, its length may be no multiple of four.
+  const unrolled = vectors ? [`  for (; p + 4 <= k; p += 4) {`, ...step(4), `  }`] : [];
+  const rest = vectors && (!kernel.transposeA || kernel.transposeB)
+    ? []
+    : [`  for (; p < k; p++) {`, ...step(1), `  }`];
+  // Rows and columns past the end repeat the last ones; their results are not stored.
+  const [lastRow, lastColumn] = [kernel.transposeA, !kernel.transposeB].map((along, operand) =>
+    `${"mn"[operand]} - ${along && vectors ? 4 : 1}`
+  );
+  const aStarts = rows.filter((i) => !(vectors && kernel.transposeA) || i % 4 === 0);
+  const bStarts = range(columnsEach).filter((j) => !vectors || kernel.transposeB || j % 4 === 0);
   const lines = [
     preamble(tile),
-    `  let column = column0 + i32(lane);`,
-    // Rows and columns past the end repeat the last one; their results are not stored.
-    ...rows.map((i) => {
-      const row = `min(row0 + ${i}, m - 1)`;
-      return `  let a${i} = aBase + ${kernel.transposeA ? row : `${row} * aRow`};`;
-    }),
-    ...columns.map((j) => {
-      const column = `min(column + ${8 * j}, n - 1)`;
-      return `  let b${j}_ = bBase + ${kernel.transposeB ? `${column} * bRow` : column};`;
-    }),
-    ...rows.flatMap((i) => columns.map((j) => `  var s${i}_${j} = 0.0;`)),
-    `  for (var p = 0; p < k; p++) {`,
-    ...columns.map((j) => `    let y${j} = ${loadB(bIndex(j))};`),
-    ...rows.flatMap((i) => [
-      `    let x${i} = ${loadText("b0", kernel.a, aIndex(i), false, use)};`,
-      ...columns.map((j) => `    s${i}_${j} = s${i}_${j} + x${i} * y${j};`),
-    ]),
-    `  }`,
+    `  let row = row0 + i32(lane / ${across}u) * ${rowsEach};`,
+    `  let column = column0 + i32(lane % ${across}u) * ${columnsEach};`,
+    ...aStarts.map((i) =>
+      `  let aAt${i} = aBase + min(row + ${i}, ${lastRow})${kernel.transposeA ? "" : " * aRow"};`
+    ),
+    ...bStarts.map((j) =>
+      `  let bAt${j} = bBase + min(column + ${j}, ${lastColumn})${
+        kernel.transposeB ? " * bRow" : ""
+      };`
+    ),
+    ...rows.flatMap((i) => columns.map((j) => `  var s${i}_${j} = vec4<f32>();`)),
+    `  var p = 0;`,
+    ...unrolled,
+    ...rest,
     ...rows.map((i) =>
-      `  if (row0 + ${i} < m) {\n${
-        columns.map((j) => {
-          const at = `cBase + (row0 + ${i}) * cRow + column + ${8 * j}`;
-          const value = kernel.accumulate ? `b2[${at}] + s${i}_${j}` : `s${i}_${j}`;
-          return `    if (column + ${8 * j} < n) { b2[${at}] = ${value}; }`;
+      `  if (row + ${i} < m) {
+    let at = cBase + (row + ${i}) * cRow + column;
+${
+        range(columnsEach).map((j) => {
+          const sum = `s${i}_${j >> 2}[${j & 3}]`;
+          const value = kernel.accumulate ? `b2[at + ${j}] + ${sum}` : sum;
+          return `    if (column + ${j} < n) { b2[at + ${j}] = ${value}; }`;
         }).join("\n")
-      }\n  }`
+      }
+  }`
     ),
   ];
+  const decode = vectors ? vectorDecoderText : decoderText;
   const code = [
-    bindingText(arrayTypes(kernel, false, false), numberVectors, 0),
+    bindingText(arrayTypes(kernel, vectors, vectors), numberVectors, 0),
     mathText(used),
-    ...(coded ? [decoderText(coded)] : []),
-    `@compute @workgroup_size(8)`,
+    ...(coded ? [decode(coded)] : []),
+    ...readers,
+    `@compute @workgroup_size(${registerLanes})`,
     `fn main(${entryParameters}) {`,
     ...lines,
     `}`,
@@ -273,25 +349,28 @@ function readerText(
   if (!aligned) {
     return scalarReaderText(name, (index) => loadText(buffer, dtype, index, false, use));
   }
-  let value = `${buffer}[i]`;
-  if (elementsPerWord(dtype) === 2) {
-    const widen = (bits: string) => {
-      if (dtype === "bf16") return `bitcast<f32>(${bits} << 16u)`;
-      use("fromF16");
-      return `fromF16(${bits})`;
-    };
-    const low = (part: string) => widen(`(w.${part} & 0xffffu)`);
-    const high = (part: string) => widen(`(w.${part} >> 16u)`);
-    value = `vec4<f32>(${low("x")}, ${high("x")}, ${low("y")}, ${high("y")})`;
-  } else if (dtype !== "f32") {
-    value = `vec4<f32>(${value})`;
-  }
-  const word = elementsPerWord(dtype) === 2 ? `  let w = ${buffer}[i];\n` : "";
   return `fn ${name}(base: i32, at: i32, end: i32) -> vec4<f32> {
   if (at >= end) { return vec4<f32>(); }
   let i = (base + at) / 4;
-${word}  return ${value};
+${vectorLoadText(buffer, dtype, use)}
 }`;
+}
+
+/** Statements that return vector `i` of an operand of plain elements. */
+function vectorLoadText(buffer: string, dtype: DType, use: (name: string) => void): string {
+  if (elementsPerWord(dtype) !== 2) {
+    return `  return ${dtype === "f32" ? `${buffer}[i]` : `vec4<f32>(${buffer}[i])`};`;
+  }
+  const widen = (bits: string) => {
+    if (dtype === "bf16") return `bitcast<f32>(${bits} << 16u)`;
+    use("fromF16");
+    return `fromF16(${bits})`;
+  };
+  const parts = ["x", "y"].flatMap((part) => [
+    widen(`(w.${part} & 0xffffu)`),
+    widen(`(w.${part} >> 16u)`),
+  ]);
+  return `  let w = ${buffer}[i];\n  return vec4<f32>(${parts.join(", ")});`;
 }
 
 /**

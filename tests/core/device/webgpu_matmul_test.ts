@@ -55,6 +55,12 @@ const cases: readonly Case[] = [
   { batch: 2, m: 20, n: 36, k: 24, a: "bf16", b: "f16", slack: 4, transposeB: true },
   { batch: 1, m: 12, n: 72, k: 44, transposeA: true, b: "bf16" },
   { batch: 1, m: 516, n: 521, k: 36 },
+  // Rows that are read four elements at a time, with sizes that fill no tile.
+  { batch: 2, m: 70, n: 132, k: 24, slack: 4 },
+  { batch: 2, m: 44, n: 68, k: 30, transposeA: true, accumulate: true, slack: 8 },
+  { batch: 1, m: 8, n: 20, k: 3, transposeA: true, a: "f16", b: "bf16" },
+  { batch: 1, m: 3, n: 30, k: 12, transposeB: true },
+  { batch: 1, m: 20, n: 21, k: 16, transposeA: true, transposeB: true },
   // Beyond the loop iterations that llvmpipe allows.
   { batch: 1, m: 2, n: 3, k: 70_001, transposeA: true, slack: 1, adaptersOwn: true },
   { batch: 2, m: 4, n: 3, k: 0, slack: 2 },
