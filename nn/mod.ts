@@ -19,6 +19,7 @@
  */
 
 export * from "./activations.ts";
+export * from "./architecture.ts";
 export * from "./cached_logits.ts";
 export * from "./classifier.ts";
 export * from "./config.ts";
@@ -44,6 +45,7 @@ export * from "./quantized.ts";
 export * from "./rotary.ts";
 export * from "./sampling.ts";
 export * from "./sampling_config.ts";
+export * from "./sequence_classifier.ts";
 export * from "./value_head.ts";
 export * from "./weight.ts";
 export * from "./weight_trees.ts";
