@@ -20,7 +20,7 @@ interface Golden {
   }[];
 }
 
-for (const kind of ["llama3", "qwen", "gpt2", "wordpiece"]) {
+for (const kind of ["llama3", "qwen", "gpt2", "wordpiece", "unigram"]) {
   Deno.test(`the ${kind} tokenizer encodes and decodes exactly as transformers`, async () => {
     const golden = await readFixture<Golden>(`golden/tokenizer_${kind}.json`);
     const tokenizer = await loadTokenizer(fixture(golden.tokenizer));
