@@ -14,6 +14,8 @@ interface Expected {
   readonly without_special_tokens: readonly (readonly number[])[];
   /** As transformers' pipeline does, without a softmax. */
   readonly pipeline: readonly Readonly<Record<string, number>>[];
+  /** The same with PEFT's adapter over it. */
+  readonly adapter: readonly Readonly<Record<string, number>>[];
 }
 
 const directory = fixture("models/distilbert");
@@ -52,6 +54,15 @@ eachDevice(
     );
   },
 );
+
+Deno.test("an adapter over a DistilBERT, with a head of its own, is a reward as PEFT has it", async () => {
+  const { prompts, answers, adapter } = await readFixture<Expected>("distilbert_rewards.json");
+  const opened = await openClassifier({ directory: fixture("adapters/distilbert_lora"), seed: 0 });
+  assert.deepEqual(opened.labels, ["NEGATIVE", "POSITIVE"]);
+  const reward = modelReward({ opened, label: "POSITIVE" });
+  const rewards = await reward({ prompts, completions: answers });
+  assertClose(rewards, adapter.map((scores) => scores["POSITIVE"]!), 5e-6, "rewards");
+});
 
 eachDevice("a decoder's rewards are the scores that transformers finds", async () => {
   const { texts, scores } = await readFixture<
