@@ -104,3 +104,27 @@ function hidden(segments: Int32Array, tokens: readonly number[]): Int32Array {
   for (const t of tokens) keys[t] = -1;
   return keys;
 }
+
+/**
+ * What the tokens of a target stream see of a source stream, [5, T]: the target's segments with ranges of the source's
+ * tokens. Sequences belong together by their numbers; a continuation sees its parent's source too.
+ */
+export function crossSegments(
+  source: Pick<StreamArrays, "length" | "segments">,
+  target: Pick<StreamArrays, "length" | "segments">,
+): Int32Array {
+  const ranges = new Map<number, readonly [first: number, last: number]>();
+  for (let s = 0; s < source.length; s++) {
+    const at = (row: number) => source.segments[row * source.length + s]!;
+    if (at(0) >= 0) ranges.set(at(0), [at(3), at(4)]);
+  }
+  const segments = target.segments.slice();
+  for (let t = 0; t < target.length; t++) {
+    const seen = [ranges.get(segments[t]!), ranges.get(segments[target.length + t]!)]
+      .filter((range) => range !== undefined);
+    const [firsts, lasts] = [seen.map(([first]) => first), seen.map(([, last]) => last)];
+    segments[3 * target.length + t] = seen.length === 0 ? 0 : Math.min(...firsts);
+    segments[4 * target.length + t] = seen.length === 0 ? 0 : Math.max(...lasts);
+  }
+  return segments;
+}

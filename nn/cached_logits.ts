@@ -60,7 +60,8 @@ export function modelLogits(model: CausalModel): CachedLogits<DecoderParams> {
   };
 }
 
-function emptyCache(
+/** A cache of so many rows without anything in it. */
+export function emptyCache(
   { layers, keyValueHeads, headDim }: DecoderConfig,
   rows: number,
 ): KeyValueCache {

@@ -19,11 +19,13 @@
  */
 
 export * from "./activations.ts";
+export * from "./architecture.ts";
 export * from "./cached_logits.ts";
 export * from "./classifier.ts";
 export * from "./config.ts";
 export * from "./decoder.ts";
 export * from "./dropout.ts";
+export * from "./encoder_decoder.ts";
 export * from "./families/llama_like.ts";
 export * from "./generate.ts";
 export * from "./generate_mixture.ts";
@@ -41,9 +43,11 @@ export * from "./quantize_blocks.ts";
 export * from "./quantize_nested.ts";
 export * from "./quantize_rows.ts";
 export * from "./quantized.ts";
+export * from "./relative_positions.ts";
 export * from "./rotary.ts";
 export * from "./sampling.ts";
 export * from "./sampling_config.ts";
+export * from "./sequence_classifier.ts";
 export * from "./value_head.ts";
 export * from "./weight.ts";
 export * from "./weight_trees.ts";

@@ -12,6 +12,7 @@ import {
   UserError,
   zeros,
 } from "../core/mod.ts";
+import type { Architecture } from "./architecture.ts";
 import type { ModelHead } from "./classifier.ts";
 import type { HuggingFaceConfig } from "./config.ts";
 import {
@@ -141,7 +142,7 @@ export function causalModel(config: HuggingFaceConfig): CausalModel {
 
 /** Fresh parameters, each as its shape says. */
 export function initParameters(
-  model: CausalModel,
+  model: Architecture,
   key: Key,
   head: ModelHead = { kind: "language" },
 ): DecoderParams {
@@ -154,7 +155,7 @@ export function initParameters(
 
 /** One fresh parameter. */
 export function freshParameter(
-  { config }: CausalModel,
+  { config }: Pick<Architecture, "config">,
   path: Path,
   { shape, init }: ParameterShape,
   key: Key,

@@ -43,7 +43,9 @@ export interface LinearShapeOptions {
 
 /** Parameters of a layer: a weight, and perhaps a bias. */
 export interface LayerShapes {
+  /** What it multiplies with, or looks up. */
   readonly weight: ParameterShape;
+  /** What it adds. */
   readonly bias?: ParameterShape;
 }
 

@@ -18,6 +18,7 @@ export * from "./answer_reporters.ts";
 export * from "./answers.ts";
 export * from "./batch_source.ts";
 export * from "./checkpoint.ts";
+export * from "./classifier_directory.ts";
 export * from "./completion_task.ts";
 export * from "./completions.ts";
 export * from "./evaluate.ts";

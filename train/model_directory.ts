@@ -9,6 +9,7 @@ import { saveTokenizer } from "../data/tokenizer_files.ts";
 import {
   adapterParameters,
   applyLora,
+  type Architecture,
   type CausalModel,
   causalModel,
   type DecoderParams,
@@ -54,10 +55,10 @@ import {
   valueModelDirectory,
 } from "./value_model.ts";
 
-/** A model, its parameters and its tokenizer. */
-export interface OpenModel {
+/** A model of any kind M, its parameters and its tokenizer. */
+export interface OpenNetwork<M> {
   /** The architecture. */
-  readonly model: CausalModel;
+  readonly model: M;
   /** Its last layer. */
   readonly head: ModelHead;
   /** Its parameters, with adapters over them if there are any. */
@@ -75,6 +76,10 @@ export interface OpenModel {
   readonly config: HuggingFaceConfig;
   /** `generation_config.json`, if there is one. */
   readonly generationConfig: HuggingFaceConfig | undefined;
+}
+
+/** A language model, its parameters and its tokenizer. */
+export interface OpenModel extends OpenNetwork<CausalModel> {
   /** A value model that is trained along, if there is one; its parameters are among `params` too. */
   readonly valueModel?: OpenModel;
 }
@@ -102,11 +107,24 @@ export interface ModelSource {
 }
 
 /**
- * Opens a model.
+ * Opens a language model.
  *
  * @throws UserError naming the file, if something is missing, broken or not supported.
  */
 export async function openModel(source: ModelSource): Promise<OpenModel> {
+  return await openNetwork(source, causalModel);
+}
+
+/**
+ * Opens a model of any kind.
+ *
+ * @param architecture The model of its config.
+ * @throws UserError naming the file, if something is missing, broken or not supported.
+ */
+export async function openNetwork<M extends Architecture>(
+  source: ModelSource,
+  architecture: (config: HuggingFaceConfig) => M,
+): Promise<OpenNetwork<M>> {
   const given = source.initFromConfig ? null : await modelDirectory(source.directory!);
   const saved = given !== null && await isAdapterDirectory(given)
     ? await readAdapterConfig(given)
@@ -122,9 +140,9 @@ export async function openModel(source: ModelSource): Promise<OpenModel> {
         "the flag out, or name the base model.",
     );
   }
-  const config = await readConfig(source.initFromConfig ?? `${base}/config.json`);
+  const config = await readModelConfig(source.initFromConfig ?? `${base}/config.json`);
   checkQuantizationConfig(config);
-  const model = causalModel(config);
+  const model = architecture(config);
   const head = source.head ?? { kind: "language" };
   const tokenizer = await openTokenizer(source, saved ? given! : base, base, model);
   if (source.initFromConfig && source.storage?.quantize) {
@@ -165,7 +183,7 @@ async function openTokenizer(
   source: ModelSource,
   home: string,
   base: string,
-  model: CausalModel,
+  model: Architecture,
 ): Promise<Tokenizer> {
   const own = await statIfPresent(`${home}/tokenizer.json`) !== undefined;
   const tokenizer = await loadTokenizer(source.tokenizer ?? (own ? home : base), source.overrides);
@@ -220,7 +238,7 @@ export interface ReadOptions {
 
 /** Reads a model's parameters from a directory. */
 export async function readParameters(
-  model: CausalModel,
+  model: Architecture,
   directory: string,
   head: ModelHead = { kind: "language" },
   { fresh, storage }: ReadOptions = {},
@@ -276,7 +294,8 @@ async function modelDirectory(path: string): Promise<string> {
   return path;
 }
 
-async function readConfig(path: string): Promise<HuggingFaceConfig> {
+/** Reads a `config.json`. @throws UserError if it is missing or broken. */
+export async function readModelConfig(path: string): Promise<HuggingFaceConfig> {
   const config = await readJsonFile(path);
   if (config !== undefined) return config;
   throw new UserError(

@@ -10,8 +10,8 @@ import {
   type NamedReward,
   type RewardFunction,
 } from "../../rl/mod.ts";
-import { openModel } from "../../train/model_directory.ts";
-import { modelReward } from "../../train/model_reward.ts";
+import { classifierLabels, openClassifier } from "../../train/classifier_directory.ts";
+import { modelReward, rewardedLabel } from "../../train/model_reward.ts";
 
 /** Flags that say what judges answers. */
 export interface JudgeValues {
@@ -24,7 +24,13 @@ export interface JudgeValues {
 type Judge =
   | { readonly kind: "built-in"; readonly name: string }
   | { readonly kind: "function"; readonly reward: NamedReward }
-  | { readonly kind: "model"; readonly directory: string };
+  | ({ readonly kind: "model" } & JudgingModel);
+
+/** A reward model, and the label whose score is the reward if one is named. */
+interface JudgingModel {
+  readonly directory: string;
+  readonly label: string | undefined;
+}
 
 /** Where the flags say what judges answers; the reward model by either of its names. */
 export type JudgeNames = Pick<JudgeValues, "reward_funcs"> & {
@@ -35,7 +41,8 @@ export type JudgeNames = Pick<JudgeValues, "reward_funcs"> & {
 /**
  * Finds what judges answers: a reward model first, then what `--reward_funcs` names.
  *
- * @throws UserError if one is neither a built-in name, nor a function of a module, nor a directory of a model.
+ * @throws UserError if one is neither a built-in name, nor a function of a module, nor a directory of a model with a label
+ * that is the reward.
  */
 export async function findJudges(values: JudgeNames): Promise<readonly Judge[]> {
   const { reward_model_name_or_path, reward_model_path, reward_funcs: names = [] } = values;
@@ -49,7 +56,9 @@ export async function findJudges(values: JudgeNames): Promise<readonly Judge[]> 
 async function judgeBy(name: string): Promise<Judge> {
   if (builtInRewardNames.includes(name)) return { kind: "built-in", name };
   if (/\.[cm]?[jt]s(:|$)/.test(name)) return { kind: "function", reward: await functionAt(name) };
-  if (await statIfPresent(name)) return await modelAt(name);
+  if (await statIfPresent(labelled(name).directory) || await statIfPresent(name)) {
+    return await modelAt(name);
+  }
   if (/\.py(:|$)/.test(name)) {
     throw new UserError(
       `--reward_funcs has ${name}: rewards are functions of TypeScript or JavaScript here. Write it as ` +
@@ -59,11 +68,20 @@ async function judgeBy(name: string): Promise<Judge> {
   throw new UserError(
     `--reward_funcs has ${name}, which is neither a built-in reward (${
       builtInRewardNames.join(", ")
-    }), nor a function of a module (./file.ts:function), nor the directory of a reward model.`,
+    }), nor a function of a module (./file.ts:function), nor the directory of a reward model (DIR, or DIR:LABEL).`,
   );
 }
 
-async function modelAt(directory: string): Promise<Judge> {
+/** `path:LABEL`, or `path` alone; a colon behind a single letter is Windows's. */
+function labelled(spec: string): JudgingModel {
+  const cut = /^(.{2,}):([^/\\]+)$/.exec(spec);
+  return cut ? { directory: cut[1]!, label: cut[2]! } : { directory: spec, label: undefined };
+}
+
+async function modelAt(spec: string): Promise<Judge> {
+  const found = await statIfPresent(spec);
+  const model = found ? { directory: spec, label: undefined } : labelled(spec);
+  const { directory, label } = model;
   if (!await statIfPresent(directory)) throw await missingPathError(directory, "reward model");
   const files = ["config.json", "adapter_config.json"].map((name) => joinPath(directory, name));
   if (!(await Promise.all(files.map(statIfPresent))).some((file) => file !== undefined)) {
@@ -72,7 +90,8 @@ async function modelAt(directory: string): Promise<Judge> {
         "expected.",
     );
   }
-  return { kind: "model", directory };
+  rewardedLabel({ directory, labels: await classifierLabels(directory) }, label);
+  return { kind: "model", ...model };
 }
 
 /** Opens what {@linkcode findJudges} finds. */
@@ -84,14 +103,18 @@ export async function openJudges(
   for (const judge of await findJudges(values)) {
     if (judge.kind === "built-in") rewards.push(builtInReward(judge.name, settings));
     else if (judge.kind === "function") rewards.push(judge.reward);
-    else rewards.push(await openRewardModel(judge.directory, values.seed));
+    else rewards.push(await openRewardModel(judge, values.seed));
   }
   return rewards;
 }
 
-async function openRewardModel(directory: string, seed: number): Promise<NamedReward> {
-  const opened = await openModel({ directory, seed, head: { kind: "sequence", labels: 1 } });
-  return { name: basename(directory), reward: modelReward({ opened }) };
+async function openRewardModel(
+  { directory, label }: JudgingModel,
+  seed: number,
+): Promise<NamedReward> {
+  const opened = await openClassifier({ directory, seed });
+  const name = basename(directory) + (label === undefined ? "" : `:${label}`);
+  return { name, reward: modelReward({ opened, label }) };
 }
 
 /** `./file.ts:function`, or `./file.ts` for its default export. */

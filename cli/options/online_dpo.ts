@@ -21,7 +21,7 @@ const base = {
     reward_model_path: string({
       aliases: ["reward_model_name_or_path"],
       shown: "DIR",
-      help: "A reward model, the first reward.",
+      help: "A reward model (or DIR:LABEL), the first reward.",
     }),
     missing_eos_penalty: float({ min: 0, help: "What an answer loses that is cut off." }),
   }),

@@ -70,9 +70,13 @@ export const samplingOptions = section("Sampling", {
 export const judgingOptions = section("Rewards", {
   reward_funcs: strings({
     help: `What judges answers. Built-in names: ${builtInRewardNames.join(", ")}. Also functions ` +
-      "of modules (./file.ts:function) and directories of reward models.",
+      "of modules (./file.ts:function) and directories of reward models, whose one score is the " +
+      "reward; of a classifier with several labels, DIR:LABEL, the score of this label.",
   }),
-  reward_model_name_or_path: string({ shown: "DIR", help: "A reward model, the first reward." }),
+  reward_model_name_or_path: string({
+    shown: "DIR",
+    help: "A reward model (or DIR:LABEL), the first reward.",
+  }),
   reward_weights: floats({ help: "A factor for each reward; 1 by default." }),
 });
 

@@ -1,8 +1,14 @@
 /** `grpo` and `rloo` with answers of their own. */
 
 import assert from "node:assert/strict";
+import { setDevice } from "../../core/device/current.ts";
+import { tensor } from "../../core/mod.ts";
+import { loadTokenizer } from "../../data/tokenizer.ts";
+import { sequenceClassifier } from "../../nn/mod.ts";
+import { readParameters } from "../../train/mod.ts";
 import { fixture } from "../data/fixture_files.ts";
 import { devices } from "../devices.ts";
+import { layOut } from "../nn/streams.ts";
 import { answersIn, linesIn, rewards, smallOnlineRun } from "./online_runs.ts";
 import { succeed, valuesOf } from "./preference_runs.ts";
 import {
@@ -256,6 +262,55 @@ Deno.test("a reward model is a reward, and so are built-in names and default exp
   }
 });
 
+for (const { kind } of devices) {
+  Deno.test(`a label's score of a DistilBERT classifier is a reward (${kind})`, async () => {
+    using output = temporary();
+    const dataset_name = `${output.path}/openings.jsonl`;
+    const rows = ["I loved it!", "What a film."].map((prompt) => JSON.stringify({ prompt }));
+    Deno.writeTextFileSync(dataset_name, rows.join("\n"));
+    const directory = fixture("models/distilbert");
+    const { state } = await succeed(
+      "grpo",
+      small(output.path, {
+        device: kind,
+        dataset_name,
+        reward_funcs: `${directory}:POSITIVE`,
+        log_completions: true,
+        max_steps: 2,
+      }),
+    );
+    const config = JSON.parse(Deno.readTextFileSync(`${directory}/config.json`));
+    const model = sequenceClassifier(config, 2);
+    setDevice(devices[0]!);
+    const params = await readParameters(model, directory);
+    const tokenizer = await loadTokenizer(directory);
+    const score = async (text: string): Promise<number> => {
+      const ids = tokenizer.encode(text);
+      const { stream } = layOut([{ name: text, ids, labels: ids }]);
+      const lasts = tensor([ids.length - 1], { dtype: "i32" });
+      return (await model.scores(params, stream, lasts, { rotary: [] }).data())[1]!;
+    };
+    const answers = answersIn<
+      { prompt: string; completion: string; "distilbert:POSITIVE": number }
+    >(
+      output.path,
+    );
+    assert.equal(answers.length, 16);
+    const scores: number[] = [];
+    for (const { prompt, completion, ...rewards } of answers) {
+      const expected = await score(prompt + completion);
+      scores.push(expected);
+      assert.ok(
+        Math.abs(rewards["distilbert:POSITIVE"] - expected) < 1e-4,
+        `${completion}: ${expected}`,
+      );
+    }
+    assert.ok(new Set(scores).size > 8, "answers have scores of their own");
+    const mean = scores.slice(0, 8).reduce((sum, value) => sum + value) / 8;
+    assert.ok(Math.abs(state.log_history[0]!["rewards/distilbert:POSITIVE/mean"]! - mean) < 1e-4);
+  });
+}
+
 Deno.test("answers that no reward applies to are learned nothing from, and that is said once", async () => {
   using output = temporary();
   const flags = { reward_funcs: rewards("nothing"), max_steps: 2 };
@@ -337,6 +392,7 @@ Deno.test("a loss of one's own sees tokens and advantages", async () => {
 
 Deno.test("rewards that are not there are refused before model and data are read", async () => {
   using output = temporary();
+  const classifier = fixture("models/distilbert");
   const refused: readonly [string, Flags, RegExp][] = [
     [
       "grpo",
@@ -349,6 +405,10 @@ Deno.test("rewards that are not there are refused before model and data are read
     ["grpo", { reward_funcs: output.path }, /is no reward model: .*config\.json/],
     ["online-dpo", { reward_model_path: `${output.path}/absent` }, /reward model .*absent/],
     ["grpo", { reward_model_name_or_path: `${output.path}/absent` }, /reward model .*absent/],
+    ["grpo", { reward_funcs: classifier }, /tells 2 labels apart.*distilbert:POSITIVE/],
+    ["ppo", { reward_funcs: `${classifier}:GOOD` }, /distilbert has no label "GOOD".*POSITIVE/],
+    ["rloo", { reward_funcs: `${classifier}x:GOOD` }, /distilbertx:GOOD.*DIR:LABEL/],
+    ["nash-md", { reward_model_path: `${classifier}x:GOOD` }, /reward model .*distilbertx"/],
   ];
   for (const [command, changes, expected] of refused) {
     const said = await refusalOf(command, {

@@ -1,5 +1,10 @@
 import assert from "node:assert/strict";
-import { bucketLength, buildStream, type StreamArrays } from "../../data/token_stream.ts";
+import {
+  bucketLength,
+  buildStream,
+  crossSegments,
+  type StreamArrays,
+} from "../../data/token_stream.ts";
 
 const rowsOf = ({ segments, length }: StreamArrays) =>
   Array.from(
@@ -78,4 +83,12 @@ Deno.test("a stream without sequences or with empty ones is all padding", () => 
   const between = buildStream([{ ids: [1, 2] }, { ids: [] }, { ids: [3], labels: [3] }]);
   assert.deepEqual(rowsOf(between)[0]!.slice(0, 4), [0, 0, 2, -1]);
   assert.equal(between.labels, 0);
+});
+
+Deno.test("targets are told where their sources lie, continuations where their parent's does", () => {
+  const source = buildStream([{ ids: [5, 6, 7] }, { ids: [] }, { ids: [8, 9] }]);
+  const target = buildStream([{ ids: [1] }, { ids: [2, 3], parent: 0 }, { ids: [4] }]);
+  const rows = rowsOf({ ...target, segments: crossSegments(source, target) });
+  assert.deepEqual(rows.slice(0, 3), rowsOf(target).slice(0, 3));
+  assert.deepEqual(rows.slice(3).map((row) => row.slice(0, 5)), [[0, 0, 0, 3, 0], [3, 3, 3, 5, 0]]);
 });

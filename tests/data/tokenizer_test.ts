@@ -8,31 +8,37 @@ import { fixture, plainTokenizer, readFixture } from "./fixture_files.ts";
 interface Golden {
   readonly tokenizer: string;
   readonly vocab_size: number;
-  readonly eos_token_id: number;
+  readonly eos_token_id: number | null;
   readonly pad_token_id: number;
   readonly rows: readonly {
     readonly text: string;
     readonly ids: number[];
     readonly decoded: string;
     readonly decoded_skip_special: string;
+    /** Where special tokens stand around every text. */
+    readonly ids_without_special?: number[];
   }[];
 }
 
-for (const kind of ["llama3", "qwen", "gpt2"]) {
+for (const kind of ["llama3", "qwen", "gpt2", "wordpiece", "unigram"]) {
   Deno.test(`the ${kind} tokenizer encodes and decodes exactly as transformers`, async () => {
     const golden = await readFixture<Golden>(`golden/tokenizer_${kind}.json`);
     const tokenizer = await loadTokenizer(fixture(golden.tokenizer));
     assert.equal(tokenizer.vocabSize, golden.vocab_size);
-    assert.equal(tokenizer.eosTokenId, golden.eos_token_id);
+    assert.equal(tokenizer.eosTokenId ?? null, golden.eos_token_id);
     assert.equal(tokenizer.padTokenId, golden.pad_token_id);
     for (const row of golden.rows) {
       assert.deepEqual(tokenizer.encode(row.text), row.ids, row.text);
       assert.equal(tokenizer.decode(row.ids), row.decoded);
       const skipped = tokenizer.decode(row.ids, { skipSpecialTokens: true });
       assert.equal(skipped, row.decoded_skip_special);
+      const plain = tokenizer.encode(row.text, { addSpecialTokens: false });
+      assert.deepEqual(plain, row.ids_without_special ?? row.ids, row.text);
     }
   });
+}
 
+for (const kind of ["llama3", "qwen", "gpt2"]) {
   Deno.test(`the token spans of the ${kind} tokenizer cover every text without a gap`, async () => {
     const golden = await readFixture<Golden>(`golden/tokenizer_${kind}.json`);
     const tokenizer = await loadTokenizer(fixture(golden.tokenizer));

@@ -1,5 +1,6 @@
 /** Golden models: small checkpoints, and what transformers computes with them. @module */
 
+import assert from "node:assert/strict";
 import { type CausalModel, causalModel, type DecoderParams } from "../../nn/mod.ts";
 import { openCheckpointFiles } from "../../data/checkpoint_files.ts";
 import { loadParameters } from "../../train/model_files.ts";
@@ -123,4 +124,15 @@ export function goldenLayout(batch: GoldenBatch): Layout {
   return layOut(
     goldenRows(batch).flatMap((row): Piece[] => [row, batch.columns - row.ids.length]),
   );
+}
+
+/** ‖a − b‖ / ‖b‖, of gradients. */
+export function distance(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  assert.equal(a.length, b.length);
+  let [apart, whole] = [0, 0];
+  for (let i = 0; i < b.length; i++) {
+    apart += (a[i]! - b[i]!) ** 2;
+    whole += b[i]! ** 2;
+  }
+  return Math.sqrt(apart / whole);
 }

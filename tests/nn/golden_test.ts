@@ -20,22 +20,18 @@ import {
 } from "../../nn/mod.ts";
 import { asStored } from "../../train/model_files.ts";
 import { eachDevice } from "../devices.ts";
-import { type Golden, goldenLayout, goldenNames, nameInGolden, readGolden } from "./golden.ts";
+import {
+  distance,
+  type Golden,
+  goldenLayout,
+  goldenNames,
+  nameInGolden,
+  readGolden,
+} from "./golden.ts";
 import { logitsOf, meanLoss } from "./streams.ts";
 
 function relative(actual: number, expected: number): number {
   return Math.abs(actual / expected - 1);
-}
-
-/** ‖a − b‖ / ‖b‖. */
-function distance(a: ArrayLike<number>, b: ArrayLike<number>): number {
-  assert.equal(a.length, b.length);
-  let [apart, whole] = [0, 0];
-  for (let i = 0; i < b.length; i++) {
-    apart += (a[i]! - b[i]!) ** 2;
-    whole += b[i]! ** 2;
-  }
-  return Math.sqrt(apart / whole);
 }
 
 /** Positions of the batch with a token, and with a token behind them. */
