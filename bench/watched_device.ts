@@ -16,6 +16,7 @@ export function watchDevice(device: Device): WatchedDevice {
     kind: device.kind,
     description: device.description,
     maxKernelArguments: device.maxKernelArguments,
+    maxBufferBytes: device.maxBufferBytes,
     allocate: (bytes) => device.allocate(bytes),
     free: (allocation) => device.free(allocation),
     write: (allocation, data) => device.write(allocation, data),
