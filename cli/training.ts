@@ -1,7 +1,7 @@
 /** From flags to the loop's settings: what all training commands share. @module */
 
 import { followsMetric } from "../train/metric_schedule.ts";
-import { optimizerByName } from "../nn/mod.ts";
+import { isNorm, optimizerByName } from "../nn/mod.ts";
 import type { TrainOptions } from "../train/options.ts";
 import { allReporters, consoleReporter, jsonlReporter, type Reporter } from "../train/reporters.ts";
 import { bestMetric, evalInterval, type TrainingValues } from "./options/training_checks.ts";
@@ -27,7 +27,7 @@ export function trainOptionsOf(values: TrainingValues): TrainOptions {
       beta2: values.adam_beta2,
       epsilon: values.adam_epsilon,
       weightDecay: values.weight_decay,
-      decays: (path) => !/bias(\.|$)|norm/.test(path),
+      decays: (path) => !/bias(\.|$)/.test(path) && !isNorm(path.replace(/\.weight.*$/, "")),
     }, values.optim_args ?? ""),
     maxGradNorm: values.max_grad_norm,
     seed: values.seed,

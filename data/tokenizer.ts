@@ -35,8 +35,10 @@ export interface Tokenizer {
   /** The directory it came from. */
   readonly directory: string;
   /**
-   * Token ids of a text. Throws a UserError where the vocabulary has nothing for a part of it and no unknown token. `addSpecialTokens` (default true) adds what the checkpoint puts around
-   * every text, such as a beginning-of-sequence token.
+   * Token ids of a text. `addSpecialTokens` (default true) adds what the checkpoint puts around every text, such as a
+   * beginning-of-sequence token.
+   *
+   * @throws {UserError} where the vocabulary has nothing for a part of the text, and no unknown token.
    */
   readonly encode: (text: string, options?: { readonly addSpecialTokens?: boolean }) => number[];
   /** The text of token ids; `skipSpecialTokens` (default false) leaves special tokens out. */

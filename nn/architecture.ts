@@ -16,4 +16,6 @@ export interface Architecture {
   readonly config: ModelSizes;
   /** Shapes of its parameters, under their Hugging Face names. */
   readonly shapes: (head?: ModelHead) => ParameterShapes;
+  /** Names of the root's children in files, where they are others than in the tree. */
+  readonly storedNames?: Readonly<Record<string, string>>;
 }

@@ -13,6 +13,8 @@ import type { RotaryTables } from "./rotary.ts";
 
 /** Logits over a key/value cache. `P` is the tree of parameters. */
 export interface CachedLogits<P> {
+  /** How many positions there are; null for any number. */
+  readonly maxPositions: number | null;
   /** A cache of so many rows for each model, without anything in it. */
   readonly emptyCaches: (rows: number) => readonly KeyValueCache[];
   /** Rotary tables of each model. */
@@ -39,13 +41,13 @@ export interface DecodingContext {
 
 /** A model by itself. */
 export function modelLogits(model: CausalModel): CachedLogits<DecoderParams> {
+  const { learnedPositions, maxPositions } = model.config;
+  const most = learnedPositions ? maxPositions : null;
   return {
+    maxPositions: most,
     emptyCaches: (rows) => [emptyCache(model.config, rows)],
-    // An answer may run past the last learned position; who asked for it cuts it there.
-    tables: (positions) => {
-      const { learnedPositions, maxPositions } = model.config;
-      return [model.tables(learnedPositions ? Math.min(positions, maxPositions) : positions)];
-    },
+    // Positions come in buckets, the last of which may be larger than there are.
+    tables: (positions) => [model.tables(Math.min(positions, most ?? Infinity))],
     next: (params, stream, { rotary: [rotary], caches: [cache], places, wanted }) => {
       const [hidden, filled] = model.hiddenCached(
         params,

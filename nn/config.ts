@@ -29,7 +29,7 @@ export function configSize(config: HuggingFaceConfig, name: string, fallback?: n
   );
 }
 
-/** The id of padding, whose embedding learns nothing from being read; null for none. */
+/** The id of padding, whose embedding learns nothing from being read; null for none. A family may have a default. */
 export function paddingIdOf(config: HuggingFaceConfig): number | null {
   return (config["pad_token_id"] ?? null) === null ? null : configNumber(config, "pad_token_id");
 }

@@ -106,10 +106,14 @@ export interface Decoder<P, L> {
   readonly rotary: readonly RotaryConfig[];
   /** The tree of parameters but for a head's. */
   readonly body: Readonly<Record<string, ParameterShapes>>;
-  /** Parameters of the head over the vocabulary; none if it is the embedding matrix. */
+  /** Parameters of the head over the vocabulary; no matrix if it is the embedding matrix. */
   readonly languageHead: Readonly<Record<string, ParameterShapes>>;
-  /** The name of a head over labels of tokens; `score` by default. */
-  readonly tokenHead?: "score" | "classifier";
+  /** Whether the head over the vocabulary is the embedding matrix. */
+  readonly tied: boolean;
+  /** The name of a head over labels of tokens; `score` by default, null where transformers has no such class. */
+  readonly tokenHead?: "score" | "classifier" | null;
+  /** Names of the root's children in files, where they are others than here. */
+  readonly storedNames?: Readonly<Record<string, string>>;
   /** Embeddings of tokens, i32 [T] → f32 [T, D]. */
   readonly embed: (params: P, ids: Tensor) => Tensor;
   /** What is made of them before the first layer; nothing by default. */

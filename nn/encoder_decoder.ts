@@ -105,6 +105,7 @@ export interface SourcedParams {
  */
 export function encoderDecoderLogits(model: EncoderDecoder): CachedLogits<SourcedParams> {
   return {
+    maxPositions: null,
     emptyCaches: (rows) => [emptyCache(model.config, rows)],
     tables: () => [[]],
     next: ({ params, source }, stream, { caches: [cache], places, wanted }) => {

@@ -150,6 +150,7 @@ export function generatorOf<P>(decoder: CachedLogits<P>, options: GenerateOption
     const completions = call.completions ?? 1;
     positiveInteger("completions", completions);
     const endsOf = endingTokens(prompts.length, options, call);
+    const room = prompts.map(({ length }) => roomFor(length, maxNewTokens, decoder.maxPositions));
     const breathe = breather();
     const lengths = new Array<number>(prompts.length * completions).fill(0);
     const open = new Set(lengths.keys());
@@ -203,8 +204,12 @@ export function generatorOf<P>(decoder: CachedLogits<P>, options: GenerateOption
         await breathe();
         for (const [place, sequence] of places.entries()) {
           if (!open.has(sequence)) continue;
-          const ends = endsOf[Math.floor(sequence / completions)]!;
-          const block = blockOf(values, place, sequence, lengths[sequence]!, ends, maxNewTokens);
+          const prompt = Math.floor(sequence / completions);
+          const block = blockOf(values, place, sequence, {
+            start: lengths[sequence]!,
+            ends: endsOf[prompt]!,
+            room: room[prompt]!,
+          });
           lengths[sequence]! += block.tokens.length;
           if (block.finished) open.delete(sequence);
           yield block;
@@ -285,13 +290,16 @@ function blockOf(
   steps: readonly ReadStep[],
   place: number,
   sequence: number,
-  start: number,
-  ends: ReadonlySet<number>,
-  maxNewTokens: number,
+  { start, ends, room }: {
+    readonly start: number;
+    readonly ends: ReadonlySet<number>;
+    readonly room: number;
+  },
 ): TokenBlock {
-  const end = steps.findIndex(({ tokens }) => ends.has(tokens[place]!));
-  const own = end < 0 ? steps : steps.slice(0, end + 1);
-  const full = start + own.length >= maxNewTokens;
+  const within = steps.slice(0, room - start);
+  const end = within.findIndex(({ tokens }) => ends.has(tokens[place]!));
+  const own = end < 0 ? within : within.slice(0, end + 1);
+  const full = start + own.length >= room;
   return {
     sequence,
     start,
@@ -300,6 +308,16 @@ function blockOf(
     rawLogProbs: own.map(({ rawLogProbs }) => rawLogProbs[place]!),
     finished: end >= 0 ? "eos" : full ? "length" : null,
   };
+}
+
+/** New tokens that may follow a prompt. @throws UserError if the model has no position for one. */
+function roomFor(length: number, maxNewTokens: number, maxPositions: number | null): number {
+  const room = Math.min(maxNewTokens, (maxPositions ?? Infinity) - length);
+  if (room > 0) return room;
+  throw new UserError(
+    `A prompt of ${length} tokens leaves no position for an answer: the model has learned ${maxPositions}. Use a ` +
+      "shorter one.",
+  );
 }
 
 function disposeAll(tree: unknown): void {

@@ -43,7 +43,9 @@ function mixtureLogits(
     );
   }
   const [first, second] = [modelLogits(policy), modelLogits(reference)];
+  const limits = [first.maxPositions, second.maxPositions].filter((limit) => limit !== null);
   return {
+    maxPositions: limits.length === 0 ? null : Math.min(...limits),
     emptyCaches: (rows) => [...first.emptyCaches(rows), ...second.emptyCaches(rows)],
     tables: (positions) => [...first.tables(positions), ...second.tables(positions)],
     next: (params, stream, { rotary, caches, ...context }) => {

@@ -21,12 +21,7 @@ import {
   resolveTargets,
   savedModules,
 } from "./lora_targets.ts";
-import {
-  isLanguageHead,
-  isOutputHead,
-  isTokenEmbedding,
-  languageHeadName,
-} from "./module_names.ts";
+import { isLanguageHead, isOutputHead, isTokenEmbedding } from "./module_names.ts";
 import { truncatedQr } from "./qr.ts";
 import { quantizeMatrix } from "./quantize.ts";
 import { truncatedSvd } from "./svd.ts";
@@ -124,10 +119,9 @@ function withOwnHead<P>(params: P, changes: (module: Path) => boolean): P {
   const embedding = matrices.find(({ module }) => isTokenEmbedding(module));
   const hasHead = matrices.some(({ module }) => isOutputHead(module));
   if (!embedding || hasHead) return params;
-  const name = languageHeadName(params);
-  if (!changes(name) && !changes(embedding.module)) return params;
-  const head = (params as Record<string, object | undefined>)[name];
-  return { ...params, [name]: { ...head, weight: embedding.weight } };
+  if (!changes("lm_head") && !changes(embedding.module)) return params;
+  const { lm_head } = params as { readonly lm_head?: object };
+  return { ...params, lm_head: { ...lm_head, weight: embedding.weight } };
 }
 
 /** The settings of a module's update. */

@@ -2,7 +2,7 @@
 
 import { type Path, UserError } from "../core/mod.ts";
 import type { LoraConfig } from "./lora_config.ts";
-import { isEmbedding, isOutputHead, languageHeadName } from "./module_names.ts";
+import { isEmbedding, isOutputHead } from "./module_names.ts";
 import { pythonRegExp } from "./python_regexp.ts";
 import { isValueHeadParameter } from "./value_head.ts";
 import { isLoraEmbedding, type Weight, weightShape } from "./weight.ts";
@@ -38,7 +38,7 @@ export function modulesOf(params: unknown): ModelModule[] {
     );
   }
   const heads = [...kinds].filter(([path]) => isOutputHead(path));
-  if (heads.every(([, kind]) => kind === "other")) kinds.set(languageHeadName(params), "linear");
+  if (heads.every(([, kind]) => kind === "other")) kinds.set("lm_head", "linear");
   return [...kinds].map(([path, kind]) => ({ path, kind }));
 }
 

@@ -42,7 +42,7 @@ import { rotaryTable, type RotaryTables } from "./rotary.ts";
 import { freshValueHead, isValueHeadParameter } from "./value_head.ts";
 
 /** A causal language model without its parameters: pure functions of them. */
-export interface CausalModel {
+export interface CausalModel extends Architecture {
   /** Its sizes. */
   readonly config: DecoderConfig;
   /** Hidden states f32 [T, D] of a token stream. */
@@ -63,7 +63,13 @@ export interface CausalModel {
    * @throws UserError if the model has parameters for fewer.
    */
   readonly tables: (positions: number) => RotaryTables;
-  /** Shapes of its parameters, under their Hugging Face names; with a head over the vocabulary by default. */
+  /** Whether its head over the vocabulary is the embedding matrix. */
+  readonly tied: boolean;
+  /**
+   * Shapes of its parameters, under their Hugging Face names; with a head over the vocabulary by default.
+   *
+   * @throws UserError for a head over labels of tokens, where transformers has no such class.
+   */
   readonly shapes: (head?: ModelHead) => ParameterShapes;
 }
 
@@ -80,11 +86,13 @@ export function decoderModel<P extends DecoderParams, L>(decoder: Decoder<P, L>)
       if (config.learnedPositions && positions > config.maxPositions) {
         throw new UserError(
           `A row of ${positions} tokens does not fit the model, which has learned ${config.maxPositions} positions. ` +
-            "Lower --max_length, or what rows consist of: --max_prompt_length, --max_completion_length, --max_new_tokens.",
+            "Use shorter rows (max_length), or shorter prompts and answers.",
         );
       }
       return decoder.rotary.map((rotary) => rotaryTable(rotary, positions));
     },
+    tied: decoder.tied,
+    storedNames: decoder.storedNames ?? {},
     shapes: (head = { kind: "language" }) => ({ ...decoder.body, ...headShapes(decoder, head) }),
   };
 }
@@ -97,6 +105,12 @@ function headShapes<P, L>(
     case "sequence":
       return { score: linearShapes(head.labels, hiddenSize) };
     case "token":
+      if (tokenHead === null) {
+        throw new UserError(
+          "transformers has no token classification for models of this type, so that nothing could open one. Use " +
+            "another model.",
+        );
+      }
       return { [tokenHead]: linearShapes(head.labels, hiddenSize, { bias: true }) };
     case "language":
       return {

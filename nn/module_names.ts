@@ -14,17 +14,20 @@ export function isEmbedding(module: Path): boolean {
 
 /** Whether a module is the output head over the vocabulary. */
 export function isLanguageHead(module: Path): boolean {
-  return /^(lm_head|embed_out)$/.test(module);
-}
-
-/** The name of the output head over the vocabulary in a parameter tree, whether or not it has one of its own. */
-export function languageHeadName(params: unknown): "lm_head" | "embed_out" {
-  return typeof params === "object" && params !== null && "gpt_neox" in params
-    ? "embed_out"
-    : "lm_head";
+  return module === "lm_head";
 }
 
 /** Whether a module is an output head. */
 export function isOutputHead(module: Path): boolean {
-  return isLanguageHead(module) || /^(score|classifier)$/.test(module);
+  return isLanguageHead(module) || isLabelHead(module);
+}
+
+/** Whether a module is an output head over labels. */
+export function isLabelHead(module: Path): boolean {
+  return /^(score|classifier)$/.test(module);
+}
+
+/** Whether a module normalises, so that weight decay leaves it alone. */
+export function isNorm(module: Path): boolean {
+  return /norm|(^|\.)ln_\w+$/i.test(module);
 }

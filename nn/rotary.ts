@@ -1,6 +1,6 @@
 /** Rotary position embedding (Su et al., "RoFormer", 2021), with the scalings of longer contexts. @module */
 
-import { concat, iota, type Tensor, tensor, UserError } from "../core/mod.ts";
+import { concat, iota, type Operand, type Tensor, tensor, UserError } from "../core/mod.ts";
 
 /** How frequencies are stretched for contexts longer than those of pre-training. */
 export type RotaryScaling =
@@ -21,6 +21,14 @@ export type RotaryScaling =
     /** Factor of cosines and sines. */
     readonly attentionFactor: number;
     readonly originalMaxPositions: number;
+  }
+  | {
+    readonly type: "yarn";
+    readonly factor: number;
+    /** Between which pairs of features the division by the factor fades in. */
+    readonly fade: readonly [from: number, to: number];
+    /** Factor of cosines and sines. */
+    readonly attentionFactor: number;
   };
 
 /** What the rotation depends on. */
@@ -39,6 +47,11 @@ export interface RotaryTable {
   readonly cos: Tensor;
   /** Sines. */
   readonly sin: Tensor;
+  /**
+   * With it there are two rows for each position, all of the first kind first: where a stream has a position from here
+   * on, all of it is rotated by those of the second kind.
+   */
+  readonly longFrom?: Operand;
 }
 
 /** The tables of a model: one for each rotary embedding its layers use, and none for learned positions. */
@@ -47,28 +60,33 @@ export type RotaryTables = readonly RotaryTable[];
 /**
  * Radians per position, one for each pair of features; rounded to f32 where the reference does.
  *
- * @param positions How many there are, on which `longrope` depends.
+ * @param long Whether there are more positions than the original ones, on which `longrope` depends.
  */
 export function rotaryFrequencies(
   { width, theta, scaling }: RotaryConfig,
-  positions: number,
+  { long = false }: { readonly long?: boolean } = {},
 ): Float32Array {
   return Float32Array.from({ length: width / 2 }, (_, i) => {
     const power = Math.fround(Math.pow(theta, Math.fround(2 * i / width)));
-    if (scaling.type !== "longrope") return scaled(Math.fround(1 / power), scaling);
-    const { shortFactors, longFactors, originalMaxPositions } = scaling;
-    const factor = (positions > originalMaxPositions ? longFactors : shortFactors)[i]!;
-    return 1 / Math.fround(Math.fround(factor) * power);
+    return scaled(power, i, scaling, long);
   });
 }
 
-function scaled(
-  frequency: number,
-  scaling: Exclude<RotaryScaling, { readonly type: "longrope" }>,
-): number {
+function scaled(power: number, i: number, scaling: RotaryScaling, long: boolean): number {
+  const frequency = Math.fround(1 / power);
   switch (scaling.type) {
     case "default":
       return frequency;
+    case "longrope": {
+      const factors = long ? scaling.longFactors : scaling.shortFactors;
+      return 1 / Math.fround(Math.fround(factors[i]!) * power);
+    }
+    case "yarn": {
+      const { factor, fade: [from, to] } = scaling;
+      const divided = Math.min(Math.max(Math.fround((i - from) / (to - from)), 0), 1);
+      const interpolated = Math.fround(1 / Math.fround(factor * power));
+      return interpolated * divided + frequency * (1 - divided);
+    }
     case "linear":
       return frequency / scaling.factor;
     case "llama3": {
@@ -90,21 +108,31 @@ function scaled(
 
 /** The table of positions 0 … positions − 1, computed on the host, because GPUs' sines are coarse. */
 export function rotaryTable(config: RotaryConfig, positions: number): RotaryTable {
-  const frequencies = rotaryFrequencies(config, positions);
-  const { scaling } = config;
-  const factor = scaling.type === "longrope" ? scaling.attentionFactor : 1;
-  const half = frequencies.length;
-  const cos = new Float32Array(positions * half);
-  const sin = new Float32Array(positions * half);
-  for (let p = 0; p < positions; p++) {
-    for (let i = 0; i < half; i++) {
-      const angle = Math.fround(p * frequencies[i]!);
-      cos[p * half + i] = factor * Math.cos(angle);
-      sin[p * half + i] = factor * Math.sin(angle);
+  const { scaling, width } = config;
+  const switches = scaling.type === "longrope" && positions > scaling.originalMaxPositions;
+  const kinds = (switches ? [false, true] : [false])
+    .map((long) => rotaryFrequencies(config, { long }));
+  const factor = "attentionFactor" in scaling ? scaling.attentionFactor : 1;
+  const shape = [kinds.length * positions, width / 2];
+  const table = (f: (angle: number) => number) => {
+    const values = new Float32Array(shape[0]! * shape[1]!);
+    let at = 0;
+    for (const frequencies of kinds) {
+      for (let p = 0; p < positions; p++) {
+        for (const frequency of frequencies) values[at++] = factor * f(Math.fround(p * frequency));
+      }
     }
-  }
-  const shape = [positions, half];
-  return { cos: tensor(cos, { shape }), sin: tensor(sin, { shape }) };
+    return tensor(values, { shape });
+  };
+  const longFrom = switches ? { longFrom: scaling.originalMaxPositions } : {};
+  return { cos: table(Math.cos), sin: table(Math.sin), ...longFrom };
+}
+
+/** The rows of a table that positions i32 [T] of a stream take. */
+function rowsOf(positions: Tensor, { cos, longFrom }: RotaryTable): Tensor {
+  if (longFrom === undefined) return positions;
+  const isLong = positions.cast("f32").max().ge(longFrom);
+  return positions.add(isLong.cast("i32").mul(cos.shape[0]! / 2));
 }
 
 /** Which features of a head are rotated together. */
@@ -122,18 +150,20 @@ export interface RotaryOptions {
 export function applyRotary(
   x: Tensor,
   positions: Tensor,
-  { cos, sin }: RotaryTable,
+  table: RotaryTable,
   { interleaved = false }: RotaryOptions = {},
 ): Tensor {
+  const { cos, sin } = table;
   const [t, heads, headDim] = x.shape as [number, number, number];
   const half = cos.shape[1]!;
   if (2 * half < headDim) {
-    const rotated = applyRotary(x.slice(0, 2 * half, 2), positions, { cos, sin }, { interleaved });
+    const rotated = applyRotary(x.slice(0, 2 * half, 2), positions, table, { interleaved });
     return concat([rotated, x.slice(2 * half, headDim, 2)], 2);
   }
   const [pair, along] = interleaved ? [3, [half, 1]] as const : [2, [1, half]] as const;
   const pairs = x.reshape(t, heads, ...(interleaved ? [half, 2] : [2, half]));
-  const byToken = (table: Tensor) => table.gather(positions).reshape(t, 1, ...along);
+  const rows = rowsOf(positions, table);
+  const byToken = (values: Tensor) => values.gather(rows).reshape(t, 1, ...along);
   // (a, b) → (a cos − b sin, b cos + a sin)
   const signs = iota(2).mul(2).sub(1).cast("f32");
   const sign = interleaved ? signs : signs.reshape(2, 1);
@@ -141,23 +171,29 @@ export function applyRotary(
     .reshape(t, heads, headDim);
 }
 
+/** How {@link rotaryConfig} reads. */
+export interface RotaryReading {
+  /** The rotary parameters, where they do not stand in the config's usual places. */
+  readonly parameters?: Record<string, unknown> | undefined;
+  /** Keys that say which share of a head's features is rotated; without them all are. */
+  readonly share?: readonly string[];
+}
+
 /**
  * Reads `rope_parameters` (transformers 5) or `rope_theta` and `rope_scaling` (transformers 4).
  *
- * @param parameters What they say, if it does not stand there.
  * @throws UserError if the scaling is of another type.
  */
 export function rotaryConfig(
   config: Record<string, unknown>,
   headDim: number,
-  parameters = (config["rope_parameters"] ?? config["rope_scaling"] ?? {}) as Record<
-    string,
-    unknown
-  >,
+  { parameters, share }: RotaryReading = {},
 ): RotaryConfig {
-  const read = (...names: string[]) =>
-    names.flatMap((name) => [parameters[name], config[name]])
-      .find((value) => value !== undefined && value !== null);
+  const read = readRotary(
+    config,
+    parameters ??
+      (config["rope_parameters"] ?? config["rope_scaling"] ?? {}) as Record<string, unknown>,
+  );
   const theta = read("rope_theta", "rotary_emb_base") ?? 10000;
   if (!(typeof theta === "number" && Number.isFinite(theta) && theta > 0)) {
     throw new UserError(
@@ -167,34 +203,49 @@ export function rotaryConfig(
         "the base of the rotary wavelengths.",
     );
   }
-  const share = read("partial_rotary_factor", "rotary_pct") ?? 1;
-  const width = Math.trunc(headDim * Number(share));
+  const part = share === undefined ? 1 : read(...share) ?? 1;
+  const width = Math.trunc(headDim * Number(part));
   if (!(width > 0 && width <= headDim && width % 2 === 0)) {
     throw new UserError(
-      `The config rotates ${JSON.stringify(share)} of the ${headDim} features of a head ` +
+      `The config rotates ${JSON.stringify(part)} of the ${headDim} features of a head ` +
         "(partial_rotary_factor), which is not an even number of them.",
     );
   }
-  return { width, theta, scaling: rotaryScaling(config, parameters, width) };
+  return { width, theta, scaling: rotaryScaling(read, { width, theta }) };
+}
+
+/** A value by the first of some names that has one, among the rotary parameters and then in the config. */
+type RotaryReader = (...names: string[]) => unknown;
+
+function readRotary(
+  config: Record<string, unknown>,
+  parameters: Record<string, unknown>,
+): RotaryReader {
+  // In a config, only these are about positions.
+  const common = /^rope_theta$|^rotary_|^partial_rotary|max_position_embeddings$/;
+  return (...names) =>
+    names.flatMap((name) => [parameters[name], common.test(name) ? config[name] : undefined])
+      .find((value) => value !== undefined && value !== null);
 }
 
 function rotaryScaling(
-  config: Record<string, unknown>,
-  parameters: Record<string, unknown>,
-  width: number,
+  read: RotaryReader,
+  { width, theta }: { readonly width: number; readonly theta: number },
 ): RotaryScaling {
-  const type = String(parameters["rope_type"] ?? parameters["type"] ?? "default");
-  const value = (name: string) =>
-    parameters[name] ?? (name === "original_max_position_embeddings" ? config[name] : undefined);
-  const number = (name: string) => {
-    const found = value(name);
+  const type = String(read("rope_type", "type") ?? "default");
+  const number = (...names: string[]) => {
+    const found = read(...names);
     if (typeof found === "number") return found;
     throw new UserError(
-      `The config's rotary scaling "${type}" needs a number "${name}", but has ${String(found)}.`,
+      `The config's rotary scaling "${type}" needs a number "${names[0]}", but has ${
+        String(found)
+      }.`,
     );
   };
+  const originalMaxPositions = () =>
+    number("original_max_position_embeddings", "max_position_embeddings");
   const factors = (name: string): readonly number[] => {
-    const found = value(name);
+    const found = read(name);
     if (Array.isArray(found) && found.length === width / 2 && found.every(Number.isFinite)) {
       return found;
     }
@@ -216,30 +267,61 @@ function rotaryScaling(
         factor: number("factor"),
         lowFrequencyFactor: number("low_freq_factor"),
         highFrequencyFactor: number("high_freq_factor"),
-        originalMaxPositions: number("original_max_position_embeddings"),
+        originalMaxPositions: originalMaxPositions(),
       };
     case "longrope": {
-      const original = number("original_max_position_embeddings");
-      const factor = Number(
-        value("factor") ?? Number(config["max_position_embeddings"]) / original,
-      );
-      const given = value("attention_factor");
+      const original = originalMaxPositions();
+      const factor = read("factor") === undefined
+        ? number("max_position_embeddings") / original
+        : number("factor");
+      const scale = factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(original));
       return {
         type,
         shortFactors: factors("short_factor"),
         longFactors: factors("long_factor"),
-        attentionFactor: typeof given === "number"
-          ? given
-          : factor <= 1
-          ? 1
-          : Math.sqrt(1 + Math.log(factor) / Math.log(original)),
+        attentionFactor: read("attention_factor") === undefined
+          ? scale
+          : number("attention_factor"),
         originalMaxPositions: original,
       };
     }
+    case "yarn":
+      return yarn(read, number, originalMaxPositions(), { width, theta });
     default:
       throw new UserError(
         `The config asks for rotary scaling of type "${type}". Supported types: default, linear, llama3, ` +
-          "longrope.",
+          "longrope, yarn.",
       );
   }
+}
+
+/** Peng et al., "YaRN: Efficient Context Window Extension of Large Language Models", arXiv:2309.00071. */
+function yarn(
+  read: RotaryReader,
+  number: (name: string) => number,
+  originalMaxPositions: number,
+  { width, theta }: { readonly width: number; readonly theta: number },
+): RotaryScaling {
+  const factor = number("factor");
+  const or = (name: string, otherwise: number) =>
+    read(name) === undefined ? otherwise : number(name);
+  const temperature = (scale: number, by: number) =>
+    scale <= 1 ? 1 : 0.1 * by * Math.log(scale) + 1;
+  const [own, all] = [or("mscale", 0), or("mscale_all_dim", 0)];
+  const attention = own && all
+    ? temperature(factor, own) / temperature(factor, all)
+    : temperature(factor, 1);
+  /** The pair of features that turns so many times over the original positions. */
+  const pairOf = (turns: number) =>
+    width * Math.log(originalMaxPositions / (turns * 2 * Math.PI)) / (2 * Math.log(theta));
+  const [low, high] = [pairOf(or("beta_fast", 32)), pairOf(or("beta_slow", 1))];
+  const whole = read("truncate") !== false;
+  const from = Math.max(whole ? Math.floor(low) : low, 0);
+  const to = Math.min(whole ? Math.ceil(high) : high, width - 1);
+  return {
+    type: "yarn",
+    factor,
+    fade: [from, from === to ? to + 0.001 : to],
+    attentionFactor: or("attention_factor", attention),
+  };
 }

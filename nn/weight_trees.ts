@@ -13,7 +13,7 @@ import {
   type Weight,
 } from "./weight.ts";
 import type { Quantized } from "./quantized.ts";
-import { isLanguageHead, isTokenEmbedding, languageHeadName } from "./module_names.ts";
+import { isLanguageHead, isTokenEmbedding } from "./module_names.ts";
 import { isValueHeadParameter } from "./value_head.ts";
 
 /** A weight that is not a tensor. */
@@ -69,10 +69,9 @@ export function mergeAdapters<P>(params: P): P {
     (weight) => weight instanceof Tensor ? weight : denseWeight(weight),
   );
   if (!tied || !isBranch(merged) || Array.isArray(merged)) return merged;
-  const name = languageHeadName(merged);
-  const { [name]: head, ...rest } = merged as Record<string, Record<string, unknown> | undefined>;
-  const { weight: _, ...others } = head ?? {};
-  return (Object.keys(others).length > 0 ? { ...rest, [name]: others } : rest) as P;
+  const { lm_head, ...rest } = merged as Record<string, Record<string, unknown> | undefined>;
+  const { weight: _, ...others } = lm_head ?? {};
+  return (Object.keys(others).length > 0 ? { ...rest, lm_head: others } : rest) as P;
 }
 
 /** Whether the output head of a tree is its embedding matrix: not there, or the same tensor. */

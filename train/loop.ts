@@ -138,7 +138,9 @@ class Training<P> {
       const memory = await this.#unlessStopped(() => this.#memory());
       if (memory) yield { kind: "memory", ...this.#position(), memory };
     }
-    if (options.evaluation.onStart && this.#state.step === 0) yield* this.#evaluate();
+    if (options.evaluation.onStart && this.#state.step === 0 && !run.signal?.aborted) {
+      yield* this.#evaluate();
+    }
     while (this.#state.step < totalSteps && !run.signal?.aborted) {
       if (!await this.#unlessStopped(() => this.#step())) break;
       const due = this.#due();

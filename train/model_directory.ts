@@ -18,6 +18,7 @@ import {
   headIsTied,
   type HuggingFaceConfig,
   initParameters,
+  isLabelHead,
   isQuantized,
   isValueHeadParameter,
   type LoraConfig,
@@ -41,8 +42,8 @@ import {
 import {
   asStored,
   loadParameters,
+  namedAsInTree,
   type SavedDtype,
-  underRoot,
   writeParameters,
 } from "./model_files.ts";
 import { checkQuantizationConfig, loadWeights, type WeightStorage } from "./quantized_files.ts";
@@ -144,7 +145,7 @@ export async function openNetwork<M extends Architecture>(
   checkQuantizationConfig(config);
   const model = architecture(config);
   const head = source.head ?? { kind: "language" };
-  const tokenizer = await openTokenizer(source, saved ? given! : base, base, model);
+  const tokenizer = await openTokenizer(source, saved ? given! : base, { base, model, config });
   if (source.initFromConfig && source.storage?.quantize) {
     throw new UserError(
       `${source.initFromConfig} begins a model at random, which is not quantised: only the weights of a checkpoint ` +
@@ -182,18 +183,47 @@ export async function openNetwork<M extends Architecture>(
 async function openTokenizer(
   source: ModelSource,
   home: string,
-  base: string,
-  model: Architecture,
+  { base, model, config }: {
+    readonly base: string;
+    readonly model: Architecture;
+    readonly config: HuggingFaceConfig;
+  },
 ): Promise<Tokenizer> {
   const own = await statIfPresent(`${home}/tokenizer.json`) !== undefined;
-  const tokenizer = await loadTokenizer(source.tokenizer ?? (own ? home : base), source.overrides);
-  if (tokenizer.vocabSize > model.config.vocabularySize) {
+  const directory = source.tokenizer ?? (own ? home : base);
+  const given = await loadTokenizer(directory, source.overrides);
+  // GPT-2's files on the Hub leave it to transformers' class to know the end of a text; its config knows it too.
+  const end = given.eosToken === undefined && typeof config["eos_token_id"] === "number"
+    ? given.tokenOf(config["eos_token_id"])
+    : undefined;
+  const tokenizer = end === undefined
+    ? given
+    : await loadTokenizer(directory, { ...source.overrides, eosToken: end });
+  const { vocabularySize } = model.config;
+  const beyond = tokenizer.addedTokens.filter(({ id }) => id >= vocabularySize);
+  if (tokenizer.vocabSize - beyond.length > vocabularySize) {
     throw new UserError(
       `The tokenizer in ${tokenizer.directory} knows ${tokenizer.vocabSize} tokens, but the model in ${base} has ` +
-        `only ${model.config.vocabularySize} (vocab_size). They do not belong together.`,
+        `only ${vocabularySize} (vocab_size). They do not belong together.`,
     );
   }
-  return tokenizer;
+  return beyond.length === 0 ? tokenizer : withinVocabulary(tokenizer, vocabularySize);
+}
+
+/** A tokenizer that refuses texts with tokens the model has no embedding of, as Gemma 3's for images. */
+function withinVocabulary(tokenizer: Tokenizer, vocabularySize: number): Tokenizer {
+  return {
+    ...tokenizer,
+    encode: (text, options) => {
+      const ids = tokenizer.encode(text, options);
+      const unknown = ids.find((id) => id >= vocabularySize);
+      if (unknown === undefined) return ids;
+      throw new UserError(
+        `A text has the token ${tokenizer.tokenOf(unknown)} (${unknown}), which the tokenizer in ` +
+          `${tokenizer.directory} knows and the model does not: it has ${vocabularySize} (vocab_size). Leave it out.`,
+      );
+    },
+  };
 }
 
 /** Parameters with the adapter that was saved, or a fresh one, over them. */
@@ -244,9 +274,9 @@ export async function readParameters(
   { fresh, storage }: ReadOptions = {},
 ): Promise<DecoderParams> {
   const shapes = model.shapes(head);
-  using files = underRoot(await openCheckpointFiles(directory), shapes);
+  using files = namedAsInTree(await openCheckpointFiles(directory), model);
   const begin = (path: string, shape: ParameterShape) =>
-    fresh && (/^(score|classifier)\./.test(path) || isValueHeadParameter(path))
+    fresh && (isLabelHead(path.replace(/\..*/, "")) || isValueHeadParameter(path))
       ? freshParameter(model, path, shape, fresh, head)
       : null;
   const coded = [...files.tensors.keys()].some((name) => /quant_state|\.SCB$/.test(name));
@@ -334,7 +364,7 @@ async function writeWhole(
   params: unknown,
   dtype: SavedDtype,
 ): Promise<void> {
-  await writeParameters(directory, asStored(params, model.shapes(head)), dtype);
+  await writeParameters(directory, asStored(params as object, model, head), dtype);
   const special = {
     ...(tokenizer.eosTokenId === undefined ? {} : { eos_token_id: tokenizer.eosTokenId }),
     ...(tokenizer.padTokenId === undefined ? {} : { pad_token_id: tokenizer.padTokenId }),
@@ -344,8 +374,9 @@ async function writeWhole(
     ...rest,
     ...headFields(config, head),
     ...("torch_dtype" in config ? { torch_dtype: dtype } : { dtype }),
-    ...(config["tie_word_embeddings"] === true && !headIsTied(params)
-      ? { tie_word_embeddings: false }
+    // An adapter may have parted the head from the embeddings; families differ in what a config without a word means.
+    ...(head.kind === "language" && headIsTied(params) !== model.tied
+      ? { tie_word_embeddings: headIsTied(params) }
       : {}),
     ...alignedTo(config, special),
   });
@@ -360,8 +391,9 @@ async function writeWhole(
 /** What a config says of its head, as transformers writes it. */
 function headFields(config: HuggingFaceConfig, head: ModelHead): Record<string, unknown> {
   const given = Array.isArray(config["architectures"]) ? String(config["architectures"][0]) : "";
-  const stem = given.replace(/For[A-Z]\w*$/, "");
-  if (stem === "") return {};
+  const stem = given.replace(/(LMHeadModel|Model|For[A-Z]\w*)$/, "");
+  // A model of GPT-2 with its language head is no GPT2ForCausalLM.
+  if (stem === "" || (head.kind === "language" && given.endsWith("LMHeadModel"))) return {};
   const architectures = [stem + headClasses[head.kind]];
   // Two labels are transformers' default, which it does not write.
   if (head.kind === "language" || head.labels === 2) return { architectures };

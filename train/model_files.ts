@@ -6,9 +6,11 @@ import { float32ToBfloat16, float32ToFloat16 } from "../data/half.ts";
 import type { StoredTensor, TensorToStore } from "../data/safetensors.ts";
 import { toFloat32Array } from "../data/safetensors_dtypes.ts";
 import {
+  type Architecture,
   isOutputHead,
   isValueHeadParameter,
   mapParameters,
+  type ModelHead,
   type ParameterShape,
   type ParameterShapes,
   transposedIn,
@@ -72,26 +74,41 @@ export function checkStored(
   );
 }
 
-/** A tree of parameters as files hold it: some matrices are transposed there. */
-export function asStored<P>(params: P, shapes: ParameterShapes): P {
-  const transposed = transposedIn(shapes);
-  return mapParameters(
+/** A tree of parameters as files hold it: some matrices are transposed there, and some names are others. */
+export function asStored(
+  params: object,
+  { shapes, storedNames = {} }: Architecture,
+  head?: ModelHead,
+): object {
+  const transposed = transposedIn(shapes(head));
+  const turned = mapParameters(
     params,
     (weight, path) =>
       transposed.has(path) && weight instanceof Tensor ? weight.transpose() : weight,
   );
+  return Object.fromEntries(
+    Object.entries(turned).map(([name, child]) => [storedNames[name] ?? name, child]),
+  );
 }
 
 /**
- * Files whose tensors are named as in a whole model. Those of a model without a head (transformers' `AutoModel`, and
- * GPT-2 on the Hub) lack the name of the root.
+ * Files whose tensors are named as in the tree of a whole model. Those of a model without a head (transformers'
+ * `AutoModel`, and GPT-2 on the Hub) lack the name of the root, and some heads have another.
  */
-export function underRoot(files: CheckpointFiles, shapes: ParameterShapes): CheckpointFiles {
-  const first = leavesOf(shapes)[0]![0];
+export function namedAsInTree(
+  files: CheckpointFiles,
+  { shapes, storedNames = {} }: Architecture,
+): CheckpointFiles {
+  const first = leavesOf(shapes())[0]![0];
   const root = first.slice(0, first.indexOf(".") + 1);
-  if (files.tensors.has(first) || !files.tensors.has(first.slice(root.length))) return files;
-  const named = (name: string) =>
-    isOutputHead(name.replace(/\..*/, "")) || isValueHeadParameter(name) ? name : root + name;
+  const lacksRoot = !files.tensors.has(first) && files.tensors.has(first.slice(root.length));
+  const renamed = new Map(Object.entries(storedNames).map(([name, stored]) => [stored, name]));
+  const named = (name: string): string => {
+    const [parent, ...rest] = name.split(".");
+    if (renamed.has(parent!)) return [renamed.get(parent!), ...rest].join(".");
+    const isHead = isOutputHead(parent!) || isValueHeadParameter(name);
+    return lacksRoot && !isHead ? root + name : name;
+  };
   return {
     ...files,
     tensors: new Map([...files.tensors].map(([name, stored]) => [named(name), stored])),

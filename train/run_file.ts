@@ -55,7 +55,7 @@ function open(path: string, remedy: string): Deno.FsFile {
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     throw new UserError(
-      `Cannot write the log ${path}: ${why}. Check that its directory exists and may be written ` +
+      `Cannot write ${path}: ${why}. Check that its directory exists and may be written ` +
         `to, or ${remedy}.`,
     );
   }

@@ -43,6 +43,7 @@ export const sftCommand: Command = finetuningCommand<typeof sftOptions, Example>
       gradientCheckpointing: values.gradient_checkpointing,
       neftuneNoiseAlpha: values.neftune_noise_alpha,
       padToMultipleOf: values.pad_to_multiple_of,
-      countsFirstLabels: !evaluation && opened.config["model_type"] === "gpt2",
+      countsFirstLabels: opened.config["model_type"] === "gpt2" && !evaluation &&
+        !values.padding_free,
     })),
 });

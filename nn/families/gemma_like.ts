@@ -1,6 +1,6 @@
 /** The decoder of Gemma 2 and 3: norms around every part, gains on top of one, scaled embeddings. @module */
 
-import type { Tensor } from "../../core/mod.ts";
+import { type Tensor, UserError } from "../../core/mod.ts";
 import { activationOf } from "../activations.ts";
 import {
   configBoolean,
@@ -62,6 +62,12 @@ export function gemmaLike(
   config: HuggingFaceConfig,
   { queryKeyNorm, window, rotary }: GemmaTraits,
 ): Decoder<GemmaParams, GemmaLayerParams> {
+  if (configBoolean(config, "use_bidirectional_attention", false)) {
+    throw new UserError(
+      "The model's config.json has use_bidirectional_attention = true: it embeds texts and does not predict tokens, " +
+        "which is not supported.",
+    );
+  }
   const sizes = llamaSizes(config);
   const { hiddenSize, headDim, vocabularySize } = sizes;
   const inner = configSize(config, "intermediate_size");
@@ -70,7 +76,7 @@ export function gemmaLike(
   const scale = 1 / Math.sqrt(configNumber(config, "query_pre_attn_scalar", 256));
   const softcap = capOf(config, "attn_logit_softcapping");
   const softCap = capOf(config, "final_logit_softcapping");
-  const paddingId = paddingIdOf(config);
+  const paddingId = paddingIdOf({ pad_token_id: 0, ...config });
   const tied = configBoolean(config, "tie_word_embeddings", true);
 
   const normed = (norm: NormParams, x: Tensor) => rmsNormFromOne(norm, x, epsilon);
@@ -123,6 +129,7 @@ export function gemmaLike(
         norm: gains(hiddenSize),
       },
     },
+    tied,
     languageHead: tied ? {} : { lm_head: linearShapes(vocabularySize, hiddenSize) },
     embed: ({ model }, ids) =>
       embed(model.embed_tokens.weight, ids, paddingId).mul(Math.sqrt(hiddenSize)),

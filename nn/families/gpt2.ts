@@ -77,6 +77,7 @@ export function gpt2(config: HuggingFaceConfig): Decoder<Gpt2Params, Gpt2LayerPa
         ln_f: normShapes(hiddenSize, { bias: true }),
       },
     },
+    tied,
     languageHead: tied ? {} : { lm_head: linearShapes(vocabularySize, hiddenSize) },
     tokenHead: "classifier",
     embed: ({ transformer }, ids) => embed(transformer.wte.weight, ids),

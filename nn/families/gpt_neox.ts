@@ -12,14 +12,14 @@ import { embeddingShapes, linearShapes, normShapes } from "../parameter_shapes.t
 import { applyRotary, rotaryConfig } from "../rotary.ts";
 import { embed, type Weight } from "../weight.ts";
 
-/** Parameters, under their Hugging Face names. */
+/** Parameters, under the names that transformers 5 gives them; the head is `embed_out` in files. */
 export interface GptNeoXParams extends DecoderParams {
   readonly gpt_neox: {
     readonly embed_in: { readonly weight: Weight };
     readonly layers: readonly GptNeoXLayerParams[];
     readonly final_layer_norm: LayerNormParams;
   };
-  readonly embed_out?: { readonly weight: Weight };
+  readonly lm_head?: { readonly weight: Weight };
 }
 
 /** Parameters of one layer. */
@@ -70,7 +70,9 @@ export function gptNeoX(config: HuggingFaceConfig): Decoder<GptNeoXParams, GptNe
 
   return {
     config: sizes,
-    rotary: [rotaryConfig({ rotary_pct: 0.25, ...config }, headDim)],
+    rotary: [rotaryConfig({ rotary_pct: 0.25, ...config }, headDim, {
+      share: ["partial_rotary_factor", "rotary_pct"],
+    })],
     body: {
       gpt_neox: {
         embed_in: embeddingShapes(vocabularySize, hiddenSize),
@@ -78,7 +80,9 @@ export function gptNeoX(config: HuggingFaceConfig): Decoder<GptNeoXParams, GptNe
         final_layer_norm: normShapes(hiddenSize, { bias: true }),
       },
     },
-    languageHead: tied ? {} : { embed_out: linearShapes(vocabularySize, hiddenSize) },
+    tied,
+    languageHead: tied ? {} : { lm_head: linearShapes(vocabularySize, hiddenSize) },
+    storedNames: { lm_head: "embed_out" },
     tokenHead: "classifier",
     embed: ({ gpt_neox }, ids) => embed(gpt_neox.embed_in.weight, ids),
     layers: ({ gpt_neox }) => gpt_neox.layers,
@@ -89,8 +93,8 @@ export function gptNeoX(config: HuggingFaceConfig): Decoder<GptNeoXParams, GptNe
       return feedForward(p, input).add(attended);
     },
     end: ({ gpt_neox }, x) => layerNorm(gpt_neox.final_layer_norm, x, epsilon),
-    head: ({ gpt_neox, embed_out }) => ({
-      weight: outputWeight((embed_out ?? gpt_neox.embed_in).weight),
+    head: ({ gpt_neox, lm_head }) => ({
+      weight: outputWeight((lm_head ?? gpt_neox.embed_in).weight),
     }),
   };
 }

@@ -81,7 +81,9 @@ export function gptJ(config: HuggingFaceConfig): Decoder<GptJParams, GptJLayerPa
         ln_f: normShapes(hiddenSize, { bias: true }),
       },
     },
+    tied,
     languageHead: { lm_head: { ...(tied ? {} : matrix), bias } },
+    tokenHead: null,
     embed: ({ transformer }, ids) => embed(transformer.wte.weight, ids),
     layers: ({ transformer }) => transformer.h,
     layer: (p, x, context) => {

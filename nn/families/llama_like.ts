@@ -141,6 +141,7 @@ export function llamaLike(
         norm: normShapes(hiddenSize),
       },
     },
+    tied,
     languageHead: tied ? {} : { lm_head: linearShapes(sizes.vocabularySize, hiddenSize) },
     embed: ({ model }, ids) => embed(model.embed_tokens.weight, ids, paddingId),
     layers: ({ model }) => model.layers,

@@ -59,7 +59,7 @@ export function opt(config: HuggingFaceConfig): Decoder<OptParams, OptLayerParam
   const activation = activationOf(config, "activation_function", "relu");
   const before = configBoolean(config, "do_layer_norm_before", true);
   const normalisesLast = before && !configBoolean(config, "_remove_final_layer_norm", false);
-  const paddingId = paddingIdOf(config);
+  const paddingId = paddingIdOf({ pad_token_id: 1, ...config });
   const tied = configBoolean(config, "tie_word_embeddings", true);
   if (!configBoolean(config, "layer_norm_elementwise_affine", true)) {
     throw new UserError(
@@ -109,6 +109,8 @@ export function opt(config: HuggingFaceConfig): Decoder<OptParams, OptLayerParam
         },
       },
     },
+    tied,
+    tokenHead: null,
     languageHead: tied ? {} : { lm_head: linearShapes(vocabularySize, hiddenSize) },
     embed: ({ model: { decoder } }, ids) => embed(decoder.embed_tokens.weight, ids, paddingId),
     begin: ({ model: { decoder } }, x, positions) =>

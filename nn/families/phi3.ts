@@ -46,7 +46,7 @@ export function phi3(config: HuggingFaceConfig): Decoder<Phi3Params, Phi3LayerPa
   const epsilon = configNumber(config, "rms_norm_eps", 1e-5);
   const activation = activationOf(config, "hidden_act", "silu");
   const window = uniformWindow({ ...config, sliding_window: config["sliding_window"] ?? null });
-  const paddingId = paddingIdOf(config);
+  const paddingId = paddingIdOf({ pad_token_id: 32_000, ...config });
   const tied = configBoolean(config, "tie_word_embeddings", false);
 
   const selfAttention = (
@@ -82,7 +82,7 @@ export function phi3(config: HuggingFaceConfig): Decoder<Phi3Params, Phi3LayerPa
 
   return {
     config: sizes,
-    rotary: [rotaryConfig(config, headDim)],
+    rotary: [rotaryConfig(config, headDim, { share: ["partial_rotary_factor"] })],
     body: {
       model: {
         embed_tokens: embeddingShapes(vocabularySize, hiddenSize),
@@ -90,6 +90,7 @@ export function phi3(config: HuggingFaceConfig): Decoder<Phi3Params, Phi3LayerPa
         norm: normShapes(hiddenSize),
       },
     },
+    tied,
     languageHead: tied ? {} : { lm_head: linearShapes(vocabularySize, hiddenSize) },
     embed: ({ model }, ids) => embed(model.embed_tokens.weight, ids, paddingId),
     layers: ({ model }) => model.layers,

@@ -1,6 +1,7 @@
 /** Muon. @module */
 
 import { matmul, type Path, type Tensor, zeros } from "../../core/mod.ts";
+import { isEmbedding, isOutputHead } from "../module_names.ts";
 import { type AdamWOptions, adamWRule, type AdamWScalar } from "./adamw.ts";
 import { decayed, movingAverage, optimizerOf, type ParameterRule, stateTensor } from "./rule.ts";
 import type { Optimizer } from "./types.ts";
@@ -39,13 +40,21 @@ export interface MuonOptions extends NewtonSchulzOptions {
   readonly adamW?: AdamWOptions;
 }
 
-/** Names of embeddings and heads, in which a row is a token, a position or a class. */
-const lookup =
-  /(^|\.)(embed_\w+|\w*embeddings?|wte|wpe|shared|relative_attention_bias|lm_head|embed_out|score|classifier|v_head\.\w+|lora_embedding_\w+)(\.|$)/;
+/** Whether a row of a matrix is a token, a position or a class. */
+function isLookup(path: Path): boolean {
+  if (/(^|\.)(relative_attention_bias|v_head\.\w+|lora_embedding_\w+)(\.|$)/.test(path)) {
+    return true;
+  }
+  const names = path.split(".");
+  return names.some((_, i) => {
+    const module = names.slice(0, i + 1).join(".");
+    return isEmbedding(module) || isOutputHead(module);
+  });
+}
 
 /** Whether a parameter is a matrix between hidden layers: of two axes, and neither an embedding nor a head. */
 export function isHiddenMatrix(path: Path, shape: readonly number[]): boolean {
-  return shape.length === 2 && !lookup.test(path);
+  return shape.length === 2 && !isLookup(path);
 }
 
 /**

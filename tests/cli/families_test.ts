@@ -138,7 +138,7 @@ Deno.test("rows longer than learned positions are refused, with the flags that s
     dataset_name: fixture("trl/sft-text/dataset.jsonl"),
     max_steps: 1,
   });
-  assert.match(await refusalOf("sft", long), /row of 150 tokens.*128 positions.*--max_length/);
+  assert.match(await refusalOf("sft", long), /row of 150 tokens.*128 positions.*max_length/);
 });
 
 Deno.test("weights without the name of the root are read, as GPT-2's on the Hub are", async () => {
@@ -168,4 +168,105 @@ Deno.test("dropout that a config asks for is told", async () => {
     max_steps: 1,
   });
   assert.match((await plumb("sft", run)).stderr, /without dropout.*attn_pdrop 0\.1/);
+});
+
+/** GPT-2's fixture in a directory, with other values in one of its JSON files; undefined takes a key out. */
+async function variantOfGpt2(
+  directory: string,
+  file: string,
+  changes: Readonly<Record<string, unknown>>,
+): Promise<void> {
+  copyFiles(fixture("models/gpt2"), directory);
+  const all = { ...JSON.parse(await Deno.readTextFile(`${directory}/${file}`)), ...changes };
+  await Deno.writeTextFile(`${directory}/${file}`, JSON.stringify(all));
+}
+
+Deno.test("a head that an adapter parted from the embeddings stays apart where the config says nothing of it", async () => {
+  using place = temporary();
+  const [base, adapter, merged] = ["base", "adapter", "merged"].map((name) => {
+    const path = `${place.path}/${name}`;
+    Deno.mkdirSync(path);
+    return path;
+  }) as [string, string, string];
+  await variantOfGpt2(base, "config.json", { tie_word_embeddings: undefined });
+  await trained(smallAdapterRun(adapter, {
+    model_name_or_path: base,
+    dataset_name: fixture("trl/sft-text/dataset.jsonl"),
+    lora_target_modules: "c_attn",
+    lora_modules_to_save: "lm_head",
+    max_length: 100,
+  }));
+  const merge = await plumb("merge", {
+    model_name_or_path: adapter,
+    output_dir: merged,
+    device: "cpu",
+  });
+  assert.equal(merge.code, 0, merge.stderr);
+  assertClose(await logitsIn(merged), await logitsIn(adapter), 2e-5, "logits");
+  const config = JSON.parse(await Deno.readTextFile(`${merged}/config.json`));
+  assert.equal(config.tie_word_embeddings, false);
+  assert.deepEqual(config.architectures, ["GPT2LMHeadModel"]);
+});
+
+Deno.test("GPT-NeoX's head is lm_head to adapters, as in transformers 5, and embed_out in files", async () => {
+  using place = temporary();
+  await trained(smallAdapterRun(place.path, {
+    model_name_or_path: fixture("models/gpt_neox"),
+    dataset_name: fixture("trl/sft-text/dataset.jsonl"),
+    lora_target_modules: "query_key_value",
+    lora_modules_to_save: "lm_head",
+    max_length: 100,
+  }));
+  const names = await namesOf(`${place.path}/adapter_model.safetensors`);
+  assert.ok(names.includes("base_model.model.lm_head.weight"), `${names}`);
+});
+
+Deno.test("the end of a text is the config's where the tokenizer names none, as on the Hub's GPT-2", async () => {
+  using place = temporary();
+  await variantOfGpt2(place.path, "tokenizer_config.json", {
+    eos_token: undefined,
+    pad_token: undefined,
+  });
+  const out = `${place.path}/out`;
+  await trained(smallRun(out, {
+    model_name_or_path: place.path,
+    max_length: 64,
+    max_steps: 1,
+  }));
+  const written = JSON.parse(await Deno.readTextFile(`${out}/tokenizer_config.json`));
+  assert.equal(written.eos_token, "<|im_end|>");
+});
+
+Deno.test("a token beyond the vocabulary is refused where it occurs, not where it could", async () => {
+  using place = temporary();
+  const id = 400;
+  const { added_tokens } = JSON.parse(
+    await Deno.readTextFile(fixture("models/gpt2/tokenizer.json")),
+  );
+  const token = { ...added_tokens[0], id, content: "<image>" };
+  await variantOfGpt2(place.path, "tokenizer.json", { added_tokens: [...added_tokens, token] });
+  const rows = `${place.path}/rows.jsonl`;
+  const run = (text: string) => {
+    Deno.writeTextFileSync(rows, JSON.stringify({ text }) + "\n");
+    return smallRun(`${place.path}/out`, {
+      model_name_or_path: place.path,
+      dataset_name: rows,
+      max_steps: 1,
+    });
+  };
+  await trained(run("one and two"));
+  assert.match(
+    await refusalOf("sft", run("one <image> two")),
+    /the token <image> \(400\), which the tokenizer .* knows and the model does not: it has 400/,
+  );
+});
+
+Deno.test("token classification is refused for families that transformers has none of", async () => {
+  using place = temporary();
+  const refused = await refusalOf("prm", {
+    model_name_or_path: fixture("models/opt"),
+    dataset_name: fixture("trl/prm/dataset.jsonl"),
+    output_dir: place.path,
+  });
+  assert.match(refused, /no token classification/);
 });

@@ -48,6 +48,20 @@ for (const segment of [Infinity, 4096, 1024]) {
 const gpu = await openWebGpu({ maxBufferBytes: 64 * 1024 });
 
 Deno.test({
+  name: "a temporary that no buffer can hold is refused with its size (webgpu)",
+  ignore: gpu === undefined,
+  fn: async () => {
+    setDevice(gpu!);
+    const x = await realize(randomNormal(randomKey(1), [64, 8]));
+    const wide = jit((x: Tensor) => softmax(matmul(matmul(x, x, { transposeB: true }), x)).sum());
+    assert.ok(Number.isFinite(await wide(x).item()));
+    const far = jit((x: Tensor) => matmul(matmul(x, x, { transposeB: true }).exp(), x).sum());
+    const tall = await realize(randomNormal(randomKey(2), [200, 8]));
+    assert.throws(() => far(tall), /A buffer of 160000 bytes .* largest buffer is 65536 bytes/);
+  },
+});
+
+Deno.test({
   name: "a step whose temporaries need several buffers computes what it does in one (webgpu)",
   ignore: gpu === undefined,
   fn: async () => {

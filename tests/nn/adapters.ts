@@ -1,9 +1,8 @@
 /** Golden adapters: what PEFT computes with the adapters of `fixtures/adapters`. @module */
 
 import { type Adapted, type CausalModel, causalModel, type DecoderParams } from "../../nn/mod.ts";
-import { openCheckpointFiles } from "../../data/checkpoint_files.ts";
 import { loadAdapter } from "../../train/adapter_files.ts";
-import { loadParameters } from "../../train/model_files.ts";
+import { readParameters } from "../../train/model_directory.ts";
 import { fixture, readTensors } from "../data/fixture_files.ts";
 import { readConfig } from "./golden.ts";
 import { type Layout, layOut } from "./streams.ts";
@@ -38,8 +37,7 @@ export async function readModel(
   name: string,
 ): Promise<{ readonly model: CausalModel; readonly params: DecoderParams }> {
   const model = causalModel(await readConfig(name));
-  using files = await openCheckpointFiles(fixture(`models/${name}`));
-  return { model, params: await loadParameters(model.shapes(), files) };
+  return { model, params: await readParameters(model, fixture(`models/${name}`)) };
 }
 
 /** Rows of ids as a stream, every token but the first of a row a label. */

@@ -262,3 +262,18 @@ eachDevice("what cannot be generated is an error that says so", async () => {
   await assert.rejects(generate(params, [[1]], { eosTokenIds: [] }), refused(/0 lists for 1/));
   assert.throws(() => generator(model, { maxNewTokens: 0 }), refused(/maxNewTokens = 0/));
 });
+
+eachDevice("sequences end where the model has learned no further positions", async () => {
+  const { model, params } = await readGolden("gpt2");
+  const generate = generator(model, { maxNewTokens: 16 });
+  const prompts = [120, 60].map((length) => Array.from({ length }, (_, i) => 5 + i));
+  const [long, short] = await generate.complete(params, prompts);
+  assert.deepEqual([long!.tokens.length, long!.finished], [8, "length"]);
+  assert.equal(short!.tokens.length, 16);
+  // What the other sequences do makes no difference.
+  assert.deepEqual((await generate(params, [prompts[0]!]))[0], [...long!.tokens]);
+  await assert.rejects(
+    generate(params, [Array.from({ length: 128 }, () => 5)]),
+    /prompt of 128 tokens leaves no position .* learned 128/,
+  );
+});

@@ -2,8 +2,7 @@
 
 import assert from "node:assert/strict";
 import { type CausalModel, causalModel, type DecoderParams } from "../../nn/mod.ts";
-import { openCheckpointFiles } from "../../data/checkpoint_files.ts";
-import { loadParameters } from "../../train/model_files.ts";
+import { readParameters } from "../../train/model_directory.ts";
 import { fixture, readFixture, readTensors } from "../data/fixture_files.ts";
 import { type Layout, layOut, type Piece } from "./streams.ts";
 
@@ -79,8 +78,7 @@ export async function readConfig(name: string): Promise<Readonly<Record<string, 
 export async function readGolden(name: GoldenName): Promise<Golden> {
   const config = await readConfig(name);
   const model = causalModel(config);
-  using files = await openCheckpointFiles(fixture(`models/${name}`));
-  const params = await loadParameters<DecoderParams>(model.shapes(), files);
+  const params = await readParameters(model, fixture(`models/${name}`));
   const { floats, integers, shapes } = await readTensors(`golden/${name}.safetensors`);
   const [rows, columns] = shapes.get("input_ids") as [number, number];
   return {
@@ -97,13 +95,8 @@ export async function readGolden(name: GoldenName): Promise<Golden> {
       logits: floats.get("logits")!,
       tokenLogProbs: floats.get("token_logps")!,
     },
-    gradient: (path) => floats.get(`grad.${nameInGolden(path)}`),
+    gradient: (path) => floats.get(`grad.${path}`),
   };
-}
-
-/** What transformers 5 calls a parameter in memory; its files have the older names. */
-export function nameInGolden(path: string): string {
-  return path.replace(/^embed_out\./, "lm_head.");
 }
 
 /** The rows of a golden batch without their padding. */

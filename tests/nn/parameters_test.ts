@@ -8,11 +8,14 @@ import { goldenNames, readConfig } from "./golden.ts";
 
 for (const name of goldenNames) {
   Deno.test(`${name}: parameters have the names and shapes of the checkpoint`, async () => {
-    const shapes = leavesOf(causalModel(await readConfig(name)).shapes());
+    const model = causalModel(await readConfig(name));
+    const shapes = leavesOf(model.shapes());
+    const stored = (path: string) =>
+      path.replace(/^\w+/, (root) => model.storedNames?.[root] ?? root);
     using files = await openCheckpointFiles(fixture(`models/${name}`));
     assert.deepEqual(
       Object.fromEntries(
-        shapes.map(([path, leaf]) => [path, (leaf as ParameterShape).storedShape]),
+        shapes.map(([path, leaf]) => [stored(path), (leaf as ParameterShape).storedShape]),
       ),
       Object.fromEntries([...files.tensors].map(([path, { shape }]) => [path, shape])),
     );

@@ -10,9 +10,8 @@ import {
   tensor,
   valueAndGrad,
 } from "../../core/mod.ts";
-import { openCheckpointFiles } from "../../data/checkpoint_files.ts";
 import { causalModel, type DecoderParams, isTokenEmbedding } from "../../nn/mod.ts";
-import { loadParameters } from "../../train/model_files.ts";
+import { readParameters } from "../../train/model_directory.ts";
 import { assertClose } from "../core/compare.ts";
 import { fixture, readFixture, readTensors } from "../data/fixture_files.ts";
 import { eachDevice } from "../devices.ts";
@@ -23,8 +22,7 @@ for (const { name } of Deno.readDirSync(fixture("variants"))) {
     `${name}: logits, loss and the embeddings' gradient are those of transformers`,
     async () => {
       const model = causalModel(await readFixture(`variants/${name}/config.json`));
-      using files = await openCheckpointFiles(fixture(`variants/${name}`));
-      const params = await loadParameters<DecoderParams>(model.shapes(), files);
+      const params = await readParameters(model, fixture(`variants/${name}`));
       const { floats, integers } = await readTensors(`variants/${name}/expected.safetensors`);
       const ids = Array.from(integers.get("input_ids")!);
       const { stream, sources, targets } = layOut([{ name, ids, labels: ids }]);

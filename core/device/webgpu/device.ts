@@ -17,7 +17,7 @@ import {
   messageOf,
 } from "./adapter.ts";
 import { ErrorLog } from "./error_log.ts";
-import { type Block, BufferPool } from "./memory.ts";
+import { type Block, BufferPool, tooLarge } from "./memory.ts";
 import {
   checkRefs,
   describeLaunch,
@@ -252,7 +252,7 @@ class WebGpuDevice implements Device {
       this.#device.queue.writeBuffer(block.buffer, 0, data);
     }
     const scalars = usesScalars === 0 ? undefined : this.#pool.allocate(usesScalars * 16);
-    this.#reserveArena(plan.arenaBytes);
+    this.#reserveArena(plan);
     let disposed = false;
     const program: WebGpuProgram = {
       id,
@@ -411,8 +411,14 @@ class WebGpuDevice implements Device {
     return pipeline;
   }
 
-  #reserveArena(bytes: number): void {
+  #reserveArena({ arenaBytes: bytes, launches }: Plan): void {
     const segment = this.maxBufferBytes;
+    const largest = launches.reduce(
+      (most, { args }) =>
+        args.reduce((size, ref) => "arena" in ref ? Math.max(size, ref.bytes) : size, most),
+      0,
+    );
+    if (largest > segment) throw tooLarge(largest, segment);
     for (let i = 0; i * segment < bytes; i++) {
       const needed = Math.min(segment, bytes - i * segment);
       const held = this.#arena[i];

@@ -53,10 +53,7 @@ export class BufferPool {
     const { device } = this.#owner;
     const capacity = Math.min(sizeClass(bytes), Math.max(roundUp(bytes, 4), maxBuffer(device)));
     if (bytes > maxBuffer(device)) {
-      throw new UserError(
-        `A buffer of ${bytes} bytes does not fit this GPU: its largest buffer is ` +
-          `${device.limits.maxBufferSize} bytes. Use a smaller model, batch or sequence, or --device cpu.`,
-      );
+      throw tooLarge(bytes, device.limits.maxBufferSize);
     }
     const reused = this.#free.get(capacity)?.shift();
     if (reused !== undefined) this.#freeBytes -= capacity;
@@ -108,6 +105,14 @@ export class BufferPool {
       create,
     );
   }
+}
+
+/** The error for what no buffer can hold. */
+export function tooLarge(bytes: number, largest: number): UserError {
+  return new UserError(
+    `A buffer of ${bytes} bytes does not fit this GPU: its largest buffer is ` +
+      `${largest} bytes. Use a smaller model, batch or sequence, or --device cpu.`,
+  );
 }
 
 function maxBuffer(device: GPUDevice): number {
