@@ -75,11 +75,12 @@ export function normShapes(
     : { weight };
 }
 
+/** The parameters of a tree with their paths. */
+export function shapesOf(shapes: ParameterShapes): [Path, ParameterShape][] {
+  return leavesOf(shapes) as [Path, ParameterShape][];
+}
+
 /** Paths of the matrices that files hold transposed. */
 export function transposedIn(shapes: ParameterShapes): ReadonlySet<Path> {
-  return new Set(
-    leavesOf(shapes)
-      .filter(([, leaf]) => (leaf as ParameterShape).transposed)
-      .map(([path]) => path),
-  );
+  return new Set(shapesOf(shapes).flatMap(([path, { transposed }]) => transposed ? [path] : []));
 }

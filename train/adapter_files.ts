@@ -148,10 +148,10 @@ export async function fillAdapter<P>(
   }
   const read = new Map<Tensor | Weight, Tensor>();
   for (const [name, like] of wanted) {
-    read.set(like, await readLike(files, name, like.shape));
+    read.set(like, await readShaped(files, name, like.shape));
   }
   for (const [name, weight] of bases) {
-    read.set(weight, await readLike(files, name, weightShape(weight)));
+    read.set(weight, await readShaped(files, name, weightShape(weight)));
   }
   const filled = (weight: Weight): Weight => {
     if (weight instanceof Tensor) return read.get(weight) ?? weight;
@@ -165,7 +165,7 @@ export async function fillAdapter<P>(
   return await realize(mapParameters(params, filled));
 }
 
-async function readLike(
+async function readShaped(
   files: CheckpointFiles,
   name: string,
   shape: readonly number[],

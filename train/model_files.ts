@@ -13,6 +13,7 @@ import {
   type ModelHead,
   type ParameterShape,
   type ParameterShapes,
+  shapesOf,
   transposedIn,
 } from "../nn/mod.ts";
 
@@ -28,13 +29,11 @@ export async function loadParameters<P>(
   begin: (path: Path, shape: ParameterShape) => Tensor | null = () => null,
 ): Promise<P> {
   const fresh = new Map<Path, Tensor>();
-  for (const [path, leaf] of leavesOf(shapes)) {
-    const tensor = files.tensors.has(path) ? null : begin(path, leaf as ParameterShape);
+  for (const [path, leaf] of shapesOf(shapes)) {
+    const tensor = files.tensors.has(path) ? null : begin(path, leaf);
     if (tensor) fresh.set(path, tensor);
   }
-  const wanted = leavesOf(shapes)
-    .filter(([path]) => !fresh.has(path))
-    .map(([path, leaf]) => [path, leaf as ParameterShape] as const);
+  const wanted = shapesOf(shapes).filter(([path]) => !fresh.has(path));
   const missing = wanted.filter(([path]) => !files.tensors.has(path)).map(([path]) => path);
   if (missing.length > 0) {
     const shown = missing.slice(0, 3).join(", ") +
@@ -99,7 +98,7 @@ export function namedAsInTree(
   files: CheckpointFiles,
   { shapes, storedNames = {} }: Architecture,
 ): CheckpointFiles {
-  const first = leavesOf(shapes())[0]![0];
+  const first = shapesOf(shapes())[0]![0];
   const root = first.slice(0, first.indexOf(".") + 1);
   const lacksRoot = !files.tensors.has(first) && files.tensors.has(first.slice(root.length));
   const renamed = new Map(Object.entries(storedNames).map(([name, stored]) => [stored, name]));

@@ -5,16 +5,7 @@
  * @module
  */
 
-import {
-  fromBytes,
-  leavesOf,
-  mapTree,
-  type Path,
-  realize,
-  Tensor,
-  tensor,
-  UserError,
-} from "../core/mod.ts";
+import { fromBytes, mapTree, type Path, realize, Tensor, tensor, UserError } from "../core/mod.ts";
 import type { CheckpointFiles } from "../data/checkpoint_files.ts";
 import { isRecord, type JsonRecord } from "../data/json_files.ts";
 import type { StoredTensor, TensorToStore } from "../data/safetensors.ts";
@@ -33,6 +24,7 @@ import {
   quantizedShape,
   quantizeMatrix,
   type QuantizeOptions,
+  shapesOf,
   type Weight,
 } from "../nn/mod.ts";
 import { checkStored, loadParameters, readTensor, tensorsToStore } from "./model_files.ts";
@@ -68,10 +60,10 @@ export async function loadWeights<P>(
   const weights = new Map<Path, Weight>();
   const wanted: [Path, ParameterShape][] = [];
   let missing = false;
-  for (const [path, leaf] of leavesOf(shapes)) {
-    const fresh = files.tensors.has(path) ? null : begin(path, leaf as ParameterShape);
+  for (const [path, leaf] of shapesOf(shapes)) {
+    const fresh = files.tensors.has(path) ? null : begin(path, leaf);
     if (fresh) weights.set(path, await realize(fresh));
-    else wanted.push([path, leaf as ParameterShape]);
+    else wanted.push([path, leaf]);
     missing ||= !fresh && !files.tensors.has(path);
   }
   // This says at once, and for all of them, which are missing.

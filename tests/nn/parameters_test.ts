@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { leavesOf, randomKey, realize, type Tensor } from "../../core/mod.ts";
-import { causalModel, initParameters, type ParameterShape } from "../../nn/mod.ts";
+import { causalModel, initParameters, shapesOf } from "../../nn/mod.ts";
 import { openCheckpointFiles } from "../../data/checkpoint_files.ts";
 import { fixture } from "../data/fixture_files.ts";
 import { eachDevice } from "../devices.ts";
@@ -9,13 +9,13 @@ import { goldenNames, readConfig } from "./golden.ts";
 for (const name of goldenNames) {
   Deno.test(`${name}: parameters have the names and shapes of the checkpoint`, async () => {
     const model = causalModel(await readConfig(name));
-    const shapes = leavesOf(model.shapes());
+    const shapes = shapesOf(model.shapes());
     const stored = (path: string) =>
       path.replace(/^\w+/, (root) => model.storedNames?.[root] ?? root);
     using files = await openCheckpointFiles(fixture(`models/${name}`));
     assert.deepEqual(
       Object.fromEntries(
-        shapes.map(([path, leaf]) => [stored(path), (leaf as ParameterShape).storedShape]),
+        shapes.map(([path, leaf]) => [stored(path), leaf.storedShape]),
       ),
       Object.fromEntries([...files.tensors].map(([path, { shape }]) => [path, shape])),
     );
