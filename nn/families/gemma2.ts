@@ -1,6 +1,6 @@
 import { configNumber, type HuggingFaceConfig } from "../config.ts";
 import type { Decoder } from "../decoder.ts";
-import { rotaryConfig } from "../rotary.ts";
+import { rotaryConfig } from "../rotary_config.ts";
 import { alternatingWindow } from "../windows.ts";
 import { type GemmaLayerParams, gemmaLike, type GemmaParams } from "./gemma_like.ts";
 

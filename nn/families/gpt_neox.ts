@@ -9,7 +9,8 @@ import { linear, type LinearParams } from "../linear.ts";
 import { layerNorm, type LayerNormParams } from "../norm.ts";
 import { outputWeight } from "../output_weight.ts";
 import { embeddingShapes, linearShapes, normShapes } from "../parameter_shapes.ts";
-import { applyRotary, rotaryConfig } from "../rotary.ts";
+import { applyRotary } from "../rotary.ts";
+import { rotaryConfig } from "../rotary_config.ts";
 import { embed, type Weight } from "../weight.ts";
 
 /** Parameters, under the names that transformers 5 gives them; the head is `embed_out` in files. */

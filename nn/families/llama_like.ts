@@ -15,7 +15,8 @@ import { linear, type LinearParams } from "../linear.ts";
 import { type NormParams, rmsNorm } from "../norm.ts";
 import { outputWeight } from "../output_weight.ts";
 import { embeddingShapes, linearShapes, normShapes } from "../parameter_shapes.ts";
-import { applyRotary, rotaryConfig } from "../rotary.ts";
+import { applyRotary } from "../rotary.ts";
+import { rotaryConfig } from "../rotary_config.ts";
 import { embed, type Weight } from "../weight.ts";
 import type { LayerWindow } from "../windows.ts";
 
