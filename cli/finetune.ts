@@ -9,7 +9,7 @@ import {
   UserError,
 } from "../core/mod.ts";
 import { cleanTemporaries, writeFilesAtomically } from "../data/atomic.ts";
-import { describeFileError } from "../data/local_paths.ts";
+import { describeFileError, statIfPresent } from "../data/local_paths.ts";
 import { readDataset, type Row } from "../data/readers.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 import {
@@ -48,6 +48,7 @@ import type { ModelValues } from "./options/model.ts";
 import { deviceName, type TrainingValues } from "./options/training_checks.ts";
 import type { CommandValues, DatasetValues } from "./options/script.ts";
 import { availableBytes, memoryAdvice } from "./memory_advice.ts";
+import { withoutEffect } from "./idle_flags.ts";
 import { parse } from "./parse.ts";
 import { openProfiler } from "./profile.ts";
 import { openReporters, trainOptionsOf } from "./training.ts";
@@ -144,23 +145,6 @@ export function finetuningCommand<O extends Options, E>(
   };
 }
 
-/** Lines about flags that other flags leave without effect. */
-function withoutEffect(values: FinetuneValues, given: ReadonlySet<string>): string[] {
-  const pairs: readonly [flag: string, idle: boolean, because: string][] = [
-    ["eval_steps", values.eval_strategy !== "steps", `--eval_strategy is ${values.eval_strategy}`],
-    ["save_steps", values.save_strategy !== "steps", `--save_strategy is ${values.save_strategy}`],
-    [
-      "logging_steps",
-      values.logging_strategy !== "steps",
-      `--logging_strategy is ${values.logging_strategy}`,
-    ],
-    ["num_train_epochs", values.max_steps > 0, `--max_steps is ${values.max_steps}`],
-  ];
-  return pairs.flatMap(([flag, idle, because]) =>
-    idle && given.has(flag) ? [`--${flag} has no effect: ${because}.`] : []
-  );
-}
-
 async function finetune<O extends Options, E>(
   command: Finetuning<O, E>,
   values: Values<O> & FinetuneValues,
@@ -180,6 +164,7 @@ async function finetune<O extends Options, E>(
     const profiler = values.profile ? await openProfiler(device, values.output_dir) : null;
     const head = typeof command.head === "function" ? command.head(values) : command.head;
     const alone = await openModel(modelSourceOf(values, head));
+    if (!values.dry_run) await refuseOtherKind(values.output_dir, alone);
     const opened = await command.complete?.(alone, values) ?? alone;
     for (const notice of dropoutNotice(alone, values)) say(notice);
     const data = await readData(command, values, opened, say);
@@ -279,6 +264,18 @@ function loraOf(values: FinetuneValues, head: ModelHead | undefined): Partial<Lo
 }
 
 /** Finds out before the work, not after it, whether results can be written. */
+/** A whole model and an adapter in one directory would be taken for an adapter over that model. */
+async function refuseOtherKind(output: string, { adapter }: OpenModel): Promise<void> {
+  const [file, holds, written] = adapter
+    ? ["config.json", "a whole model", "an adapter"]
+    : ["adapter_config.json", "an adapter", "a whole model"];
+  if (await statIfPresent(`${output}/${file}`) === undefined) return;
+  throw new UserError(
+    `--output_dir ${output} holds ${holds} (${file}), and this run writes ${written}: together they would be misread. ` +
+      "Give another directory.",
+  );
+}
+
 async function openOutputDirectory(path: string): Promise<void> {
   try {
     await Deno.mkdir(path, { recursive: true });

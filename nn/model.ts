@@ -86,7 +86,7 @@ export function decoderModel<P extends DecoderParams, L>(decoder: Decoder<P, L>)
       if (config.learnedPositions && positions > config.maxPositions) {
         throw new UserError(
           `A row of ${positions} tokens does not fit the model, which has learned ${config.maxPositions} positions. ` +
-            "Use shorter rows (max_length), or shorter prompts and answers.",
+            `Use shorter rows (max_length ${config.maxPositions}), or shorter prompts and answers.`,
         );
       }
       return decoder.rotary.map((rotary) => rotaryTable(rotary, positions));
@@ -148,8 +148,9 @@ export function causalModel(config: HuggingFaceConfig): CausalModel {
     ? families[type]
     : undefined;
   if (family) return family(config);
+  const said = type === undefined ? "no model_type" : `model_type = ${JSON.stringify(type)}`;
   throw new UserError(
-    `The model's config.json has model_type = ${JSON.stringify(type)}, which is not supported. ` +
+    `The model's config.json has ${said}, which is not supported as a language model. ` +
       `Supported: ${Object.keys(families).join(", ")}.`,
   );
 }

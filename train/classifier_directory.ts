@@ -1,6 +1,6 @@
 /** Classifiers of texts as directories in the Hugging Face layout. @module */
 
-import { leavesOf, type Path } from "../core/mod.ts";
+import { leavesOf, type Path, UserError } from "../core/mod.ts";
 import { openCheckpointFiles } from "../data/checkpoint_files.ts";
 import { labelNames, type SequenceClassifier, sequenceClassifier } from "../nn/mod.ts";
 import { isAdapterDirectory, readAdapterConfig, resolveBaseModel } from "./adapter_files.ts";
@@ -20,8 +20,7 @@ export interface OpenClassifier extends OpenNetwork<SequenceClassifier> {
 }
 
 /**
- * Opens a classifier of texts with as many labels as its files score: a checkpoint, or an adapter over one. One without
- * a head over labels gets a fresh head of one label.
+ * Opens a classifier of texts with as many labels as its files score: a checkpoint, or an adapter over one.
  *
  * @throws UserError naming the file, if something is missing, broken or not supported.
  */
@@ -43,7 +42,7 @@ export async function openClassifier(
 /**
  * The names of the labels that {@linkcode openClassifier} would find, without reading weights.
  *
- * @throws UserError if there is no model, or none that is supported.
+ * @throws UserError if there is no model, none that is supported, or one without a head over labels.
  */
 export async function classifierLabels(directory: string): Promise<readonly string[]> {
   const adapter = await isAdapterDirectory(directory) ? await readAdapterConfig(directory) : null;
@@ -53,8 +52,12 @@ export async function classifierLabels(directory: string): Promise<readonly stri
     .map(([path]) => path)
     .find((path) => /^(score|classifier)\.weight$/.test(path))!;
   const count = (adapter && await storedRows(directory, "adapter_model", head)) ??
-    await storedRows(base, "model", head) ?? 1;
-  return labelNames(config, count);
+    await storedRows(base, "model", head);
+  if (count !== null) return labelNames(config, count);
+  throw new UserError(
+    `${directory} has no ${head}: it is no classifier, and its scores would be random. Give a reward model, such as the ` +
+      "reward command trains.",
+  );
 }
 
 /** How many rows a tensor has in a checkpoint's files, or in an adapter's; null if it is not there. */

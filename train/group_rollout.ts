@@ -103,11 +103,11 @@ async function withAdvantages(
   options: GroupRolloutOptions,
 ): Promise<Rollout> {
   const { prompts, answers, scores } = answered;
-  const plain: Sample[] = answers.map(({ prompt, ids, ended, logProbs }) => ({
+  const plain = answers.map(({ prompt, ids, ended, logProbs }): Sample => ({
     prompt,
     ids,
     values: { counts: options.maskTruncated && !ended ? 0 : 1 },
-    tokenValues: logProbs ? { samplingLogProbs: logProbs } : {},
+    tokenValues: { ...(logProbs && { samplingLogProbs: logProbs }) },
   }));
   const generation: Generation = { prompts, samples: plain };
   const hasLogProbs = plain.some(({ tokenValues }) => "samplingLogProbs" in tokenValues);

@@ -3,7 +3,7 @@
 import { openDevice, realize, UserError } from "../../core/mod.ts";
 import { describeFileError, statIfPresent } from "../../data/local_paths.ts";
 import { mergeAdapters, type ModelHead } from "../../nn/mod.ts";
-import { readAdapterConfig } from "../../train/adapter_files.ts";
+import { readAdapterConfig, resolveBaseModel } from "../../train/adapter_files.ts";
 import { openModel, writeModel } from "../../train/model_directory.ts";
 import type { Command } from "../finetune.ts";
 import { choice, string } from "../options/builders.ts";
@@ -45,6 +45,7 @@ export const mergeCommand: Command = {
           "is used as it is.",
       );
     }
+    await refuseToOverwrite(directory, output);
     const device = await openDevice(
       values.device,
       values.threads === undefined ? {} : { threads: values.threads },
@@ -64,6 +65,19 @@ export const mergeCommand: Command = {
     }
   },
 };
+
+/** A merged model in the place of its adapter or its base would be misread with the adapter over it. */
+async function refuseToOverwrite(directory: string, output: string): Promise<void> {
+  const base = await resolveBaseModel(directory, await readAdapterConfig(directory));
+  const real = await Deno.realPath(output).catch(() => null);
+  for (const [path, what] of [[directory, "the adapter"], [base, "its base model"]] as const) {
+    if (real === null || real !== await Deno.realPath(path)) continue;
+    throw new UserError(
+      `--output_dir is ${output}, where ${what} is: the adapter would then lie over a model that has it already. Give ` +
+        "another directory.",
+    );
+  }
+}
 
 function headOf(task: string | null): ModelHead {
   if (task === "SEQ_CLS") return { kind: "sequence", labels: 1 };

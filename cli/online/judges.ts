@@ -54,16 +54,16 @@ export async function findJudges(values: JudgeNames): Promise<readonly Judge[]> 
 }
 
 async function judgeBy(name: string): Promise<Judge> {
-  if (builtInRewardNames.includes(name)) return { kind: "built-in", name };
-  if (/\.[cm]?[jt]s(:|$)/.test(name)) return { kind: "function", reward: await functionAt(name) };
-  if (await statIfPresent(labelled(name).directory) || await statIfPresent(name)) {
-    return await modelAt(name);
-  }
   if (/\.py(:|$)/.test(name)) {
     throw new UserError(
       `--reward_funcs has ${name}: rewards are functions of TypeScript or JavaScript here. Write it as ` +
         "({ completions, columns }) => number[] in a .ts file.",
     );
+  }
+  if (builtInRewardNames.includes(name)) return { kind: "built-in", name };
+  if (/\.[cm]?[jt]s(:|$)/.test(name)) return { kind: "function", reward: await functionAt(name) };
+  if (await statIfPresent(labelled(name).directory) || await statIfPresent(name)) {
+    return await modelAt(name);
   }
   throw new UserError(
     `--reward_funcs has ${name}, which is neither a built-in reward (${
@@ -131,9 +131,9 @@ async function functionAt(spec: string): Promise<NamedReward> {
   const reward = module[name];
   if (typeof reward !== "function") {
     throw new UserError(
-      `${path} exports no function ${name}; it exports ${
-        Object.keys(module).join(", ") || "nothing"
-      }. A reward is ` +
+      `${path} exports no function ${name}${
+        name in module ? " but a value of this name" : ""
+      }; its exports are ${Object.keys(module).join(", ") || "none"}. A reward is ` +
         "a function ({ prompts, completions, columns, … }) => number[].",
     );
   }

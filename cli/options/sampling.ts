@@ -71,7 +71,7 @@ export const judgingOptions = section("Rewards", {
   reward_funcs: strings({
     help: `What judges answers. Built-in names: ${builtInRewardNames.join(", ")}. Also functions ` +
       "of modules (./file.ts:function) and directories of reward models, whose one score is the " +
-      "reward; of a classifier with several labels, DIR:LABEL, the score of this label.",
+      "reward; of a classifier with several labels, DIR:LABEL, the score of this label with the special tokens its tokenizer adds.",
   }),
   reward_model_name_or_path: string({
     shown: "DIR",

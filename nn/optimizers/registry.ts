@@ -120,7 +120,10 @@ const makeMuon: Make = (settings, args) =>
     momentum: args.number("momentum", 0.95, fraction),
     nesterov: args.flag("nesterov", true),
     iterations: args.number("ns_steps", 5, count),
-    adjustment: args.choice("adjust_lr_fn", ["original", "match_rms_adamw"], "match_rms_adamw"),
+    adjustment: args.choice<"original" | "match_rms_adamw">("adjust_lr_fn", [
+      "original",
+      "match_rms_adamw",
+    ], "match_rms_adamw"),
   });
 
 // Names whose optimisers differ in how they are run, not in what they compute, are one here: fused kernels,

@@ -5,8 +5,10 @@ import { sftOptions } from "../../cli/options/sft.ts";
 import { fixture } from "../data/fixture_files.ts";
 import {
   argumentsOf,
+  type Flags,
   plumb,
   plumbProcess,
+  refusalOf,
   smallRun,
   stateOf,
   temporary,
@@ -258,4 +260,46 @@ Deno.test("a run that has nothing to do with the terminal says nothing on standa
     outcome.stderr,
     /step 1\/1 +epoch .* loss \d\.\d+ +grad_norm .*\n.*step 1\/1 +done +in /,
   );
+});
+
+Deno.test("flags that need another one say so where it is missing", async () => {
+  using output = temporary();
+  const { code, stderr } = await plumb(
+    "sft",
+    smallRun(output.path, {
+      max_steps: 1,
+      lora_r: 4,
+      use_dora: true,
+      bnb_4bit_quant_type: "fp4",
+      packing_strategy: "wrapped",
+      optim: "sgd",
+      adam_beta1: 0.5,
+    }),
+  );
+  assert.equal(code, 0, stderr);
+  for (
+    const line of [
+      "--lora_r has no effect: --use_peft is not given.",
+      "--use_dora has no effect: --use_peft is not given.",
+      "--bnb_4bit_quant_type has no effect: --load_in_4bit is not given.",
+      "--packing_strategy has no effect: --packing is not given.",
+      "--adam_beta1 has no effect: --optim is sgd.",
+    ]
+  ) assert.ok(stderr.includes(`${line}\n`), `${line} in: ${stderr}`);
+});
+
+Deno.test("an adapter and a whole model are not written into one directory", async () => {
+  using place = temporary();
+  const [whole, adapter] = [`${place.path}/whole`, `${place.path}/adapter`];
+  const run = (directory: string, changes: Flags) =>
+    smallRun(directory, { max_steps: 1, ...changes });
+  await trained(run(whole, {}));
+  await trained(run(adapter, { use_peft: true }));
+  assert.match(await refusalOf("sft", run(whole, { use_peft: true })), /holds a whole model/);
+  assert.match(await refusalOf("sft", run(adapter, {})), /holds an adapter/);
+  // The adapter's base is the fixture, which nothing may overwrite.
+  for (const output_dir of [adapter, fixture("models/llama")]) {
+    const merge = { model_name_or_path: adapter, output_dir };
+    assert.match(await refusalOf("merge", merge), /Give another directory/);
+  }
 });

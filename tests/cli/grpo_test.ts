@@ -451,3 +451,14 @@ Deno.test("what cannot work is refused by name", async () => {
   assert.equal(few.code, 1);
   assert.match(few.stderr, /has \d+ generations, but the run needs number \d+/);
 });
+
+Deno.test("a model without a score is no reward model", async () => {
+  using output = temporary();
+  const refused = await refusalOf("grpo", {
+    model_name_or_path: fixture("models/llama"),
+    dataset_name: fixture("trl/grpo/dataset.jsonl"),
+    output_dir: output.path,
+    reward_funcs: fixture("models/gpt2"),
+  });
+  assert.match(refused, /models\/gpt2 has no score\.weight: it is no classifier/);
+});

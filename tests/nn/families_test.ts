@@ -76,7 +76,7 @@ Deno.test("causalModel() refuses an unknown model_type and lists those it knows"
   for (const word of ['"bert"', "llama", "mistral", "qwen2", "qwen3"]) {
     assert.ok(message.includes(word), `${word} in: ${message}`);
   }
-  assert.match(refusal({}), /model_type = undefined/);
+  assert.match(refusal({}), /has no model_type/);
   assert.match(refusal({ model_type: "constructor" }), /not supported/);
 });
 
