@@ -147,8 +147,13 @@ const { values } = parseArgs({
     command: { type: "string", default: "grpo" },
   },
   allowPositionals: true,
+  // "--seeds 1 2 3" and "--seeds 1,2,3" are three seeds.
   args: Deno.args.flatMap((arg, i, all) =>
-    /^\d+$/.test(arg) && i > 0 && all[i - 1] !== "--seeds" ? ["--seeds", arg] : [arg]
+    /^\d[\d,]*$/.test(arg) && all[i - 1] !== "--command"
+      ? arg.split(",").flatMap((seed, j) =>
+        j === 0 && all[i - 1] === "--seeds" ? [seed] : ["--seeds", seed]
+      )
+      : [arg]
   ),
 });
 
