@@ -27,6 +27,7 @@ export * from "./decoder.ts";
 export * from "./dropout.ts";
 export * from "./encoder_decoder.ts";
 export * from "./families/llama_like.ts";
+export * from "./families/llama_parts.ts";
 export * from "./generate.ts";
 export * from "./generate_mixture.ts";
 export * from "./linear.ts";
