@@ -7,7 +7,6 @@
 
 import { UserError } from "../../errors.ts";
 import type { Plan } from "../../kernel.ts";
-import { arenaAlignment } from "../../lower/arena.ts";
 import type { Allocation, Device, DeviceCounters, DeviceObserver, Program } from "../device.ts";
 import {
   type AdapterClass,
@@ -16,8 +15,9 @@ import {
   isSoftware,
   messageOf,
 } from "./adapter.ts";
+import { Arena } from "./arena.ts";
 import { ErrorLog } from "./error_log.ts";
-import { type Block, BufferPool, tooLarge } from "./memory.ts";
+import { type Block, BufferPool } from "./memory.ts";
 import {
   checkRefs,
   describeLaunch,
@@ -107,8 +107,7 @@ class WebGpuDevice implements Device {
   readonly #errors: ErrorLog;
   #destroyed = false;
   readonly #compiled = new Map<Program, WebGpuProgram>();
-  /** The arena's pieces: full ones, and the last. */
-  readonly #arena: Block[] = [];
+  readonly #arena: Arena;
   #observer: DeviceObserver | null = null;
   /** Made for the first observer. */
   #timestamps: Timestamps | null = null;
@@ -132,7 +131,6 @@ class WebGpuDevice implements Device {
     this.description = describeAdapter(info);
     this.maxKernelArguments = limits.maxStorageBuffersPerShaderStage;
     this.#maxBinding = Math.floor(maxBinding / 4) * 4;
-    this.maxBufferBytes = Math.floor(maxBuffer / arenaAlignment) * arenaAlignment;
     this.#traits = {
       software,
       maxInvocations: Math.min(
@@ -146,6 +144,8 @@ class WebGpuDevice implements Device {
       created: () => this.#objects++,
       guard: (what, f) => this.#errors.guard(what, f),
     });
+    this.#arena = new Arena(this.#pool, maxBuffer);
+    this.maxBufferBytes = this.#arena.segment;
   }
 
   allocate(bytes: number): Allocation {
@@ -252,7 +252,7 @@ class WebGpuDevice implements Device {
       this.#device.queue.writeBuffer(block.buffer, 0, data);
     }
     const scalars = usesScalars === 0 ? undefined : this.#pool.allocate(usesScalars * 16);
-    this.#reserveArena(plan);
+    this.#arena.reserve(plan);
     let disposed = false;
     const program: WebGpuProgram = {
       id,
@@ -411,26 +411,8 @@ class WebGpuDevice implements Device {
     return pipeline;
   }
 
-  #reserveArena({ arenaBytes: bytes, launches }: Plan): void {
-    const segment = this.maxBufferBytes;
-    const largest = launches.reduce(
-      (most, { args }) =>
-        args.reduce((size, ref) => "arena" in ref ? Math.max(size, ref.bytes) : size, most),
-      0,
-    );
-    if (largest > segment) throw tooLarge(largest, segment);
-    for (let i = 0; i * segment < bytes; i++) {
-      const needed = Math.min(segment, bytes - i * segment);
-      const held = this.#arena[i];
-      if (held !== undefined && held.capacity >= needed) continue;
-      if (held !== undefined) this.#pool.free(held);
-      this.#arena[i] = this.#pool.allocate(needed);
-    }
-  }
-
   #bindGroups(program: WebGpuProgram, externals: readonly Allocation[]): readonly GPUBindGroup[] {
-    const pieces = Math.ceil(program.arenaBytes / this.maxBufferBytes);
-    const ids = this.#arena.slice(0, pieces).map(({ id }) => id);
+    const ids = this.#arena.ids(program.arenaBytes);
     for (const external of externals) ids.push(external.id);
     const { recent } = program;
     const found = recent.findIndex((candidate) => candidate.ids.every((id, i) => id === ids[i]));
@@ -448,11 +430,10 @@ class WebGpuDevice implements Device {
   }
 
   #bindGroup(program: WebGpuProgram, step: Step, externals: readonly Block[]): GPUBindGroup {
-    const segment = this.maxBufferBytes;
-    const blocks = step.refs.map(({ ref }) =>
-      "external" in ref ? externals[ref.external]! : this.#arena[Math.floor(ref.arena / segment)]!
+    const places = step.refs.map(({ ref }) =>
+      "external" in ref ? { block: externals[ref.external]!, begin: 0 } : this.#arena.at(ref.arena)
     );
-    const key = blocks.map((block) => block.id).join();
+    const key = places.map(({ block }) => block.id).join();
     let group = step.groups.get(key);
     if (group !== undefined) {
       step.groups.delete(key);
@@ -460,8 +441,7 @@ class WebGpuDevice implements Device {
       return group;
     }
     const entries: GPUBindGroupEntry[] = step.refs.map(({ ref, start, bytes }, binding) => {
-      const { buffer, capacity } = blocks[binding]!;
-      const begin = "external" in ref ? 0 : ref.arena % segment;
+      const { block: { buffer, capacity }, begin } = places[binding]!;
       const first = begin + start;
       const end = "external" in ref ? capacity : begin + Math.max(4, Math.ceil(ref.bytes / 4) * 4);
       const size = Math.min(bytes, end - first);
