@@ -9,7 +9,8 @@ export interface ConfiguredGeneration extends SamplingOptions {
   readonly maxNewTokens?: number;
 }
 
-const numbers = {
+/** Numbers of a `generation_config.json`, and what they are called here. */
+export const configuredNumbers = {
   max_new_tokens: "maxNewTokens",
   min_new_tokens: "minNewTokens",
   temperature: "temperature",
@@ -32,7 +33,7 @@ export function generationOptions(
   config: Readonly<Record<string, unknown>>,
 ): ConfiguredGeneration {
   const options: Record<string, number | boolean | readonly number[]> = {};
-  for (const [name, option] of Object.entries(numbers)) {
+  for (const [name, option] of Object.entries(configuredNumbers)) {
     const value = config[name] ?? null;
     if (value === null) continue;
     if (typeof value !== "number") throw wrongType(name, value, "a number");

@@ -5,6 +5,7 @@ import { nearNames } from "../../data/local_paths.ts";
 import type { Tokenizer } from "../../data/tokenizer.ts";
 import {
   type ConfiguredGeneration,
+  configuredNumbers,
   generationOptions,
   type HuggingFaceConfig,
   type SamplingOptions,
@@ -31,18 +32,12 @@ export interface GenerationSettings {
   readonly notices: readonly string[];
 }
 
-/** Flags that the configuration calls by another name; those left out here it cannot say. */
+const { min_new_tokens: _, ...numbers } = configuredNumbers;
+
+/** Flags by the names of their values in a configuration; those left out here it cannot say. */
 const configured = {
-  max_new_tokens: "maxNewTokens",
+  ...numbers,
   do_sample: "doSample",
-  temperature: "temperature",
-  top_k: "topK",
-  top_p: "topP",
-  min_p: "minP",
-  typical_p: "typicalP",
-  epsilon_cutoff: "epsilonCutoff",
-  repetition_penalty: "repetitionPenalty",
-  no_repeat_ngram_size: "noRepeatNgramSize",
 } as const satisfies Partial<Record<keyof SamplingValues, keyof ConfiguredGeneration>>;
 
 const onlyWhenSampling = [
