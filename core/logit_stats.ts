@@ -7,12 +7,14 @@ import * as p from "./primitives.ts";
 import { matmul, Tensor, where } from "./tensor.ts";
 import { leavesOf, replaceLeaves } from "./tree.ts";
 
-/** What turns hidden states into logits: hidden·weightᵀ + bias, then cap·tanh(logit / cap). */
+/** What turns hidden states into logits: scale·(hidden·weightᵀ + bias), then cap·tanh(logit / cap). */
 export interface OutputHead {
   /** [V, D]. */
   readonly weight: Tensor;
   /** f32 [V]; none by default. */
   readonly bias?: Tensor | null;
+  /** A factor of the logits, as in T5; 1 by default. */
+  readonly scale?: number | null;
   /** Limits the logits smoothly to ±softCap; none by default. */
   readonly softCap?: number | null;
 }
@@ -49,10 +51,11 @@ function rowsPerChunk(vocabulary: number, rows: number, options: LogitOptions): 
 
 /** Logits f32 [N, V] of hidden states f32 [N, D]. A matrix [V, D] by itself is a head too. */
 export function headLogits(hidden: Tensor, head: Tensor | OutputHead): Tensor {
-  const { weight, bias, softCap } = asHead(head);
+  const { weight, bias, scale, softCap } = asHead(head);
   const raw = matmul(hidden, weight, { transposeB: true });
   const biased = bias ? raw.add(bias) : raw;
-  return softCap ? biased.div(softCap).tanh().mul(softCap) : biased;
+  const scaled = scale ? biased.mul(scale) : biased;
+  return softCap ? scaled.div(softCap).tanh().mul(softCap) : scaled;
 }
 
 /** Means over the vocabulary of the logits of hidden states f32 [N, D], f32 [N], without making them if possible. */
@@ -61,12 +64,12 @@ export function meanLogits(
   head: Tensor | OutputHead,
   options: LogitOptions = {},
 ): Tensor {
-  const { weight, bias, softCap } = asHead(head);
+  const { weight, bias, scale, softCap } = asHead(head);
   if (softCap) return mapLogits([{ hidden, head }], [], ([logits]) => logits!.mean(-1), options);
   // The mean over the vocabulary of h·Wᵀ is h·(mean of W's rows).
   const means = matmul(hidden, weight.mean(0, { keepDims: true }), { transposeB: true })
     .reshape(hidden.shape[0]!);
-  return bias ? means.add(bias.mean()) : means;
+  return (bias ? means.add(bias.mean()) : means).mul(scale ?? 1);
 }
 
 function asHead(head: Tensor | OutputHead): OutputHead {
@@ -135,7 +138,7 @@ export function logitStats(
   labels: Tensor,
   options: LogitOptions = {},
 ): LogitStats {
-  const { weight, bias = null, softCap = null } = asHead(head);
+  const { weight, bias = null, ...settings } = asHead(head);
   const [n, vocabulary] = [hidden.shape[0]!, weight.shape[0]!];
   if (
     hidden.rank !== 2 || weight.rank !== 2 || hidden.shape[1] !== weight.shape[1] ||
@@ -151,7 +154,7 @@ export function logitStats(
   const chunks = chunkStarts(n, rows).map((start) => {
     const of = (x: Tensor) => x.slice(start, start + rows);
     return headStats({ hidden: of(hidden), weight, bias }, of(labels), {
-      softCap,
+      ...settings,
       temperature: options.temperature ?? 1,
       recompute: rows < n,
     });
@@ -180,23 +183,24 @@ interface HeadInputs {
 function headStats(
   inputs: HeadInputs,
   labels: Tensor,
-  { temperature, softCap, recompute }: {
+  { temperature, recompute, ...settings }: Pick<OutputHead, "scale" | "softCap"> & {
     readonly temperature: number;
-    readonly softCap: number | null;
     readonly recompute: boolean;
   },
 ): Row {
+  const { scale, softCap } = settings;
   const cooled = (logits: Tensor) => logits.mul(1 / temperature);
   const stats = customVjp(
     ({ hidden, ...head }: HeadInputs): Row =>
-      statsOf(cooled(headLogits(hidden, { ...head, softCap })), labels),
+      statsOf(cooled(headLogits(hidden, { ...head, ...settings })), labels),
     ({ hidden, ...head }, row, cotangents) => {
       const tokens = [cotangents.logProb.node, cotangents.entropy.node];
       const held = recompute ? new Tensor(p.barrier(hidden.node, tokens)) : hidden;
-      const logits = headLogits(held, { ...head, softCap });
+      const logits = headLogits(held, { ...head, ...settings });
       const capped = cooled(logitCotangents(cooled(logits), labels, row, cotangents));
       // d cap·tanh(x / cap) / dx = 1 − tanh²(x / cap)
-      const raw = softCap ? capped.mul(logits.div(softCap).square().neg().add(1)) : capped;
+      const scaled = softCap ? capped.mul(logits.div(softCap).square().neg().add(1)) : capped;
+      const raw = scale ? scaled.mul(scale) : scaled;
       return [
         matmul(raw, head.weight),
         matmul(raw, held, { transposeA: true }),

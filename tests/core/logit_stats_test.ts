@@ -24,12 +24,13 @@ labels.data.set([0, vocabulary - 1, vocabulary, -1, -100], 0);
 
 interface DenseOptions {
   readonly temperature?: number;
+  readonly scale?: number;
   readonly softCap?: number;
 }
 
 function denseLogits(x: o.NdArray, w: o.NdArray, b: o.NdArray, options: DenseOptions): o.NdArray {
-  const { temperature = 1, softCap } = options;
-  const raw = o.zip((l, b) => l + b, o.matmul(x, w, false, true), b);
+  const { temperature = 1, scale = 1, softCap } = options;
+  const raw = o.zip((l, b) => scale * (l + b), o.matmul(x, w, false, true), b);
   const capped = (l: number) => softCap === undefined ? l : softCap * Math.tanh(l / softCap);
   return o.map(raw, (l) => capped(l) / temperature);
 }
@@ -64,7 +65,8 @@ const variants: [string, LogitOptions & DenseOptions][] = [
   ["in one piece", {}],
   ["in three chunks", { maxLogits: 8 * vocabulary }],
   ["with a temperature", { temperature: 0.7 }],
-  ["with a soft cap and a temperature, in chunks", {
+  ["with a scale, a soft cap and a temperature, in chunks", {
+    scale: 1.2,
     softCap: 1.5,
     temperature: 1.3,
     maxLogits: 8 * vocabulary,
@@ -86,8 +88,8 @@ for (const [name, options] of variants) {
       name: which,
       inputs: [hidden, head, bias],
       f: (x, weight, bias) => {
-        const { softCap = null, ...settings } = options;
-        return logitStats(x, { weight, bias, softCap }, integers, settings)[which];
+        const { scale = null, softCap = null, ...settings } = options;
+        return logitStats(x, { weight, bias, scale, softCap }, integers, settings)[which];
       },
       reference: (x, w, b) => dense(which, denseLogits(x, w, b, options)),
       differentiable: which === "logProb" || which === "entropy",
@@ -139,10 +141,11 @@ for (const softCap of [null, 1.5]) {
       await checkCases([{
         name: "means",
         inputs: [hidden, head, bias],
-        f: (x, weight, bias) => meanLogits(x, { weight, bias, softCap }, { maxLogits: 50 }),
+        f: (x, weight, bias) =>
+          meanLogits(x, { weight, bias, scale: 2, softCap }, { maxLogits: 50 }),
         reference: (x, w, b) =>
           o.reduce(
-            denseLogits(x, w, b, softCap ? { softCap } : {}),
+            denseLogits(x, w, b, { scale: 2, ...(softCap ? { softCap } : {}) }),
             [1],
             (row) => o.total(row) / vocabulary,
           ),
@@ -203,13 +206,13 @@ for (const [name, maxLogits] of [["one piece", 1e6], ["chunks", 8 * vocabulary]]
       inputs: [hidden, head, bias, weights],
       f: (x, w, b, weights) =>
         mapLogits(
-          [{ hidden: x, head: { weight: w, bias: b, softCap: 2 } }],
+          [{ hidden: x, head: { weight: w, bias: b, scale: 0.5, softCap: 2 } }],
           [weights],
           ([l], [weight]) => logSoftmax(l!).mul(weight!).sum(-1),
           { maxLogits, temperature: 0.7 },
         ),
       reference: (x, w, b, weights) => {
-        const logits = denseLogits(x, w, b, { temperature: 0.7, softCap: 2 });
+        const logits = denseLogits(x, w, b, { temperature: 0.7, scale: 0.5, softCap: 2 });
         const logP = o.zip((l, z) => l - z, logits, o.logSumExp(logits, [1], true));
         return o.reduce(o.zip((p, a) => p * a, logP, weights), [1], o.total);
       },

@@ -41,11 +41,10 @@ function fromHead(inputs: Inputs, c: LossCase): TokenLogProbs {
   const head = {
     weight: inputs.get("head"),
     bias: inputs.find("bias") ?? null,
+    scale: numberOption(c, "logit_scale") ?? null,
     softCap: numberOption(c, "final_logit_softcapping") ?? null,
   };
-  // A factor of logits is a temperature, where there is no cap between them.
-  const temperature = 1 / (numberOption(c, "logit_scale") ?? 1);
-  const stats = logitStats(rows, head, targets, { temperature });
+  const stats = logitStats(rows, head, targets);
   return {
     logProbs: stats.logProb,
     mask: targets.ge(0).cast("f32"),
