@@ -163,7 +163,7 @@ async function finetune<O extends Options, E>(
     say(device.description);
     const profiler = values.profile ? await openProfiler(device, values.output_dir) : null;
     const head = typeof command.head === "function" ? command.head(values) : command.head;
-    const alone = await openModel(modelSourceOf(values, head));
+    const alone = await openModel({ ...modelSourceOf(values, head), notice: say });
     if (!values.dry_run) await refuseOtherKind(values.output_dir, alone);
     const opened = await command.complete?.(alone, values) ?? alone;
     for (const notice of dropoutNotice(alone, values)) say(notice);

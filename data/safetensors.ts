@@ -5,6 +5,8 @@
  */
 
 import { UserError } from "../core/errors.ts";
+import { openForReading, type ReadableFile } from "./file_bytes.ts";
+import { finiteSoFar } from "./finite.ts";
 import { describeFileError } from "./local_paths.ts";
 import {
   type Described,
@@ -14,33 +16,14 @@ import {
   parseSafetensorsHeader,
   storedByteLength,
 } from "./safetensors_header.ts";
-import type { StoredDtype } from "./safetensors_dtypes.ts";
+import type { StoredTensor, TensorFile } from "./stored_tensor.ts";
 
-/** A tensor in a file: described by the header, its contents read when asked for. */
-export type StoredTensor = {
-  readonly name: string;
-  readonly dtype: StoredDtype;
-  readonly shape: readonly number[];
-  /** Size of the contents in bytes. */
-  readonly byteLength: number;
-  /** The file that holds the tensor. */
-  readonly path: string;
-  /**
-   * Reads the contents (little-endian, row-major) into a new buffer, which the caller then owns.
-   * Rejects with a `UserError` if the file was closed or has shrunk.
-   */
-  readonly bytes: () => Promise<Uint8Array<ArrayBuffer>>;
-};
+export type { StoredTensor } from "./stored_tensor.ts";
 
 /** An open safetensors file. Close it when the tensors have been read. */
-export type SafetensorsFile = {
-  readonly path: string;
+export type SafetensorsFile = TensorFile & {
   /** The `__metadata__` map; empty where the file has none. */
   readonly metadata: Readonly<Record<string, string>>;
-  /** The tensors by name, in the order of their bytes. */
-  readonly tensors: ReadonlyMap<string, StoredTensor>;
-  readonly close: () => void;
-  readonly [Symbol.dispose]: () => void;
 };
 
 /**
@@ -50,21 +33,17 @@ export type SafetensorsFile = {
  * truncated, inconsistent or of another format (see `parseSafetensorsHeader`).
  */
 export async function openSafetensors(path: string): Promise<SafetensorsFile> {
-  let file: Deno.FsFile;
+  const file = await openForReading(path);
   try {
-    file = await Deno.open(path, { read: true });
-  } catch (error) {
-    throw describeFileError(error, { action: "read", path });
-  }
-  try {
-    return readHeader(file, path, (await file.stat()).size);
+    return readHeader(file);
   } catch (error) {
     file.close();
     throw describeFileError(error, { action: "read", path });
   }
 }
 
-function readHeader(file: Deno.FsFile, path: string, fileBytes: number): SafetensorsFile {
+function readHeader(file: ReadableFile): SafetensorsFile {
+  const { path, size: fileBytes, close } = file;
   const refuse = (reason: string): never => {
     throw new UserError(`Cannot read ${path}: ${reason}`);
   };
@@ -75,7 +54,7 @@ function readHeader(file: Deno.FsFile, path: string, fileBytes: number): Safeten
     );
   }
   const lengthBytes = new Uint8Array(8);
-  readAt(file, 0, lengthBytes, path);
+  file.fill(lengthBytes, 0);
   const headerBytes = Number(new DataView(lengthBytes.buffer).getBigUint64(0, true));
   if (headerBytes > maxHeaderBytes) {
     refuse(
@@ -90,10 +69,10 @@ function readHeader(file: Deno.FsFile, path: string, fileBytes: number): Safeten
     );
   }
   const headerText = new Uint8Array(headerBytes);
-  readAt(file, 8, headerText, path);
+  file.fill(headerText, 8);
   let json = "";
   try {
-    json = new TextDecoder("utf-8", { fatal: true }).decode(headerText);
+    json = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(headerText);
   } catch {
     refuse(`its safetensors header is not valid UTF-8: the file is corrupt.`);
   }
@@ -102,27 +81,33 @@ function readHeader(file: Deno.FsFile, path: string, fileBytes: number): Safeten
     path,
     dataBytes: fileBytes - dataStart,
   });
-  let closed = false;
-  const read = (entry: HeaderEntry): Uint8Array<ArrayBuffer> => {
-    if (closed) refuse(`tensor "${entry.name}" was asked for after the file was closed.`);
-    const target = new Uint8Array(entry.end - entry.begin);
-    readAt(file, dataStart + entry.begin, target, path, entry.name);
+  const tensors = new Map(
+    entries.map((entry) => [entry.name, storedTensor(file, entry, dataStart)]),
+  );
+  return { path, metadata, tensors, close, [Symbol.dispose]: close };
+}
+
+function storedTensor(file: ReadableFile, entry: HeaderEntry, dataStart: number): StoredTensor {
+  const { name, dtype, shape, begin, end } = entry;
+  const { path } = file;
+  const read = (finite: boolean): Uint8Array<ArrayBuffer> => {
+    const target = new Uint8Array(end - begin);
+    file.fill(target, dataStart + begin, {
+      what: `tensor "${name}"`,
+      ...(finite ? finiteSoFar({ name, path, dtype, shape }, target) : {}),
+    });
     return target;
   };
-  const tensors = new Map<string, StoredTensor>(entries.map((entry) => [entry.name, {
-    name: entry.name,
-    dtype: entry.dtype,
-    shape: entry.shape,
-    byteLength: entry.end - entry.begin,
+  return {
+    name,
+    dtype,
+    shape,
+    byteLength: end - begin,
     path,
     // The executor turns a throw into a rejection.
-    bytes: () => new Promise((resolve) => resolve(read(entry))),
-  }]));
-  const close = () => {
-    if (!closed) file.close();
-    closed = true;
+    bytes: () => new Promise((resolve) => resolve(read(false))),
+    finiteBytes: () => new Promise((resolve) => resolve(read(true))),
   };
-  return { path, metadata, tensors, close, [Symbol.dispose]: close };
 }
 
 /** A clone without Git LFS leaves small text files in the place of the weights. */
@@ -130,35 +115,6 @@ function pointerHint(start: Uint8Array): string {
   return new TextDecoder().decode(start) === "version "
     ? " It looks like a Git LFS pointer: run `git lfs pull` in the checkpoint's directory."
     : "";
-}
-
-/**
- * Fills `target` from byte `position` on. Seek and reads are synchronous so that concurrent calls
- * on one file cannot come between each other.
- */
-function readAt(
-  file: Deno.FsFile,
-  position: number,
-  target: Uint8Array,
-  path: string,
-  tensor?: string,
-): void {
-  file.seekSync(position, Deno.SeekMode.Start);
-  let filled = 0;
-  while (filled < target.length) {
-    const count = file.readSync(target.subarray(filled));
-    if (count === null) {
-      throw new UserError(
-        `Cannot read ${path}: it ended${
-          tensor === undefined ? "" : ` inside tensor "${tensor}"`
-        } ` +
-          `at byte ${
-            position + filled
-          }, though it was longer when opened. Was it changed meanwhile?`,
-      );
-    }
-    filled += count;
-  }
 }
 
 /** A tensor to write: `data` holds its little-endian, row-major bytes, or makes them when due. */

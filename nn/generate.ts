@@ -300,6 +300,12 @@ function blockOf(
   const end = within.findIndex(({ tokens }) => ends.has(tokens[place]!));
   const own = end < 0 ? within : within.slice(0, end + 1);
   const full = start + own.length >= room;
+  if (!own.every(({ rawLogProbs }) => Number.isFinite(rawLogProbs[place]!))) {
+    throw new UserError(
+      "The model's logits are not finite (NaN or infinite), so that no token can be chosen by them. Its weights are " +
+        "damaged or too large, as after a training run that went astray: use an earlier checkpoint.",
+    );
+  }
   return {
     sequence,
     start,

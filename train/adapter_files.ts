@@ -26,7 +26,7 @@ import {
   weightShape,
 } from "../nn/mod.ts";
 import { adapterConfigJson, parseAdapterConfig } from "./adapter_config.ts";
-import { readTensor, tensorsToStore } from "./model_files.ts";
+import { readWeight, tensorsToStore } from "./model_files.ts";
 
 const configName = "adapter_config.json";
 const prefix = "base_model.model.";
@@ -183,7 +183,7 @@ async function readShaped(
         `adapter calls for [${shape.join(", ")}]. They do not belong together.`,
     );
   }
-  return await readTensor(stored);
+  return await readWeight(stored);
 }
 
 interface NamedTensor {

@@ -45,6 +45,7 @@ export * from "./ppo_rollout.ts";
 export * from "./ppo_values.ts";
 export * from "./progress.ts";
 export * from "./quantized_files.ts";
+export * from "./read_parameters.ts";
 export * from "./reference.ts";
 export * from "./reference_cache.ts";
 export * from "./reporters.ts";

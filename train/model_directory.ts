@@ -1,7 +1,6 @@
 /** Models as directories in the Hugging Face layout: reading one, writing one. @module */
 
-import { type Key, type Path, randomKey, realize, Tensor, UserError } from "../core/mod.ts";
-import { openCheckpointFiles } from "../data/checkpoint_files.ts";
+import { type Path, randomKey, realize, Tensor, UserError } from "../core/mod.ts";
 import { isRecord, readJsonFile } from "../data/json_files.ts";
 import { missingPathError, parentPath, statIfPresent } from "../data/local_paths.ts";
 import { loadTokenizer, type Tokenizer, type TokenizerOverrides } from "../data/tokenizer.ts";
@@ -13,17 +12,13 @@ import {
   type CausalModel,
   causalModel,
   type DecoderParams,
-  freshParameter,
   headClasses,
   headIsTied,
   type HuggingFaceConfig,
   initParameters,
-  isLabelHead,
   isQuantized,
-  isValueHeadParameter,
   type LoraConfig,
   type ModelHead,
-  type ParameterShape,
   parametersOf,
   transposedIn,
   withoutAdapters,
@@ -39,14 +34,9 @@ import {
   updatesTransposed,
   writeAdapter,
 } from "./adapter_files.ts";
-import {
-  asStored,
-  loadParameters,
-  namedAsInTree,
-  type SavedDtype,
-  writeParameters,
-} from "./model_files.ts";
-import { checkQuantizationConfig, loadWeights, type WeightStorage } from "./quantized_files.ts";
+import { asStored, type SavedDtype, writeParameters } from "./model_files.ts";
+import { checkQuantizationConfig, type WeightStorage } from "./quantized_files.ts";
+import { readParameters } from "./read_parameters.ts";
 import { fillValueHead, writeValueHead } from "./value_head_files.ts";
 import {
   eitherModel,
@@ -105,6 +95,8 @@ export interface ModelSource {
   readonly lora?: Partial<LoraConfig> | undefined;
   /** An adapter's directory, whose weights the fresh adapter takes. */
   readonly initialAdapter?: string | undefined;
+  /** Told what a user should know of the files. */
+  readonly notice?: ((text: string) => void) | undefined;
 }
 
 /**
@@ -160,6 +152,7 @@ export async function openNetwork<M extends Architecture>(
       storage: saved || source.lora
         ? source.storage
         : source.storage?.quantize && { quantize: source.storage.quantize },
+      notice: source.notice,
     });
   const generationConfig = await readJsonFile(`${base}/generation_config.json`);
   const { adapter, ...adapted } = await withAdapter(source, whole, {
@@ -256,33 +249,6 @@ async function withAdapter(
     reference,
     adapter: { config: fresh.config, base: given },
   };
-}
-
-/** Options of {@link readParameters}. */
-export interface ReadOptions {
-  /** With a key, a score or value head that the files lack begins fresh instead of being an error. */
-  readonly fresh?: Key;
-  /** How weights are stored in memory; f32 by default. */
-  readonly storage?: WeightStorage | undefined;
-}
-
-/** Reads a model's parameters from a directory. */
-export async function readParameters(
-  model: Architecture,
-  directory: string,
-  head: ModelHead = { kind: "language" },
-  { fresh, storage }: ReadOptions = {},
-): Promise<DecoderParams> {
-  const shapes = model.shapes(head);
-  using files = namedAsInTree(await openCheckpointFiles(directory), model);
-  const begin = (path: string, shape: ParameterShape) =>
-    fresh && (isLabelHead(path.replace(/\..*/, "")) || isValueHeadParameter(path))
-      ? freshParameter(model, path, shape, fresh, head)
-      : null;
-  const coded = [...files.tensors.keys()].some((name) => /quant_state|\.SCB$/.test(name));
-  return storage || coded
-    ? await loadWeights<DecoderParams>(shapes, files, storage, begin)
-    : await realize(await loadParameters<DecoderParams>(shapes, files, begin));
 }
 
 /** The parameters of a checkpoint of a run: all of them, or the run's with the checkpoint's adapter. */

@@ -3,7 +3,8 @@
 import { fromBytes, leavesOf, mapTree, type Path, Tensor, UserError } from "../core/mod.ts";
 import { type CheckpointFiles, writeCheckpointFiles } from "../data/checkpoint_files.ts";
 import { float32ToBfloat16, float32ToFloat16 } from "../data/half.ts";
-import type { StoredTensor, TensorToStore } from "../data/safetensors.ts";
+import type { TensorToStore } from "../data/safetensors.ts";
+import type { StoredTensor } from "../data/stored_tensor.ts";
 import { toFloat32Array } from "../data/safetensors_dtypes.ts";
 import {
   type Architecture,
@@ -51,7 +52,7 @@ export async function loadParameters<P>(
   for (const [path, shape] of wanted) {
     const stored = files.tensors.get(path)!;
     checkStored(stored, shape);
-    const tensor = await readTensor(stored);
+    const tensor = await readWeight(stored);
     tensors.set(path, shape.transposed ? tensor.transpose() : tensor);
   }
   return mapTree(shapes, (_, path) => tensors.get(path)!) as P;
@@ -116,14 +117,19 @@ export function namedAsInTree(
 
 /** A stored tensor as f32. */
 export async function readTensor(stored: StoredTensor): Promise<Tensor> {
-  const values = toFloat32Array({
-    dtype: stored.dtype,
-    bytes: await stored.bytes(),
-    name: stored.name,
-  });
+  return asF32(stored, await stored.bytes());
+}
+
+/** The same for a weight. @throws UserError if it has a number that is not finite. */
+export async function readWeight(stored: StoredTensor): Promise<Tensor> {
+  return asF32(stored, await stored.finiteBytes());
+}
+
+function asF32({ dtype, name, shape }: StoredTensor, bytes: Uint8Array): Tensor {
+  const values = toFloat32Array({ dtype, bytes, name });
   return fromBytes(
     new Uint8Array(values.buffer, values.byteOffset, values.byteLength),
-    stored.shape,
+    shape,
     "f32",
   );
 }

@@ -8,8 +8,9 @@
 import { fromBytes, mapTree, type Path, realize, Tensor, tensor, UserError } from "../core/mod.ts";
 import type { CheckpointFiles } from "../data/checkpoint_files.ts";
 import { isRecord, type JsonRecord } from "../data/json_files.ts";
-import type { StoredTensor, TensorToStore } from "../data/safetensors.ts";
+import type { TensorToStore } from "../data/safetensors.ts";
 import { type StoredDtype, toFloat32Array } from "../data/safetensors_dtypes.ts";
+import type { StoredTensor } from "../data/stored_tensor.ts";
 import {
   bytesTensor,
   codeTable,
@@ -27,7 +28,7 @@ import {
   shapesOf,
   type Weight,
 } from "../nn/mod.ts";
-import { checkStored, loadParameters, readTensor, tensorsToStore } from "./model_files.ts";
+import { checkStored, loadParameters, readWeight, tensorsToStore } from "./model_files.ts";
 
 /** How weights are stored in memory. */
 export interface WeightStorage {
@@ -84,12 +85,12 @@ export async function loadWeights<P>(
     if (quantize && isQuantizable(path, shape)) {
       checkStored(stored, leaf);
       const values = transposed
-        ? await (await readTensor(stored)).transpose().data() as Float32Array
+        ? await (await readWeight(stored)).transpose().data() as Float32Array
         : await floatsOf(stored);
       weights.set(path, await realize(quantizeMatrix(values, shape as [number, number], quantize)));
     } else if (narrow[stored.dtype] === kept) {
       checkStored(stored, leaf);
-      const tensor = fromBytes(await stored.bytes(), stored.shape, kept);
+      const tensor = fromBytes(await stored.finiteBytes(), stored.shape, kept);
       weights.set(path, await realize(transposed ? tensor.transpose() : tensor));
     } else {
       const read = await loadParameters<Record<Path, Tensor>>({ [path]: leaf }, files);
@@ -123,7 +124,8 @@ export async function readQuantized(
 }
 
 async function floatsOf(stored: StoredTensor): Promise<Float32Array> {
-  return toFloat32Array({ dtype: stored.dtype, bytes: await stored.bytes(), name: stored.name });
+  const { dtype, name } = stored;
+  return toFloat32Array({ dtype, bytes: await stored.finiteBytes(), name });
 }
 
 async function readFourBit(

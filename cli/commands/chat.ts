@@ -34,7 +34,7 @@ export const chatCommand: Command = {
     const device = await openGenerationDevice(values);
     try {
       if (atTerminal) screen.note(device.description);
-      const opened = await openGenerationModel(values);
+      const opened = await openGenerationModel(values, screen.note);
       const session = chatSession(opened, { values, given, examples, screen });
       session.notices.forEach(screen.note);
       if (prompt !== undefined) return await answerPrompt(session.ask, prompt);

@@ -52,7 +52,7 @@ async function generate(
   const device = await openGenerationDevice(values);
   try {
     say(device.description);
-    const opened = await openGenerationModel(values);
+    const opened = await openGenerationModel(values, say);
     const settings = resolveSettings(values, given, opened);
     settings.notices.forEach(say);
     const prompts = promptsOf(rows, opened.tokenizer, opened.model.config.maxPositions);

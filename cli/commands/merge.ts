@@ -1,6 +1,7 @@
 /** `plumb merge`: an adapter folded into the weights of its base. @module */
 
 import { openDevice, realize, UserError } from "../../core/mod.ts";
+import { writeTo } from "../chat/screen.ts";
 import { describeFileError, statIfPresent } from "../../data/local_paths.ts";
 import { mergeAdapters, type ModelHead } from "../../nn/mod.ts";
 import { readAdapterConfig, resolveBaseModel } from "../../train/adapter_files.ts";
@@ -52,7 +53,12 @@ export const mergeCommand: Command = {
     );
     try {
       const { config } = await readAdapterConfig(directory);
-      const opened = await openModel({ directory, seed: 0, head: headOf(config.task_type) });
+      const opened = await openModel({
+        directory,
+        seed: 0,
+        head: headOf(config.task_type),
+        notice: (text) => writeTo(Deno.stderr, `${text}\n`),
+      });
       const params = await realize(mergeAdapters(opened.params));
       await writeModel(output, { ...opened, adapter: null }, params, { dtype: values.dtype })
         .catch((error) => {

@@ -23,15 +23,20 @@ export async function openGenerationDevice(
 /**
  * Opens a checkpoint or an adapter on the current device.
  *
+ * @param notice Told what a user should know of the files.
  * @throws {UserError} naming the file, if something is missing, broken or not supported.
  */
-export async function openGenerationModel(values: GenerationModelValues): Promise<GenerationModel> {
+export async function openGenerationModel(
+  values: GenerationModelValues,
+  notice?: (text: string) => void,
+): Promise<GenerationModel> {
   const { model_name_or_path: directory, chat_template_path: template } = values;
   const storage = storageOf(values);
   const source: ModelSource = {
     directory,
     storage,
     seed: 0,
+    notice,
     overrides: template === undefined ? {} : { chatTemplatePath: template },
   };
   const isNarrow = storage.dtype !== "f32";

@@ -2,7 +2,7 @@
 
 import { type Adapted, type CausalModel, causalModel, type DecoderParams } from "../../nn/mod.ts";
 import { loadAdapter } from "../../train/adapter_files.ts";
-import { readParameters } from "../../train/model_directory.ts";
+import { readParameters } from "../../train/read_parameters.ts";
 import { fixture, readTensors } from "../data/fixture_files.ts";
 import { readConfig } from "./golden.ts";
 import { type Layout, layOut } from "./streams.ts";
