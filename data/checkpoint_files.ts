@@ -1,20 +1,16 @@
 /**
  * The weight files of a Hugging Face checkpoint directory: one safetensors file, or shards with an
- * index.
+ * index; or the same as PyTorch's own files.
  *
  * @module
  */
 
 import { UserError } from "../core/errors.ts";
 import { basePath, joinPath, missingPathError, statIfPresent } from "./local_paths.ts";
-import {
-  openSafetensors,
-  type SafetensorsFile,
-  type StoredTensor,
-  type TensorToStore,
-  writeSafetensors,
-} from "./safetensors.ts";
+import { openSafetensors, type TensorToStore, writeSafetensors } from "./safetensors.ts";
 import { findDuplicateKey, storedByteLength } from "./safetensors_header.ts";
+import type { StoredTensor, TensorFile } from "./stored_tensor.ts";
+import { openTorchFile } from "./torch/torch_file.ts";
 import { describeFileError } from "./local_paths.ts";
 
 /** The open weight files of a checkpoint. Close them when the tensors have been read. */
@@ -26,10 +22,41 @@ export type CheckpointFiles = {
   readonly [Symbol.dispose]: () => void;
 };
 
+type Open = (path: string) => Promise<TensorFile>;
+
+/** Names of a checkpoint's weights, in the order in which transformers looks for them. */
+function weightNames(stem: string): readonly { readonly name: string; readonly open: Open }[] {
+  // PyTorch's files of whole models have a name of their own.
+  const torch = `${stem === "model" ? "pytorch_model" : stem}.bin`;
+  return [
+    { name: `${stem}.safetensors`, open: openSafetensors },
+    { name: `${stem}.safetensors.index.json`, open: openSafetensors },
+    { name: torch, open: openTorchFile },
+    { name: `${torch}.index.json`, open: openTorchFile },
+  ];
+}
+
+/** The first of a checkpoint's weight files that is there, if any. */
+async function findWeights(directory: string, stem: string) {
+  for (const { name, open } of weightNames(stem)) {
+    const path = joinPath(directory, name);
+    if (await statIfPresent(path) !== undefined) return { path, open };
+  }
+  return undefined;
+}
+
+/** Whether a directory has weights that {@linkcode openCheckpointFiles} would open. */
+export async function hasCheckpointFiles(
+  directory: string,
+  { stem = "model" }: { readonly stem?: string } = {},
+): Promise<boolean> {
+  return await findWeights(directory, stem) !== undefined;
+}
+
 /**
  * Opens the weights of a checkpoint directory: `model.safetensors`, or else the shards listed by
- * `model.safetensors.index.json` (the order in which transformers looks). `stem` names other
- * weights, such as `adapter_model`.
+ * `model.safetensors.index.json`, or else `pytorch_model.bin` or its shards (the order in which
+ * transformers looks). `stem` names other weights, such as `adapter_model`.
  *
  * Throws a `UserError` if the directory or its weights are missing, if they are only there in
  * another format, if a shard or a tensor the index promises is missing, and for broken files.
@@ -46,28 +73,30 @@ export async function openCheckpointFiles(
         `config.json and ${stem}.safetensors.`,
     );
   }
-  const single = joinPath(directory, `${stem}.safetensors`);
-  if (await statIfPresent(single) !== undefined) {
-    const file = await openSafetensors(single);
-    return checkpoint(directory, file.tensors, [file]);
-  }
-  const index = joinPath(directory, `${stem}.safetensors.index.json`);
-  if (await statIfPresent(index) !== undefined) return await openShards(directory, index);
-  throw await missingWeightsError(directory, stem);
+  const found = await findWeights(directory, stem);
+  if (found === undefined) throw await missingWeightsError(directory, stem);
+  const { path, open } = found;
+  if (path.endsWith(".json")) return await openShards(directory, path, open);
+  const file = await open(path);
+  return checkpoint(directory, file.tensors, [file]);
 }
 
 function checkpoint(
   directory: string,
   tensors: ReadonlyMap<string, StoredTensor>,
-  files: readonly SafetensorsFile[],
+  files: readonly TensorFile[],
 ): CheckpointFiles {
   const close = () => files.forEach((file) => file.close());
   return { directory, tensors, close, [Symbol.dispose]: close };
 }
 
-async function openShards(directory: string, index: string): Promise<CheckpointFiles> {
+async function openShards(
+  directory: string,
+  index: string,
+  open: Open,
+): Promise<CheckpointFiles> {
   const weightMap = await readWeightMap(index);
-  const files = new Map<string, SafetensorsFile>();
+  const files = new Map<string, TensorFile>();
   try {
     for (const [tensor, shard] of weightMap) {
       if (files.has(shard)) continue;
@@ -79,7 +108,7 @@ async function openShards(directory: string, index: string): Promise<CheckpointF
             `"${shard}" (which holds "${tensor}") is not there. Copy or download it again.`,
         );
       }
-      files.set(shard, await openSafetensors(path));
+      files.set(shard, await open(path));
     }
     const tensors = new Map<string, StoredTensor>();
     for (const [name, shard] of weightMap) {
@@ -147,7 +176,7 @@ async function readWeightMap(index: string): Promise<ReadonlyMap<string, string>
 
 async function missingWeightsError(directory: string, stem: string): Promise<UserError> {
   const names = (await Array.fromAsync(Deno.readDir(directory), (entry) => entry.name)).sort();
-  const other = names.filter((name) => /\.(bin|pt|pth|ckpt|h5|msgpack|gguf)$/.test(name));
+  const other = names.filter((name) => /\.(pt|pth|ckpt|h5|msgpack|gguf)$/.test(name));
   const expected = `${stem}.safetensors or ${stem}.safetensors.index.json`;
   if (other.length > 0) {
     return new UserError(

@@ -8,10 +8,10 @@
 import { isBranch, realize, UserError } from "../core/mod.ts";
 import {
   type CheckpointFiles,
+  hasCheckpointFiles,
   openCheckpointFiles,
   writeCheckpointFiles,
 } from "../data/checkpoint_files.ts";
-import { joinPath, statIfPresent } from "../data/local_paths.ts";
 import { isValueHeadParameter, ParameterShape, type ValueHeadParams } from "../nn/mod.ts";
 import { loadParameters, tensorsToStore } from "./model_files.ts";
 
@@ -25,7 +25,7 @@ export function hasValueHead(params: unknown): params is ValueHeadParams {
  * adapter's weights. A tree without value head stays as it is.
  *
  * @param required Whether the directory must have one.
- * @throws UserError if it must and has not, if the head does not fit, or is there only as `pytorch_model.bin`.
+ * @throws UserError if it must and has not, or if the head does not fit.
  */
 export async function fillValueHead<P>(
   params: P,
@@ -34,18 +34,10 @@ export async function fillValueHead<P>(
 ): Promise<P> {
   if (!hasValueHead(params)) return params;
   for (const stem of ["model", "adapter_model"]) {
-    if (await statIfPresent(joinPath(directory, `${stem}.safetensors`)) === undefined) continue;
+    if (!await hasCheckpointFiles(directory, { stem })) continue;
     using files = await openCheckpointFiles(directory, { stem });
     if (![...files.tensors.keys()].some(isValueHeadParameter)) continue;
     return { ...params, v_head: await readValueHead(files, params) };
-  }
-  const pickled = joinPath(directory, "pytorch_model.bin");
-  if (await statIfPresent(pickled) !== undefined) {
-    throw new UserError(
-      `The value head of the adapter in ${directory} may be in ${pickled}, which is Python's own format; ` +
-        `model.safetensors was expected. Convert it, in Python: safetensors.torch.save_file(torch.load(` +
-        `"${pickled}"), "${joinPath(directory, "model.safetensors")}").`,
-    );
   }
   if (!required) return params;
   throw new UserError(

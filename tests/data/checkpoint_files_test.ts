@@ -132,8 +132,8 @@ Deno.test("a directory without safetensors is refused with what it holds", async
     await refuses(dir, /no weights.*It holds config\.json/);
     await Deno.writeTextFile(`${dir}/model-00001-of-00002.safetensors`, "");
     await refuses(dir, /fetch the index/);
-    await Deno.writeTextFile(`${dir}/pytorch_model.bin`, "");
-    await refuses(dir, /only as pytorch_model\.bin.*Convert it to safetensors/);
+    await Deno.writeTextFile(`${dir}/tf_model.h5`, "");
+    await refuses(dir, /only as tf_model\.h5.*Convert it to safetensors/);
     await refuses(`${dir}/config.json`, /it is a file/);
     await refuses(`${dir}/none/model`, /model.*does not exist/);
     await refuses("meta-llama/Llama-3.2-1B", /downloads from the Hub are not supported yet/);
