@@ -255,7 +255,10 @@ eachDevice("where there should be a value head and is none, that is said", async
     await assert.rejects(readCheckpoint(adapted, directory), /has no value head \(v_head/);
     assert.ok("v_head" in (await open({ directory })).params);
     await Deno.writeTextFile(`${directory}/pytorch_model.bin`, "");
-    await assert.rejects(open({ directory }), /Cannot read .*pytorch_model\.bin: it is neither a zip archive/);
+    await assert.rejects(
+      open({ directory }),
+      /Cannot read .*pytorch_model\.bin: it is neither a zip archive/,
+    );
   });
   await inTempDir(async (directory) => {
     const narrow = causalModel({ ...whole.config, hidden_size: 16 });
