@@ -77,7 +77,12 @@ async function measure(
   let metrics: { readonly names: readonly string[]; readonly values: Tensor } | null = null;
   const once = () => {
     metrics?.values.dispose();
-    const scalars = { normalizer: batch.items, ...optimizer.scalars(1e-5, ++steps) };
+    const scalars = {
+      normalizer: batch.items,
+      share: 1,
+      labels: batch.items,
+      ...optimizer.scalars(1e-5, ++steps),
+    };
     const next = whole(trainable, moments, null, frozen, batch.inputs, key, scalars);
     ({ trainable, optimizer: moments, metrics } = next);
   };

@@ -340,7 +340,11 @@ async function run<O extends Options, E>(
   const options = trainOptionsOf(values);
   const taskOf = (examples: readonly E[], evaluation: boolean) =>
     command.task({ opened, values, options, examples, evaluation, say });
-  const task = await taskOf(data.train, false);
+  const asTrl = await taskOf(data.train, false);
+  // TRL takes the mean of batches' means in places; a loss of one's own is the same however a step is cut.
+  const task = "loss" in values && values["loss"] !== undefined
+    ? { ...asTrl, normalize: "window" as const }
+    : asTrl;
   const evaluation = data.evaluation ? await taskOf(data.evaluation, true) : undefined;
   const isTrainable = trainableOf(opened);
   let [trainable, frozen] = partition(opened.params, isTrainable);

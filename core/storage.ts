@@ -31,7 +31,9 @@ export class Storage {
    * @throws Error if it was freed or donated.
    */
   get allocation(): Allocation {
-    if (this.#allocation === null) throw new Error(`This tensor's memory was ${this.#gone}`);
+    if (this.#allocation === null) {
+      throw new Error(`This tensor's memory was ${this.#gone}${remedy(this.#gone)}`);
+    }
     return this.#allocation;
   }
 
@@ -49,6 +51,12 @@ export class Storage {
     finalisation.unregister(this);
     return allocation;
   }
+}
+
+function remedy(reason: string): string {
+  return reason.startsWith("donated")
+    ? ". Use the tensor that it returned in its place, or do not donate this argument."
+    : "";
 }
 
 // The engine does not see device memory, so this is a safety net, not the plan: scopes are.

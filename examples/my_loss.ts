@@ -6,6 +6,9 @@
  * A pair costs nothing once the policy's margin over the reference is `target` nats; short of that every missing nat
  * costs one. The temperature rounds the corner off: 0 would be the hinge max(0, target − margin).
  *
+ * It returns the loss of each pair. Their mean over a whole step is minimised, so that it does not matter into how many
+ * batches the step is cut.
+ *
  * In a script it is the task's objective, like a built-in loss:
  *
  *     import { data, nn, train } from "@plumb/plumb";
@@ -27,15 +30,12 @@ import { pairMetrics, type PairObjective } from "@plumb/plumb/rl";
 const target = 2;
 const temperature = 0.5;
 
-const myLoss: PairObjective = (pairs, { normalizer } = {}) => {
+const myLoss: PairObjective = (pairs) => {
   const chosen = pairs.chosen.sub(pairs.refChosen!); // [B]
   const rejected = pairs.rejected.sub(pairs.refRejected!);
   const missing = chosen.sub(rejected).neg().add(target);
   const losses = softplus(missing.div(temperature)).mul(temperature);
-  return {
-    loss: losses.sum().div(normalizer ?? losses.size),
-    metrics: pairMetrics(chosen, rejected, pairs),
-  };
+  return { losses, metrics: pairMetrics(chosen, rejected, pairs) };
 };
 
 export default myLoss;

@@ -3,9 +3,8 @@
 import { stopGradient, type Tensor, where, zeros } from "../core/mod.ts";
 import { signOf, undesirable } from "./labels.ts";
 import { logistic } from "./margin_losses.ts";
-import { shareOfWindow } from "./means.ts";
 import { unpairedMetrics } from "./metrics.ts";
-import type { MeanOptions, Objective, UnpairedLogProbs } from "./types.ts";
+import type { Objective, UnpairedLogProbs } from "./types.ts";
 
 /** The mean of all numbers seen so far. */
 export interface RunningMean {
@@ -39,7 +38,7 @@ export interface BcoLogProbs extends UnpairedLogProbs {
 }
 
 /** Options of {@link bco}. */
-export interface BcoOptions extends MeanOptions {
+export interface BcoOptions {
   /** Strength of the pull to the reference; 0.1 by default. */
   readonly beta?: number;
   /** Whether this batch's rewards enter the running mean: true, but for evaluation. */
@@ -72,7 +71,6 @@ export function bco(logProbs: BcoLogProbs, options: BcoOptions = {}): BcoObjecti
     ? single.mul(where(labels.ne(0), 1, stopGradient(densityRatios)))
     : single;
   return {
-    loss: shareOfWindow(losses.mean(), losses.size, options),
     losses,
     metrics: { delta, ...unpairedMetrics(rewards, logProbs.logProbs, labels) },
     counts: rowCounts(labels),

@@ -3,9 +3,9 @@
 import { stopGradient, zeros } from "../core/mod.ts";
 import { powerScore } from "./f_divergence.ts";
 import { marginLosses, type MarginLossVariant } from "./margin_losses.ts";
-import { averageLogProbs, chosenNll, shareOfWindow } from "./means.ts";
+import { averageLogProbs, chosenNll } from "./means.ts";
 import { pairMetrics } from "./metrics.ts";
-import type { MeanOptions, Objective, PairLogProbs } from "./types.ts";
+import type { Objective, PairLogProbs } from "./types.ts";
 import { variantOf } from "./variants.ts";
 
 /** A variant of {@link cpo}. */
@@ -25,7 +25,7 @@ export const cpoLosses: Readonly<Record<CpoLossType, CpoVariant>> = {
 };
 
 /** Options of {@link cpo}. */
-export interface CpoOptions extends MeanOptions {
+export interface CpoOptions {
   /** The variant; `sigmoid` by default. */
   readonly lossType?: CpoLossType;
   /** Scale of the rewards; 0.1 by default. */
@@ -62,8 +62,8 @@ export function cpo(logProbs: PairLogProbs, options: CpoOptions = {}): Objective
   });
   const nll = cpoAlpha === 0 ? zeros([]) : chosenNll(logProbs);
   return {
-    loss: shareOfWindow(losses.mean().add(nll.mul(cpoAlpha)), losses.size, options),
     losses,
+    term: nll.mul(cpoAlpha),
     metrics: {
       ...pairMetrics(chosen.mul(beta), rejected.mul(beta), scores),
       nll_loss: stopGradient(nll),

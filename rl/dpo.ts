@@ -10,13 +10,12 @@ import {
   logRatioDpoLosses,
 } from "./dpo_losses.ts";
 import { divergenceScores, type FDivergence } from "./f_divergence.ts";
-import { shareOfWindow } from "./means.ts";
 import { pairMetrics } from "./metrics.ts";
-import type { MeanOptions, Objective, PairLogProbs } from "./types.ts";
+import type { Objective, PairLogProbs } from "./types.ts";
 import { variantOf } from "./variants.ts";
 
 /** Options of {@link dpo}. */
-export interface DpoOptions extends Partial<DpoLossOptions>, MeanOptions {
+export interface DpoOptions extends Partial<DpoLossOptions> {
   /** The variant, or several whose losses are added (Wang et al., "Mixed Preference Optimization", 2024). */
   readonly lossType?: DpoLossType | readonly DpoLossType[];
   /** A factor for each variant; 1 by default. */
@@ -67,7 +66,6 @@ export function dpo(logProbs: PairLogProbs, options: DpoOptions = {}): Objective
     .reduce((sum, losses) => sum.add(losses));
   const losses = pairs.pairWeights ? total.mul(stopGradient(pairs.pairWeights)) : total;
   return {
-    loss: shareOfWindow(losses.mean(), losses.size, options),
     losses,
     metrics: pairMetrics(chosen.mul(beta), rejected.mul(beta), pairs),
   };

@@ -2,7 +2,7 @@
 
 import { logSoftmax, stopGradient, type Tensor } from "../core/mod.ts";
 import { UserError } from "../core/errors.ts";
-import type { MeanOptions, Objective } from "./types.ts";
+import type { Objective } from "./types.ts";
 
 /** Options of {@link generalizedJsd}. */
 export interface JsdOptions {
@@ -57,8 +57,6 @@ export interface TokenDivergences {
 }
 
 /** Generalised knowledge distillation: the mean divergence from the teacher over the completions' tokens. */
-export function gkd(tokens: TokenDivergences, options: MeanOptions = {}): Objective {
-  const losses = tokens.divergences.mul(tokens.mask);
-  const count = tokens.mask.sum().maximum(1);
-  return { loss: losses.sum().div(options.normalizer ?? count), losses, metrics: {} };
+export function gkd({ divergences, mask }: TokenDivergences): Objective {
+  return { losses: divergences.mul(mask), mask, metrics: {} };
 }

@@ -9,14 +9,13 @@ import {
   logRatios,
   referenceKl,
   type RolloutTokens,
-  type ShareOptions,
   tokenMeter,
 } from "./policy.ts";
 import { sequenceMeans } from "./sequences.ts";
 import type { Objective } from "./types.ts";
 
 /** Options of {@link gmpo}. */
-export interface GmpoOptions extends ShareOptions {
+export interface GmpoOptions {
   /** Log-ratios below minus this are clipped; 0.4 by default. */
   readonly epsilon?: number;
   /** Log-ratios above this are clipped; `epsilon` by default. */
@@ -56,7 +55,6 @@ export function gmpo(tokens: RolloutTokens, options: GmpoOptions = {}): Objectiv
   const meter = tokenMeter(tokens, count);
   const outside = outsideOf(stopGradient(logRatio), ofTokens, -epsilon, epsilonHigh);
   return {
-    loss: losses.mean().mul(options.share ?? 1),
     losses,
     metrics: {
       ...(kl && { kl: meter.mean(stopGradient(kl)) }),

@@ -16,13 +16,13 @@ import {
   referenceKl,
   type RolloutTokens,
   sequenceMeter,
-  type ShareOptions,
   tokenMeter,
 } from "./policy.ts";
 import { maskedQuantile } from "./quantile.ts";
 import { masked, sequenceMeans, type TokenLayout } from "./sequences.ts";
 import type { Objective, TokenLogProbs } from "./types.ts";
 import { variantOf } from "./variants.ts";
+import { lossOf, type WindowShare } from "./window.ts";
 
 /** A name of {@link importanceLevels}. */
 export type ImportanceLevel = "token" | "sequence" | "sequence_token";
@@ -46,7 +46,7 @@ export const importanceLevels: Readonly<Record<ImportanceLevel, ImportanceWeight
 };
 
 /** Options of {@link grpo}. */
-export interface GrpoOptions extends Partial<GrpoLossOptions>, ShareOptions {
+export interface GrpoOptions extends Partial<GrpoLossOptions> {
   /** The variant; `dapo` by default. */
   readonly lossType?: GrpoLossType;
   /** What ratios are of; `token` by default. */
@@ -61,6 +61,11 @@ export interface GrpoOptions extends Partial<GrpoLossOptions>, ShareOptions {
   readonly entropyCoef?: Operand;
   /** Leaves out bad answers whose mean log π_sampler/π is larger than this; keeps all by default. */
   readonly offPolicyMaskThreshold?: number;
+  /**
+   * How the batch stands in its window, for `policy_loss` alone, which is the batch's part of the window's mean where
+   * that is over tokens.
+   */
+  readonly window?: WindowShare | undefined;
 }
 
 /** What {@link grpo} gives. */
@@ -90,12 +95,13 @@ const defaults = {
  *
  * @param tokens Completion tokens with the completions' advantages; `refLogProbs` for `beta`, `entropies` for the
  * entropy options (differentiable for the bonus).
- * @returns Losses of tokens [N]; `kl`, `entropy`, and the variant's own metrics; `policy_loss` with a bonus.
+ * @returns Losses of completions [B] or of tokens [N], or the batch's loss for `bnpo`; `kl`, `entropy`, and the variant's
+ * own metrics; `policy_loss` with a bonus.
  * @throws UserError if an option lacks its input or is not known.
  */
 export function grpo(tokens: RolloutTokens, options: GrpoOptions = {}): GrpoObjective {
   const settings = { ...defaults, ...options };
-  const { share = 1, entropyCoef } = options;
+  const { entropyCoef, window } = options;
   const variant = variantOf(grpoVariants, settings.lossType, "loss_type");
   const terms = grpoTerms(tokens, settings.importanceSamplingLevel);
   const learned = entropyMask(tokens, settings.topEntropyQuantile);
@@ -106,18 +112,19 @@ export function grpo(tokens: RolloutTokens, options: GrpoOptions = {}): GrpoObje
     offPolicyMask(terms, settings.offPolicyMaskThreshold),
     variant.correctsSampling ? undefined : tokens.importanceRatios,
   ].reduce<Tensor>((x, weight) => weight ? x.mul(weight) : x, variant.losses(terms, settings));
-  const losses = masked(kl ? surrogate.add(kl.mul(settings.beta)) : surrogate, tokens.mask);
+  const each = masked(kl ? surrogate.add(kl.mul(settings.beta)) : surrogate, tokens.mask);
 
-  const policyLoss = variant.average.of(losses, terms, settings);
-  const policyShare = variant.average.overWindow ? policyLoss : policyLoss.mul(share);
+  const policy = { ...variant.average(each, terms, settings), metrics: {} };
   const metrics = grpoMetrics(terms, settings, kl);
-  if (entropyCoef === undefined) return { loss: policyShare, losses, metrics };
+  if (entropyCoef === undefined) return { ...policy, metrics };
 
   const bonus = bonusEntropy(tokens, learned);
-  const mean = bonus.sum.div(bonus.count.maximum(1));
+  const term = bonus.sum.div(bonus.count.maximum(1)).mul(entropyCoef).neg();
+  const { loss } = policy;
+  const policyLoss = lossOf(policy, policy.mask ? window : undefined);
   return {
-    loss: policyShare.sub(mean.mul(entropyCoef).mul(share)),
-    losses,
+    ...policy,
+    ...(loss ? { loss: loss.add(term) } : { term }),
     metrics: { ...metrics, policy_loss: stopGradient(policyLoss) },
     bonusEntropy: { sum: stopGradient(bonus.sum), count: bonus.count },
   };

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { type Operand, stopGradient, type Tensor, where } from "../core/mod.ts";
+import { stopGradient, type Tensor, where } from "../core/mod.ts";
 import { UserError } from "../core/errors.ts";
 import type { Metrics } from "./metrics.ts";
 import {
@@ -18,6 +18,7 @@ import {
   type RolloutTokens,
 } from "./policy.ts";
 import { sequenceMeans, sequenceSums } from "./sequences.ts";
+import type { Objective } from "./types.ts";
 
 /** What the variants are made of. */
 export interface GrpoTerms {
@@ -49,15 +50,13 @@ export interface GrpoLossOptions extends ClipRange {
   readonly vespoLambdaNeg: number;
   /** Longest completion that may be sampled, for `dr_grpo`. */
   readonly maxCompletionLength?: number | undefined;
-  /** What `dapo`, `cispo` and `vespo` divide by: tokens of the accumulation window; the batch's own by default. */
-  readonly normalizer?: Operand | undefined;
 }
 
 /** A variant of the objective. */
 export interface GrpoVariant {
   /** Losses of tokens, f32 [N]. */
   readonly losses: (terms: GrpoTerms, options: GrpoLossOptions) => Tensor;
-  /** From losses [N] to a single number. */
+  /** What the losses [N] are averaged over. */
   readonly average: GrpoAverage;
   /** What it reports of its ratios. */
   readonly metrics: (terms: GrpoTerms, options: GrpoLossOptions, meter: Meter) => Metrics;
@@ -65,52 +64,36 @@ export interface GrpoVariant {
   readonly correctsSampling?: boolean;
 }
 
-/** From losses of tokens, f32 [N], to a single number. */
-export interface GrpoAverage {
-  /** The average. */
-  readonly of: (losses: Tensor, terms: GrpoTerms, options: GrpoLossOptions) => Tensor;
-  /** Whether it is relative to the accumulation window; else the batch's share of the window multiplies it. */
-  readonly overWindow: boolean;
-}
+/** From losses of tokens, f32 [N], to those whose mean over the accumulation window is minimised. */
+export type GrpoAverage = (
+  losses: Tensor,
+  terms: GrpoTerms,
+  options: GrpoLossOptions,
+) => Pick<Objective, "losses" | "mask" | "loss">;
 
 /** Ways of averaging. */
 export const grpoAverages: Readonly<
   Record<"completions" | "batch" | "length" | "window" | "sums", GrpoAverage>
 > = {
-  /** Mean over completions of the means over their tokens: long answers count no more than short ones. */
-  completions: {
-    of: (losses, { tokens, count }) => sequenceMeans(losses, tokens, count).mean(),
-    overWindow: false,
-  },
+  /** The mean of each completion over its tokens: long answers count no more than short ones. */
+  completions: (losses, { tokens, count }) => ({ losses: sequenceMeans(losses, tokens, count) }),
   /** Mean over the batch's tokens. */
-  batch: {
-    of: (losses, { tokens, count }) =>
-      sequenceSums(losses, tokens, count).sum().div(tokens.mask.sum().maximum(1)),
-    overWindow: false,
+  batch: (losses, { tokens, count }) => ({
+    loss: sequenceSums(losses, tokens, count).sum().div(tokens.mask.sum().maximum(1)),
+  }),
+  /** The sum over each completion's tokens by the longest possible length, which no answer can change. */
+  length: (losses, { tokens, count }, { maxCompletionLength }) => {
+    if (maxCompletionLength === undefined) {
+      throw new UserError(
+        'loss_type "dr_grpo" divides by the longest possible completion; give max_completion_length.',
+      );
+    }
+    return { losses: sequenceSums(losses, tokens, count).div(maxCompletionLength) };
   },
-  /** Sum over tokens by completions times the longest possible length, which no answer can change. */
-  length: {
-    of: (losses, { tokens, count }, { maxCompletionLength }) => {
-      if (maxCompletionLength === undefined) {
-        throw new UserError(
-          'loss_type "dr_grpo" divides by the longest possible completion; give max_completion_length.',
-        );
-      }
-      return sequenceSums(losses, tokens, count).sum().div(count * maxCompletionLength);
-    },
-    overWindow: false,
-  },
-  /** Sum over tokens by the tokens of the whole window. */
-  window: {
-    of: (losses, { tokens, count }, { normalizer }) =>
-      sequenceSums(losses, tokens, count).sum().div(normalizer ?? tokens.mask.sum().maximum(1)),
-    overWindow: true,
-  },
-  /** Mean over completions of the sums over their tokens: length is paid for. */
-  sums: {
-    of: (losses, { tokens, count }) => sequenceSums(losses, tokens, count).mean(),
-    overWindow: false,
-  },
+  /** The tokens of the whole window. */
+  window: (losses, { tokens }) => ({ losses, mask: tokens.mask }),
+  /** The sum over each completion's tokens: length is paid for. */
+  sums: (losses, { tokens, count }) => ({ losses: sequenceSums(losses, tokens, count) }),
 };
 
 const surrogate = {

@@ -3,9 +3,8 @@
 import { stopGradient, type Tensor, where, zeros } from "../core/mod.ts";
 import { UserError } from "../core/errors.ts";
 import { signOf } from "./labels.ts";
-import { shareOfWindow } from "./means.ts";
 import { unpairedMetrics } from "./metrics.ts";
-import type { MeanOptions, Objective, UnpairedLogProbs } from "./types.ts";
+import type { Objective, UnpairedLogProbs } from "./types.ts";
 import { variantOf } from "./variants.ts";
 
 /** Inputs of {@link kto}. */
@@ -39,7 +38,7 @@ export const ktoReferencePoints: Readonly<Record<KtoLossType, KtoReferencePoint>
 };
 
 /** Options of {@link kto}. */
-export interface KtoOptions extends MeanOptions {
+export interface KtoOptions {
   /** The variant; `kto` by default. */
   readonly lossType?: KtoLossType;
   /** Strength of the pull to the reference; 0.1 by default. */
@@ -65,7 +64,6 @@ export function kto(logProbs: KtoLogProbs, options: KtoOptions = {}): Objective 
   const weights = where(labels.ne(0), desirableWeight, undesirableWeight);
   const losses = gain.neg().sigmoid().mul(weights); // 1 − σ(x) = σ(−x)
   return {
-    loss: shareOfWindow(losses.mean(), losses.size, options),
     losses,
     metrics: { kl, ...unpairedMetrics(logRatios.mul(beta), logProbs.logProbs, labels) },
   };

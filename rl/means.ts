@@ -2,7 +2,7 @@
 
 import { type Tensor, where } from "../core/mod.ts";
 import { UserError } from "../core/errors.ts";
-import type { MeanOptions, PairLogProbs } from "./types.ts";
+import type { PairLogProbs } from "./types.ts";
 
 /** Σ values·mask / Σ mask, a single number; `empty` where nothing counts. Values that do not count may be anything. */
 export function maskedMean(values: Tensor, mask: Tensor, empty = 0): Tensor {
@@ -19,11 +19,6 @@ export function perToken(sums: Tensor, lengths: Tensor): Tensor {
 /** Mean negative log-likelihood of all tokens of some completions, from sums [B] and lengths [B]. */
 export function meanNll(sums: Tensor, lengths: Tensor): Tensor {
   return sums.sum().div(lengths.sum().maximum(1)).neg();
-}
-
-/** A batch's mean loss, weighed by the share of its examples in the window that `normalizer` counts. */
-export function shareOfWindow(loss: Tensor, examples: number, { normalizer }: MeanOptions): Tensor {
-  return normalizer === undefined ? loss : loss.mul(examples).div(normalizer);
 }
 
 /** The lengths of a pair's completions. @throws UserError if they were left out. */

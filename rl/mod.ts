@@ -55,4 +55,5 @@ export * from "./token_metrics.ts";
 export * from "./tpo.ts";
 export type * from "./types.ts";
 export * from "./variants.ts";
+export * from "./window.ts";
 export * from "./xpo.ts";

@@ -2,9 +2,8 @@
 
 import { type Operand, stopGradient, type Tensor } from "../core/mod.ts";
 import { UserError } from "../core/errors.ts";
-import { shareOfWindow } from "./means.ts";
 import { sequenceSums } from "./sequences.ts";
-import type { MeanOptions, Objective, TokenLogProbs } from "./types.ts";
+import type { Objective, TokenLogProbs } from "./types.ts";
 
 /** The policy's answers to B prompts and how they compare with the mixture's. */
 export interface NashMdTokens extends TokenLogProbs {
@@ -15,7 +14,7 @@ export interface NashMdTokens extends TokenLogProbs {
 }
 
 /** Options of {@link nashMd}. */
-export interface NashMdOptions extends MeanOptions {
+export interface NashMdOptions {
   /** Strength of the pull to the reference, a number or f32 []; 0.1 by default. */
   readonly beta?: Operand;
 }
@@ -44,7 +43,6 @@ export function nashMd(tokens: NashMdTokens, options: NashMdOptions = {}): Objec
 
   const margin = sums(logRatio);
   return {
-    loss: shareOfWindow(losses.mean(), losses.size, options),
     losses,
     metrics: {
       "loss/score": stopGradient(score).mean(),

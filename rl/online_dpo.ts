@@ -2,9 +2,8 @@
 
 import { type Operand, stopGradient, type Tensor, tensor, where } from "../core/mod.ts";
 import { logistic } from "./margin_losses.ts";
-import { shareOfWindow } from "./means.ts";
 import { pairMetrics } from "./metrics.ts";
-import type { MeanOptions, Objective } from "./types.ts";
+import type { Objective } from "./types.ts";
 import { variantOf } from "./variants.ts";
 
 /** A name of {@link onlineDpoLosses}. */
@@ -31,7 +30,7 @@ export interface AnswerLogProbs {
 }
 
 /** Options of {@link onlineDpo}. */
-export interface OnlineDpoOptions extends MeanOptions {
+export interface OnlineDpoOptions {
   /** The variant; `sigmoid` by default. */
   readonly lossType?: OnlineDpoLossType;
   /** Strength of the pull to the reference, a number or f32 []; 0.1 by default. */
@@ -62,7 +61,6 @@ export function onlineDpo(answers: AnswerLogProbs, options: OnlineDpoOptions = {
     beta,
   );
   return {
-    loss: shareOfWindow(losses.mean(), losses.size, options),
     losses,
     metrics: {
       ...pairMetrics(ratios.chosen.mul(beta), ratios.rejected.mul(beta), logProbs),

@@ -2,13 +2,13 @@
 
 import { logSigmoid, stopGradient, type Tensor, where } from "../core/mod.ts";
 import { UserError } from "../core/errors.ts";
-import { averageLogProbs, maskedMean, shareOfWindow } from "./means.ts";
+import { averageLogProbs, maskedMean } from "./means.ts";
 import { pairMetrics } from "./metrics.ts";
 import { pairLogProbs } from "./pairs.ts";
-import type { MeanOptions, Objective, PairLogProbs, TokenLogProbs } from "./types.ts";
+import type { Objective, PairLogProbs, TokenLogProbs } from "./types.ts";
 
 /** Options of {@link orpo}. */
-export interface OrpoOptions extends MeanOptions {
+export interface OrpoOptions {
   /** Weight of the odds-ratio term (λ of the paper); 0.1 by default. */
   readonly beta?: number;
 }
@@ -34,8 +34,8 @@ export function orpo(logProbs: PairLogProbs, options: OrpoOptions = {}): Objecti
   const ratio = logSigmoid(logOdds);
   const losses = ratio.mul(-beta);
   return {
-    loss: shareOfWindow(nll.add(losses.mean()), losses.size, options),
     losses,
+    term: nll,
     metrics: {
       ...pairMetrics(chosen.mul(beta), rejected.mul(beta), { chosen, rejected }),
       nll_loss: stopGradient(nll),

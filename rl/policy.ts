@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Operand, stopGradient, type Tensor, where } from "../core/mod.ts";
+import { stopGradient, type Tensor, where } from "../core/mod.ts";
 import { UserError } from "../core/errors.ts";
 import { maskedMean } from "./means.ts";
 import type { Metrics } from "./metrics.ts";
@@ -30,15 +30,6 @@ export interface RolloutTokens extends PolicyTokens {
   readonly samplingLogProbs?: Tensor;
   /** What corrects for a sampler that differs from the policy, f32 [N]: see `samplingCorrection`. */
   readonly importanceRatios?: Tensor;
-}
-
-/** How objectives with several terms are put together from batches. */
-export interface ShareOptions {
-  /**
-   * This batch's share of its accumulation window, 1 by default: 1 / gradient_accumulation_steps as in TRL, or the
-   * share of the window's completions.
-   */
-  readonly share?: Operand;
 }
 
 /** How far a ratio of policies may go before it stops being a reason to go on. */

@@ -3,14 +3,7 @@
 import { stopGradient, type Tensor } from "../core/mod.ts";
 import { maskedMean } from "./means.ts";
 import type { Metrics } from "./metrics.ts";
-import {
-  boundedExp,
-  clipped,
-  clippedSurrogate,
-  logRatios,
-  type PolicyTokens,
-  type ShareOptions,
-} from "./policy.ts";
+import { boundedExp, clipped, clippedSurrogate, logRatios, type PolicyTokens } from "./policy.ts";
 import { masked } from "./sequences.ts";
 import type { Objective } from "./types.ts";
 
@@ -33,7 +26,7 @@ export interface PpoValues {
 }
 
 /** Options of {@link ppo}. */
-export interface PpoOptions extends ShareOptions {
+export interface PpoOptions {
   /** Ratios are clipped to 1 ± this; 0.2 by default. */
   readonly cliprange?: number;
   /** Values are clipped to the old ones ± this; 0.2 by default. */
@@ -48,10 +41,10 @@ export interface PpoOptions extends ShareOptions {
  * Proximal policy optimisation (Schulman et al., 2017): clipped surrogate of the tokens plus a clipped squared error
  * of the values, ½·max((V − R)², (clip(V, V_old ± c) − R)²).
  *
- * @returns Losses of tokens [N], of the policy alone; metrics with TRL's names, of this batch.
+ * @returns The mean over the batch's tokens, as a single number; metrics with TRL's names, of this batch.
  */
 export function ppo(tokens: PpoTokens, values: PpoValues, options: PpoOptions = {}): Objective {
-  const { cliprange = 0.2, cliprangeValue = 0.2, vfCoef = 0.1, share = 1 } = options;
+  const { cliprange = 0.2, cliprangeValue = 0.2, vfCoef = 0.1 } = options;
   const range = { epsilon: cliprange };
   const advantages = stopGradient(tokens.tokenAdvantages);
   const ratio = boundedExp(logRatios(tokens));
@@ -60,8 +53,7 @@ export function ppo(tokens: PpoTokens, values: PpoValues, options: PpoOptions = 
   const { loss: value, clipped: clippedValues } = valueLoss(values, cliprangeValue);
   const outside = clipped(ratio, advantages, range);
   return {
-    loss: policy.add(value.mul(vfCoef)).mul(share),
-    losses,
+    loss: policy.add(value.mul(vfCoef)),
     metrics: {
       "loss/policy_avg": stopGradient(policy),
       "loss/value_avg": stopGradient(value),

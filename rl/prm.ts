@@ -2,7 +2,7 @@
 
 import { iota, logSoftmax, stopGradient, type Tensor, where } from "../core/mod.ts";
 import { maskedMean } from "./means.ts";
-import type { MeanOptions, Objective } from "./types.ts";
+import type { Objective } from "./types.ts";
 
 /** Tokens to classify, N of them. */
 export interface TokenClasses {
@@ -19,16 +19,15 @@ export interface TokenClasses {
  * `accuracy` is the share of labelled tokens whose class has the highest logit; TRL reports it in evaluation only,
  * over all tokens of the set, whose number is in `counts`.
  */
-export function tokenClassification(tokens: TokenClasses, options: MeanOptions = {}): Objective {
-  const { logits, labels } = tokens;
+export function tokenClassification({ logits, labels }: TokenClasses): Objective {
   const mask = labels.ge(0).cast("f32");
   const hit = labels.unsqueeze(1).eq(iota(logits.shape[1]!));
   const losses = where(hit, logSoftmax(logits), 0).sum(1).neg();
   const count = mask.sum();
   const right = stopGradient(logits).argMax(-1).eq(labels).cast("f32");
   return {
-    loss: losses.sum().div(options.normalizer ?? count.maximum(1)),
     losses,
+    mask,
     metrics: { accuracy: maskedMean(right, mask, NaN) },
     counts: { accuracy: count },
   };

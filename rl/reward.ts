@@ -2,8 +2,7 @@
 
 import { stopGradient, type Tensor } from "../core/mod.ts";
 import { logistic } from "./margin_losses.ts";
-import { shareOfWindow } from "./means.ts";
-import type { MeanOptions, Objective } from "./types.ts";
+import type { Objective } from "./types.ts";
 
 /** Scores of pairs of answers. */
 export interface PairRewards {
@@ -16,7 +15,7 @@ export interface PairRewards {
 }
 
 /** Options of {@link bradleyTerry}. */
-export interface BradleyTerryOptions extends MeanOptions {
+export interface BradleyTerryOptions {
   /** Weight of (r_w + r_l)², which keeps scores near 0 (Eisenstein et al., "Helping or Herding", 2023). */
   readonly centerRewardsCoefficient?: number;
 }
@@ -37,7 +36,6 @@ export function bradleyTerry(rewards: PairRewards, options: BradleyTerryOptions 
     : preference.add(chosen.add(rejected).square().mul(centring));
   const [better, worse] = [stopGradient(chosen), stopGradient(rejected)];
   return {
-    loss: shareOfWindow(losses.mean(), losses.size, options),
     losses,
     metrics: {
       min_reward: better.min().minimum(worse.min()),

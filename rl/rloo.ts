@@ -1,7 +1,6 @@
 /** REINFORCE with leave-one-out baselines. @module */
 
 import { stopGradient } from "../core/mod.ts";
-import { shareOfWindow } from "./means.ts";
 import {
   boundedExp,
   clipMetrics,
@@ -13,10 +12,10 @@ import {
   type RolloutTokens,
 } from "./policy.ts";
 import { sequenceSums } from "./sequences.ts";
-import type { MeanOptions, Objective } from "./types.ts";
+import type { Objective } from "./types.ts";
 
 /** Options of {@link rloo}. */
-export interface RlooOptions extends Partial<ClipRange>, MeanOptions {}
+export type RlooOptions = Partial<ClipRange>;
 
 /**
  * REINFORCE leave-one-out (Ahmadian et al., "Back to Basics", 2024) with TRL's clipping: the ratio is that of whole
@@ -30,7 +29,6 @@ export function rloo(tokens: RolloutTokens, options: RlooOptions = {}): Objectiv
   const ratio = boundedExp(sequenceSums(logRatios(tokens), tokens, advantages.size));
   const losses = clippedSurrogate(ratio, advantages, range);
   return {
-    loss: shareOfWindow(losses.mean(), losses.size, options),
     losses,
     metrics: {
       ...entropyMetrics(tokens),

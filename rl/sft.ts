@@ -3,10 +3,10 @@
 import { stopGradient, type Tensor } from "../core/mod.ts";
 import { UserError } from "../core/errors.ts";
 import { tokenMetrics } from "./token_metrics.ts";
-import type { MeanOptions, Objective, TokenLogProbs, TokenObjective } from "./types.ts";
+import type { Objective, TokenLogProbs, TokenObjective } from "./types.ts";
 
 /** Options of {@link nll}. */
-export interface NllOptions extends MeanOptions {
+export interface NllOptions {
   /** Share ε of the target given to all tokens alike; needs `meanLogProbs`. */
   readonly labelSmoothing?: number;
 }
@@ -19,23 +19,23 @@ export interface NllOptions extends MeanOptions {
  */
 export function nll(tokens: TokenLogProbs, options: NllOptions = {}): Objective {
   const { labelSmoothing: e = 0 } = options;
-  if (e === 0) return average(tokens.logProbs.neg(), tokens, options);
+  if (e === 0) return ofTokens(tokens.logProbs.neg(), tokens);
   if (!tokens.meanLogProbs) {
     throw new UserError(
       "Label smoothing needs the means of log p over the vocabulary (meanLogProbs, f32 [N]).",
     );
   }
   const smooth = tokens.logProbs.mul(e - 1).sub(tokens.meanLogProbs.mul(e));
-  return average(smooth, tokens, options);
+  return ofTokens(smooth, tokens);
 }
 
 /**
  * Dynamic fine-tuning (Wu et al., "On the Generalization of SFT", 2025): each token's loss weighted by its own
  * probability, −Σ sg(p) log p / N.
  */
-export function dft(tokens: TokenLogProbs, options: MeanOptions = {}): Objective {
+export function dft(tokens: TokenLogProbs): Objective {
   const p = stopGradient(tokens.logProbs.exp());
-  return average(p.mul(tokens.logProbs).neg(), tokens, options);
+  return ofTokens(p.mul(tokens.logProbs).neg(), tokens);
 }
 
 /** The objectives of `sft` by TRL's `loss_type`; `chunked_nll` is the same number as `nll`. */
@@ -44,11 +44,6 @@ export const sftObjectives = { nll, chunked_nll: nll, dft } satisfies Record<
   TokenObjective
 >;
 
-function average(each: Tensor, tokens: TokenLogProbs, { normalizer }: MeanOptions): Objective {
-  const losses = each.mul(tokens.mask);
-  return {
-    loss: losses.sum().div(normalizer ?? tokens.mask.sum().maximum(1)),
-    losses,
-    metrics: tokenMetrics(tokens),
-  };
+function ofTokens(each: Tensor, tokens: TokenLogProbs): Objective {
+  return { losses: each.mul(tokens.mask), mask: tokens.mask, metrics: tokenMetrics(tokens) };
 }

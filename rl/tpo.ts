@@ -3,10 +3,10 @@
 import { segmentSum, stopGradient, type Tensor, zeros } from "../core/mod.ts";
 import { UserError } from "../core/errors.ts";
 import { marginLosses, type MarginLossVariant } from "./margin_losses.ts";
-import { averageLogProbs, meanNll, shareOfWindow } from "./means.ts";
+import { averageLogProbs, meanNll } from "./means.ts";
 import { pairMetrics } from "./metrics.ts";
 import { pairLogProbs } from "./pairs.ts";
-import type { MeanOptions, Objective, PairLogProbs, TokenLogProbs } from "./types.ts";
+import type { Objective, PairLogProbs, TokenLogProbs } from "./types.ts";
 import { variantOf } from "./variants.ts";
 
 /** Inputs of {@link tpo}. */
@@ -30,7 +30,7 @@ export const tpoLosses: Readonly<Record<TpoLossType, MarginLossVariant>> = {
 };
 
 /** Options of {@link tpo}. */
-export interface TpoOptions extends MeanOptions {
+export interface TpoOptions {
   /** The variant; `sigmoid` by default. */
   readonly lossType?: TpoLossType;
   /** Scale of the rewards; 0.01 by default. */
@@ -61,8 +61,8 @@ export function tpo(logProbs: TpoLogProbs, options: TpoOptions = {}): Objective 
   });
   const nll = tpoAlpha === 0 ? zeros([]) : goldNll(logProbs);
   return {
-    loss: shareOfWindow(losses.mean().add(nll.mul(tpoAlpha)), losses.size, options),
     losses,
+    term: nll.mul(tpoAlpha),
     metrics: {
       ...pairMetrics(chosen.mul(beta), rejected.mul(beta), { chosen, rejected }),
       nll_loss: stopGradient(nll),

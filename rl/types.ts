@@ -7,14 +7,26 @@
  * @module
  */
 
-import type { Operand, Tensor } from "../core/mod.ts";
+import type { Tensor } from "../core/mod.ts";
 
-/** A loss to minimise and what to report beside it. */
+/**
+ * What a batch costs and what to report beside it. An objective gives `losses`; who minimises them takes their mean over
+ * a whole accumulation window, so that a step is the same however it is cut into batches. Only where there is no loss of
+ * each pair, row or token does it give a single `loss` instead. {@link lossOf} makes one number of either.
+ */
 export interface Objective {
-  /** The loss, a single number. */
-  readonly loss: Tensor;
-  /** Losses of the single pairs [B], rows [B] or tokens [N], before they are averaged; for study and tests. */
+  /** The loss of each pair [B], row [B] or token [N]. */
   readonly losses?: Tensor;
+  /** 1 for the losses that count, 0 for padding, f32 of their shape; all count by default. */
+  readonly mask?: Tensor;
+  /** A further term beside `losses`, a single number: a mean over the batch, weighed by its share of the window. */
+  readonly term?: Tensor;
+  /**
+   * Instead of `losses`, a single number: a mean over the batch, weighed by its share of the window. That is exact for
+   * means over what the window counts (pairs, rows, or the tokens of supervised fine-tuning); a mean over anything else,
+   * such as the tokens of answers of unequal length, depends on how the window is cut.
+   */
+  readonly loss?: Tensor;
   /**
    * Numbers to report, by TRL's names; not differentiated. NaN says that a metric does not apply to this batch
    * (rewards of chosen answers where there are none): it is then neither averaged nor reported.
@@ -83,21 +95,11 @@ export interface UnpairedLogProbs {
   readonly labels: Tensor;
 }
 
-/** Options of objectives that are means. */
-export interface MeanOptions {
-  /**
-   * What the sum is divided by: its own count by default. The training loop passes the count of a whole
-   * accumulation window, so that the loss does not depend on how the window is cut. Objectives over pairs and
-   * rows count these, and weigh a batch's further terms by its share of them.
-   */
-  readonly normalizer?: Operand;
-}
-
 /** An objective over tokens: the type of `nll`, and of a loss of your own. */
-export type TokenObjective = (tokens: TokenLogProbs, options?: MeanOptions) => Objective;
+export type TokenObjective = (tokens: TokenLogProbs) => Objective;
 
 /** An objective over pairs: the type of `dpo`, `orpo` and `cpo`, and of a loss of your own. */
-export type PairObjective = (logProbs: PairLogProbs, options?: MeanOptions) => Objective;
+export type PairObjective = (logProbs: PairLogProbs) => Objective;
 
 /** An objective over single completions with a label: the type of `kto`, and of a loss of your own. */
-export type UnpairedObjective = (logProbs: UnpairedLogProbs, options?: MeanOptions) => Objective;
+export type UnpairedObjective = (logProbs: UnpairedLogProbs) => Objective;

@@ -1,10 +1,9 @@
 /** Exploratory preference optimisation. @module */
 
 import { type Operand, stopGradient, type Tensor } from "../core/mod.ts";
-import { shareOfWindow } from "./means.ts";
 import { pairMetrics } from "./metrics.ts";
 import { byPreference, onlineDpoLosses, type OnlineDpoLossType } from "./online_dpo.ts";
-import type { MeanOptions, Objective } from "./types.ts";
+import type { Objective } from "./types.ts";
 import { variantOf } from "./variants.ts";
 
 /** The policy's and the reference model's answers to B prompts: sums over the answers' tokens, f32 [B] each. */
@@ -24,7 +23,7 @@ export interface XpoLogProbs {
 }
 
 /** Options of {@link xpo}. */
-export interface XpoOptions extends MeanOptions {
+export interface XpoOptions {
   /** The variant; `sigmoid` by default. */
   readonly lossType?: OnlineDpoLossType;
   /** Strength of the pull to the reference, a number or f32 []; 0.1 by default. */
@@ -56,7 +55,6 @@ export function xpo(logProbs: XpoLogProbs, options: XpoOptions = {}): Objective 
   const losses = preference.add(exploration);
   const both = stopGradient(policyOnModel.add(policyOnReference));
   return {
-    loss: shareOfWindow(losses.mean(), losses.size, options),
     losses,
     metrics: {
       ...pairMetrics(chosen.mul(beta), rejected.mul(beta), {

@@ -17,7 +17,7 @@ import { averages, emptyWindow, withMicroBatch } from "./windows.ts";
 export async function evaluateTask<P>(
   task: Task<P> | OnlineTask<P>,
   options: TrainOptions,
-  evaluate: (batch: MicroBatch, normalizer: number) => PackedMetrics,
+  evaluate: (batch: MicroBatch) => PackedMetrics,
   policy: Policy<P>,
 ): Promise<Record<string, number>> {
   const begin = performance.now();
@@ -32,7 +32,7 @@ export async function evaluateTask<P>(
       const { sampled, microBatches } = await batches();
       window = withMicroBatch(window, sampled);
       for (const batch of microBatches) {
-        const { names, values } = evaluate(batch, Math.max(1, batch.items));
+        const { names, values } = evaluate(batch);
         const data = await values.data();
         const read = Object.fromEntries(names.map((name, i) => [name, data[i]!]));
         window = withMicroBatch(window, read);

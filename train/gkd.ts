@@ -65,7 +65,7 @@ function divergenceOver(options: GkdTaskOptions, positions: number) {
   return (
     params: DecoderParams,
     inputs: CompletionInputs,
-    { normalizer, key }: ObjectiveContext,
+    { key }: ObjectiveContext,
   ): TaskObjective => {
     const student = model.hidden(params, inputs.stream, {
       rotary,
@@ -84,7 +84,7 @@ function divergenceOver(options: GkdTaskOptions, positions: number) {
       [],
       (logits) => ({ divergences: generalizedJsd(logits[0]!, logits[1]!, divergence) }),
     );
-    return gkd({ divergences, mask: inputs.numbers.ge(0).cast("f32") }, { normalizer });
+    return gkd({ divergences, mask: inputs.numbers.ge(0).cast("f32") });
   };
 }
 

@@ -1,12 +1,12 @@
 /** Tasks that compare several answers to a prompt: GRPO, RLOO, and losses of your own. @module */
 
-import { type Operand, tensor } from "../core/mod.ts";
 import type { DecoderParams } from "../nn/mod.ts";
 import {
   type Advantages,
   type RolloutTokens,
   samplingCorrection,
   type SamplingCorrectionOptions,
+  withLossesFor,
   withoutTruncated,
 } from "../rl/mod.ts";
 import { answering } from "./answers.ts";
@@ -21,14 +21,11 @@ import {
 import type { RolloutInputs } from "./rollout_batch.ts";
 import type { ObjectiveContext, OnlineTask, TaskObjective, TaskState } from "./task.ts";
 
-/** What an objective over groups of answers may use beside their tokens. */
-export interface GroupContext extends ObjectiveContext {
-  /** The batch's share of its accumulation window. */
-  readonly share: Operand;
-}
-
-/** From the tokens of answers, with advantages, to the loss: the type of GRPO's and RLOO's, and of one of your own. */
-export type GroupObjective = (tokens: RolloutTokens, context: GroupContext) => TaskObjective;
+/**
+ * From the tokens of answers, with advantages, to losses of answers [B] or of tokens [N]: the type of GRPO's and RLOO's
+ * objectives, and of one of your own.
+ */
+export type GroupObjective = (tokens: RolloutTokens, context: ObjectiveContext) => TaskObjective;
 
 /** Settings of {@link groupTask}. */
 export interface GroupTaskOptions extends OnlineTaskOptions {
@@ -56,6 +53,7 @@ export interface GroupTaskOptions extends OnlineTaskOptions {
 /** A task that samples groups of answers and learns from how they compare. */
 export function groupTask(options: GroupTaskOptions): OnlineTask<DecoderParams> {
   const { answering: settings, reference, maskTruncated = false, objectiveState } = options;
+  const { items = "answers" } = options;
   const rotary = onlineTables(settings);
   const ofReference = referenceState(reference);
   return {
@@ -76,7 +74,7 @@ export function groupTask(options: GroupTaskOptions): OnlineTask<DecoderParams> 
       divergenceInReward: options.divergenceInReward ?? false,
       maskTruncated,
       advantages: options.advantages,
-      items: options.items ?? "answers",
+      items,
     }),
     objective: (params: DecoderParams, inputs: RolloutInputs, context: ObjectiveContext) => {
       const scored = scoreRollout(params, inputs, rotary, options, context);
@@ -101,11 +99,17 @@ export function groupTask(options: GroupTaskOptions): OnlineTask<DecoderParams> 
           }
           : {}),
       };
-      const share = tensor(1).mul(inputs.items).div(context.normalizer);
-      return options.objective(
-        maskTruncated ? withoutTruncated(tokens, counts!.eq(0).cast("f32")) : tokens,
-        { ...context, share },
-      );
+      const counted = maskTruncated ? withoutTruncated(tokens, counts!.eq(0).cast("f32")) : tokens;
+      const objective = options.objective(counted, context);
+      return items === "tokens" ? objective : withTokensMasked(objective, counted);
     },
   };
+}
+
+/** Losses of tokens, where batches count answers, are averaged over the window's tokens that count. */
+function withTokensMasked(objective: TaskObjective, tokens: RolloutTokens): TaskObjective {
+  const answers = tokens.advantages.size;
+  const found = withLossesFor({ answer: answers, token: tokens.mask.size }, objective);
+  if (!found.losses || found.losses.size === answers) return found;
+  return { mask: tokens.mask, ...found, ofTokens: true };
 }

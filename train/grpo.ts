@@ -33,7 +33,7 @@ export type GroupSettings = Pick<
 /** Settings of {@link grpoTask}. */
 export interface GrpoTaskOptions extends GroupSettings {
   /** Of the loss; `gmpo` is the geometric mean. */
-  readonly loss: Omit<GrpoOptions, "lossType" | "entropyCoef" | "share" | "normalizer"> & {
+  readonly loss: Omit<GrpoOptions, "lossType" | "entropyCoef" | "window"> & {
     readonly lossType?: GrpoOptions["lossType"] | "gmpo";
   };
   /** Of the advantages. */
@@ -53,8 +53,8 @@ const overTokens = new Set(["dapo", "cispo", "vespo"]);
 export function grpoTask(options: GrpoTaskOptions): OnlineTask<DecoderParams> {
   const { loss, plan, entropyCoef = 0, adaptiveEntropy } = options;
   const { lossType = "dapo", ...others } = loss;
-  const builtIn: GroupTaskOptions["objective"] = (tokens, { share, normalizer, state }) => {
-    if (lossType === "gmpo") return gmpo(tokens, { ...defined(others), share });
+  const builtIn: GroupTaskOptions["objective"] = (tokens, { window, state }) => {
+    if (lossType === "gmpo") return gmpo(tokens, defined(others));
     const coef = adaptiveEntropy
       ? entropyState(state).applied
       : entropyCoef === 0
@@ -63,8 +63,7 @@ export function grpoTask(options: GrpoTaskOptions): OnlineTask<DecoderParams> {
     const found = grpo(tokens, {
       ...defined(others),
       lossType,
-      share,
-      normalizer,
+      window,
       maxCompletionLength: options.answering.maxCompletionLength,
       ...(coef === undefined ? {} : { entropyCoef: coef }),
     });
@@ -87,12 +86,14 @@ export function grpoTask(options: GrpoTaskOptions): OnlineTask<DecoderParams> {
 /** Settings of {@link rlooTask}. */
 export interface RlooTaskOptions extends GroupSettings {
   /** Of the loss. */
-  readonly loss?: Omit<RlooOptions, "normalizer">;
+  readonly loss?: RlooOptions;
   /** Of the advantages; `beta` needs a reference. */
   readonly advantages?: Omit<
     LeaveOneOutOptions,
     "numGenerations" | "rewardWeights" | "divergences" | "tokens"
   >;
+  /** A loss of your own, instead. */
+  readonly objective?: GroupTaskOptions["objective"] | undefined;
 }
 
 /** REINFORCE with leave-one-out baselines, of sampled answers. */
@@ -108,7 +109,7 @@ export function rlooTask(options: RlooTaskOptions): OnlineTask<DecoderParams> {
         divergences,
         tokens,
       }),
-    objective: (tokens, { normalizer }) => rloo(tokens, { ...options.loss, normalizer }),
+    objective: options.objective ?? ((tokens) => rloo(tokens, options.loss)),
   });
 }
 

@@ -31,7 +31,7 @@ import { initialRunState, type RunState } from "./run_state.ts";
 import { lrSchedule, resolveInterval, resolveWarmupSteps } from "./schedule.ts";
 import { type BatchResult, type TrainSteps, trainSteps } from "./steps.ts";
 import type { MicroBatch, PackedMetrics, Refresh, TaskState } from "./task.ts";
-import { averages, emptyWindow, withMicroBatch, withStep } from "./windows.ts";
+import { averages, emptyWindow, windowShare, withMicroBatch, withStep } from "./windows.ts";
 
 /** Trains; yields a record for each thing worth reporting and returns the trained parameters. */
 export async function* train<P>(run: TrainRun<P>): AsyncGenerator<LogRecord, TrainResult<P>> {
@@ -229,7 +229,7 @@ class Training<P> {
           run.frozen,
           only.inputs,
           keyOf(0),
-          { normalizer: this.#normalizer(only, window), ...scalars },
+          { ...windowShare(only, window, run.task.normalize), ...scalars },
         );
         this.#metrics.push(step + 1, window, [packed], packed);
         return kept;
@@ -245,7 +245,7 @@ class Training<P> {
           run.frozen,
           batch.inputs,
           keyOf(k),
-          { normalizer: this.#normalizer(batch, window) },
+          windowShare(batch, window, run.task.normalize),
         );
         ({ sum, state } = result);
         metrics.push(result.metrics);
@@ -280,14 +280,6 @@ class Training<P> {
 
   #countTokens(tokens: number): void {
     this.#state = { ...this.#state, tokens: this.#state.tokens + tokens };
-  }
-
-  /** What a micro-batch's sum is divided by. */
-  #normalizer(batch: MicroBatch, window: readonly MicroBatch[]): number {
-    const items = this.run.task.normalize === "batch"
-      ? batch.items * window.length
-      : window.reduce((sum, { items }) => sum + items, 0);
-    return Math.max(1, items);
   }
 
   async #refresh(step: number): Promise<void> {
@@ -404,8 +396,14 @@ class Training<P> {
     const values = await evaluateTask(
       evaluation,
       options,
-      (batch, normalizer) =>
-        evaluate(this.#trainable, this.#taskState, frozen, batch.inputs, { normalizer }),
+      (batch) =>
+        evaluate(
+          this.#trainable,
+          this.#taskState,
+          frozen,
+          batch.inputs,
+          windowShare(batch, [batch]),
+        ),
       this.#policy(this.#state.step),
     );
     const {

@@ -69,7 +69,7 @@ export async function stepMemory<P>(
   const longest = window.reduce((a, b) => b.tokens > a.tokens ? b : a);
   await scope(() => {
     const random = { run: key, index: tensor(Uint32Array.of(0)) };
-    const numbers = { normalizer: 1 };
+    const numbers = { normalizer: 1, share: 1, labels: 1 };
     if (window.length === 1) {
       const all = { ...numbers, ...scalars };
       count(

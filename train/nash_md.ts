@@ -2,7 +2,7 @@
 
 import { tensor } from "../core/mod.ts";
 import { type DecoderParams, mixtureGenerator, type MixtureParams } from "../nn/mod.ts";
-import { nashMd } from "../rl/mod.ts";
+import { nashMd, type NashMdTokens, type Objective, withLossesFor } from "../rl/mod.ts";
 import { type AnswerSampler, answerSampler, generateOptionsOf, samplerWith } from "./answers.ts";
 import {
   atEpoch,
@@ -18,11 +18,13 @@ import type { OnlineTask } from "./task.ts";
 export interface NashMdTaskOptions extends PreferenceSettings {
   /** The reference's share in the mixture that the policy plays against; 0.5 by default. */
   readonly mixtureCoef?: PerEpoch;
+  /** A loss of your own, instead. */
+  readonly objective?: ((tokens: NashMdTokens) => Objective) | undefined;
 }
 
 /** Nash-MD: the policy's answers are to win against those of its mixture with the reference. */
 export function nashMdTask(options: NashMdTaskOptions): OnlineTask<DecoderParams> {
-  const { answering, reference, mixtureCoef = [0.5] } = options;
+  const { answering, reference, mixtureCoef = [0.5], objective } = options;
   const models = { policy: answering.model, reference: reference.model ?? answering.model };
   const mixture: AnswerSampler<MixtureParams> = samplerWith(
     mixtureGenerator(models, generateOptionsOf(answering)),
@@ -38,11 +40,15 @@ export function nashMdTask(options: NashMdTaskOptions): OnlineTask<DecoderParams
     answerers: ["policy", "mixture"],
     learned: "first",
     coefficients: { mixture_coef: mixtureCoef },
-    objective: ({ tokens, values }, { normalizer }) =>
-      nashMd({
+    objective: ({ tokens, values }) => {
+      const answers: NashMdTokens = {
         ...tokens,
         modelScores: values["score"]!,
         mixtureScores: values["opponentScore"]!,
-      }, { beta: values["beta"]!.mean(), normalizer }),
+      };
+      return objective
+        ? withLossesFor({ prompt: answers.modelScores.size }, objective(answers))
+        : nashMd(answers, { beta: values["beta"]!.mean() });
+    },
   });
 }

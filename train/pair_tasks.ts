@@ -11,11 +11,12 @@ import {
   type PairOptions,
   pairTokenMetrics,
   type TpoLogProbs,
+  withLossesFor,
 } from "../rl/mod.ts";
 import { type CompletionSpec, completionTask } from "./completion_task.ts";
 import { type FollowingReference, followPolicy, withFollowingReference } from "./following.ts";
 import type { ReferenceLogProbs } from "./reference.ts";
-import type { ObjectiveContext, Task, TaskObjective } from "./task.ts";
+import type { Task, TaskObjective } from "./task.ts";
 
 /** Settings that all tasks over pairs share. */
 export interface PairTaskOptions<O> {
@@ -62,7 +63,7 @@ export function dpoTask(options: DpoTaskOptions): Task<DecoderParams> {
     objective: (batch, context) => {
       const tokens = following ? withFollowingReference(batch, context) : batch.tokens;
       const pairs = pairLogProbs(tokens, batch.size, { ldAlpha, useWeighting });
-      return withMetrics(objective(pairs, context), pairTokenMetrics(tokens, batch.size));
+      return ofPairs(objective(pairs), batch.size, pairTokenMetrics(tokens, batch.size));
     },
   });
 }
@@ -80,9 +81,10 @@ export function cpoTask(
   return completionTask({
     ...common(options),
     layout: { ...common(options).layout, padTokenId: options.padTokenId },
-    objective: ({ tokens, everywhere, size }, context) =>
-      withMetrics(
-        options.objective(pairLogProbs(tokens, size), context),
+    objective: ({ tokens, everywhere, size }) =>
+      ofPairs(
+        options.objective(pairLogProbs(tokens, size)),
+        size,
         pairLogitMetrics(everywhere!, size),
       ),
   });
@@ -96,9 +98,10 @@ export function orpoTask(
     ...common(options),
     layout: { ...common(options).layout, padTokenId: options.padTokenId, withoutLast: true },
     learnPrompts: true,
-    objective: ({ tokens, everywhere, size }, context) =>
-      withMetrics(
-        options.objective(orpoLogProbs(tokens, size), context),
+    objective: ({ tokens, everywhere, size }) =>
+      ofPairs(
+        options.objective(orpoLogProbs(tokens, size)),
+        size,
         pairLogitMetrics(everywhere!, size),
       ),
   });
@@ -106,18 +109,18 @@ export function orpoTask(
 
 /** Pairs with a third answer to imitate: TPO. */
 export function tpoTask(
-  options: PairTaskOptions<(logProbs: TpoLogProbs, context: ObjectiveContext) => TaskObjective>,
+  options: PairTaskOptions<(logProbs: TpoLogProbs) => TaskObjective>,
 ): Task<DecoderParams> {
   return completionTask({
     ...common(options),
-    objective: ({ tokens, size }, context) => {
+    objective: ({ tokens, size }) => {
       const sums = (x: Tensor) => segmentSum(x, tokens.segments, 3 * size).slice(2 * size);
       const triples: TpoLogProbs = {
         ...pairLogProbs(tokens, size),
         reference: sums(tokens.logProbs.mul(tokens.mask)),
         referenceLengths: sums(tokens.mask),
       };
-      return withMetrics(options.objective(triples, context), pairTokenMetrics(tokens, size));
+      return ofPairs(options.objective(triples), size, pairTokenMetrics(tokens, size));
     },
   });
 }
@@ -131,6 +134,12 @@ function common<O>({ model, examples, gradientCheckpointing, sharePrompts }: Pai
   };
 }
 
-function withMetrics(objective: TaskObjective, metrics: TaskObjective["metrics"]): TaskObjective {
-  return { ...objective, metrics: { ...metrics, ...objective.metrics } };
+/** An objective of so many pairs with metrics of their tokens. */
+function ofPairs(
+  objective: TaskObjective,
+  pairs: number,
+  metrics: TaskObjective["metrics"],
+): TaskObjective {
+  const checked = withLossesFor({ pair: pairs }, objective);
+  return { ...checked, metrics: { ...metrics, ...checked.metrics } };
 }

@@ -1,14 +1,17 @@
 /** The task of proximal policy optimisation: a policy and a value function learn from sampled answers. @module */
 
-import { foldKey, stopGradient, type Tensor, tensor } from "../core/mod.ts";
+import { foldKey, stopGradient, type Tensor } from "../core/mod.ts";
 import type { DecoderParams } from "../nn/mod.ts";
 import {
   boundedExp,
   logRatios,
   maskedMean,
+  type Objective,
   ppo,
   type PpoOptions,
   type PpoTokens,
+  type PpoValues,
+  withLossesFor,
 } from "../rl/mod.ts";
 import { answering, type AnsweringOptions } from "./answers.ts";
 import { type OnlineReference, onlineScorers, referenceState } from "./online.ts";
@@ -31,6 +34,8 @@ export interface PpoTaskOptions {
   readonly rewards: PpoRewardOptions;
   /** Of the loss. */
   readonly loss?: Pick<PpoOptions, "cliprange" | "cliprangeValue" | "vfCoef">;
+  /** A loss of your own, instead: losses of tokens [N], or one number for the batch. */
+  readonly objective?: ((tokens: PpoTokens, values: PpoValues) => Objective) | undefined;
   /** Recompute layers in the backward pass. */
   readonly gradientCheckpointing?: boolean;
 }
@@ -70,7 +75,7 @@ export function ppoTask(options: PpoTaskOptions): OnlineTask<DecoderParams> {
     objective: (
       params: DecoderParams,
       inputs: RolloutInputs,
-      { key, normalizer }: ObjectiveContext,
+      { key }: ObjectiveContext,
     ) => {
       const scored = scoreWithValues(params, inputs.completions, tables, {
         ...scoring,
@@ -83,12 +88,17 @@ export function ppoTask(options: PpoTaskOptions): OnlineTask<DecoderParams> {
         oldLogProbs: oldLogProbs!,
         tokenAdvantages: advantages!,
       };
-      const objective = ppo(tokens, {
+      const { mask } = tokens;
+      const ofValues: PpoValues = {
         values: scored.values,
         oldValues: oldValues!,
         returns: returns!,
-        mask: tokens.mask,
-      }, { ...options.loss, share: tensor(1).mul(inputs.items).div(normalizer) });
+        mask,
+      };
+      const own = options.objective?.(tokens, ofValues);
+      const objective = own
+        ? { mask, ofTokens: true, ...withLossesFor({ token: mask.size }, own) }
+        : ppo(tokens, ofValues, options.loss);
       return {
         ...objective,
         metrics: { ...objective.metrics, "val/ratio_var": ratioVariance(tokens) },

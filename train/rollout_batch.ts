@@ -19,8 +19,6 @@ export interface RolloutInputs {
   readonly values: Readonly<Record<string, Tensor>>;
   /** f32 [N] each: numbers of their tokens. */
   readonly tokenValues: Readonly<Record<string, Tensor>>;
-  /** The batch's `items`: with the normaliser it tells the batch's share of its window. */
-  readonly items: number;
 }
 
 /** Families of some answers of a generation, numbered in their order: answers to one prompt share it. */
@@ -84,9 +82,9 @@ export function rolloutBatch(
       completions: inputs,
       values: named(Object.keys(first.values), values),
       tokenValues: named(Object.keys(first.tokenValues), tokenValues),
-      items,
     } satisfies RolloutInputs,
     items,
+    labels: samples.reduce((sum, { ids, values }) => sum + ids.length * (values["counts"] ?? 1), 0),
     tokens: families.reduce(
       (sum, { promptIds, completions }) =>
         completions.reduce((all, { ids }) => all + ids.length, sum + promptIds.length),

@@ -11,7 +11,14 @@ import {
   type DecoderParams,
   type TokenStream,
 } from "../nn/mod.ts";
-import { bradleyTerry, type BradleyTerryOptions, tokenClassification } from "../rl/mod.ts";
+import {
+  bradleyTerry,
+  type Objective,
+  type PairRewards,
+  type TokenClasses,
+  tokenClassification,
+  withLossesFor,
+} from "../rl/mod.ts";
 import type { ObjectiveContext, Task } from "./task.ts";
 
 function streamOf({ ids, segments, length }: StreamArrays): TokenStream {
@@ -32,18 +39,20 @@ interface RewardInputs {
 }
 
 /** Settings of {@link rewardTask}. */
-export interface RewardTaskOptions extends Pick<BradleyTerryOptions, "centerRewardsCoefficient"> {
+export interface RewardTaskOptions {
   /** The model. */
   readonly model: CausalModel;
   /** The prepared rows. */
   readonly examples: readonly RewardPair[];
+  /** The loss, from the pairs' scores; `bradleyTerry` by default. */
+  readonly objective?: (rewards: PairRewards) => Objective;
   /** Recompute layers in the backward pass. */
   readonly gradientCheckpointing?: boolean;
 }
 
 /** Reward modelling: the score of a sequence is read at its last token. */
 export function rewardTask(options: RewardTaskOptions): Task<DecoderParams> {
-  const { model, examples, centerRewardsCoefficient } = options;
+  const { model, examples, objective = bradleyTerry } = options;
   const rotary = model.tables(
     longestOf(
       examples.flatMap(({ chosenIds, rejectedIds }) => [chosenIds.length, rejectedIds.length]),
@@ -80,7 +89,7 @@ export function rewardTask(options: RewardTaskOptions): Task<DecoderParams> {
     objective: (
       params: DecoderParams,
       inputs: RewardInputs,
-      { normalizer, key }: ObjectiveContext,
+      { key }: ObjectiveContext,
     ) => {
       const hidden = model.hidden(params, inputs.stream, {
         rotary,
@@ -89,14 +98,14 @@ export function rewardTask(options: RewardTaskOptions): Task<DecoderParams> {
       const scores = classify(params as ClassifierParams, hidden.gather(inputs.lasts));
       const pairs = scores.shape[0]! / 2;
       const flat = scores.reshape(2 * pairs);
-      return bradleyTerry({
-        chosen: flat.slice(0, pairs),
-        rejected: flat.slice(pairs),
-        ...(inputs.margins ? { margins: inputs.margins } : {}),
-      }, {
-        normalizer,
-        ...(centerRewardsCoefficient === undefined ? {} : { centerRewardsCoefficient }),
-      });
+      return withLossesFor(
+        { pair: pairs },
+        objective({
+          chosen: flat.slice(0, pairs),
+          rejected: flat.slice(pairs),
+          ...(inputs.margins ? { margins: inputs.margins } : {}),
+        }),
+      );
     },
   };
 }
@@ -115,6 +124,8 @@ export interface PrmTaskOptions {
   readonly model: CausalModel;
   /** The prepared rows. */
   readonly examples: readonly StepwiseExample[];
+  /** The loss, from the steps' logits; `tokenClassification` by default. */
+  readonly objective?: (steps: TokenClasses) => Objective;
   /** Recompute layers in the backward pass. */
   readonly gradientCheckpointing?: boolean;
   /** Whether the accuracy is reported; TRL does so in evaluation only. */
@@ -162,14 +173,17 @@ export function prmTask(options: PrmTaskOptions): Task<DecoderParams> {
     objective: (
       params: DecoderParams,
       inputs: StepwiseInputs,
-      { normalizer, key }: ObjectiveContext,
+      { key }: ObjectiveContext,
     ) => {
       const hidden = model.hidden(params, inputs.stream, {
         rotary,
         gradientCheckpointing: (options.gradientCheckpointing ?? false) && key !== null,
       });
       const logits = classify(params as ClassifierParams, hidden.gather(inputs.separators));
-      const objective = tokenClassification({ logits, labels: inputs.labels }, { normalizer });
+      const { labels } = inputs;
+      const found = (options.objective ?? tokenClassification)({ logits, labels });
+      const checked = withLossesFor({ step: labels.size }, found);
+      const objective = checked.losses ? { mask: labels.ge(0).cast("f32"), ...checked } : checked;
       return options.evaluation ? objective : { ...objective, metrics: {} };
     },
   };

@@ -12,7 +12,7 @@ import {
 import type { Example } from "../data/packing.ts";
 import { buildStream, type Sequence } from "../data/token_stream.ts";
 import type { CausalModel, DecoderParams, TokenStream } from "../nn/mod.ts";
-import type { TokenObjective } from "../rl/mod.ts";
+import { type TokenObjective, withLossesFor } from "../rl/mod.ts";
 import type { MicroBatch, ObjectiveContext, Task } from "./task.ts";
 
 /** Settings of {@link sftTask}. */
@@ -61,7 +61,7 @@ export function sftTask(options: SftTaskOptions): Task<DecoderParams> {
   const objective = (
     params: DecoderParams,
     inputs: SftInputs,
-    { normalizer, key }: ObjectiveContext,
+    { key }: ObjectiveContext,
   ) => {
     const alpha = options.neftuneNoiseAlpha;
     const noise = alpha !== undefined && key !== null
@@ -73,14 +73,19 @@ export function sftTask(options: SftTaskOptions): Task<DecoderParams> {
       ...(noise ? { onEmbeddings: noise } : {}),
     });
     const stats = logitStats(hidden.gather(inputs.sources), model.head(params), inputs.targets);
-    return options.objective({
+    const mask = inputs.targets.ge(0).cast("f32");
+    const objective = options.objective({
       logProbs: stats.logProb,
-      mask: inputs.targets.ge(0).cast("f32"),
+      mask,
       segments: inputs.labelSegments,
       entropies: stats.entropy,
       predictions: stats.argMax,
       targets: inputs.targets,
-    }, { normalizer });
+    });
+    return withLossesFor(
+      { token: mask.size },
+      objective.losses ? { mask, ...objective } : objective,
+    );
   };
   return {
     examples: examples.length,

@@ -27,14 +27,14 @@ import {
   type OptimizerState,
   seedDropout,
 } from "../nn/mod.ts";
-import type { Objective } from "../rl/mod.ts";
+import { lossOf, type WindowShare } from "../rl/mod.ts";
 import type { Learning, MicroBatch, PackedMetrics, TaskObjective, TaskState } from "./task.ts";
 import { countPrefix } from "./windows.ts";
 
 /** Numbers of a micro-batch that change from step to step. */
-export interface BatchScalars {
-  /** What sums are divided by. */
-  readonly normalizer: Operand;
+export interface BatchScalars extends WindowShare {
+  /** What sums over the learned tokens are divided by. */
+  readonly labels: Operand;
 }
 
 /** Where a micro-batch's randomness comes from: folded inside the step, as nothing is computed outside of it. */
@@ -121,16 +121,16 @@ export function trainSteps<P>(task: Learning<P>, options: StepOptions): TrainSte
     frozen: P,
     batch: unknown,
     { run, index }: BatchKey,
-    { normalizer }: BatchScalars,
+    window: BatchScalars,
   ) =>
     valueAndGradWithAux((p: P): [Tensor, TaskObjective] => {
-      const context = { normalizer, key: foldKey(run, index), state };
+      const context = { window, key: foldKey(run, index), state };
       const objective = task.objective(
         seedDropout(combine(p, frozen), foldKey(context.key, dropoutStream)),
         batch as never,
         context,
       );
-      return [objective.loss, objective];
+      return [minimised(objective, window), objective];
     })(trainable);
 
   const apply = (trainable: P, state: OptimizerState, sum: P, scalars: OptimizerScalars) => {
@@ -142,19 +142,19 @@ export function trainSteps<P>(task: Learning<P>, options: StepOptions): TrainSte
 
   return {
     whole: jit((trainable, optimizer, state, frozen, batch, key, scalars) => {
-      const [[, objective], sum] = gradient(trainable, state, frozen, batch, key, scalars);
-      const { normalizer: _, ...numbers } = scalars;
+      const [[loss, objective], sum] = gradient(trainable, state, frozen, batch, key, scalars);
+      const { normalizer: _, share: __, labels: ___, ...numbers } = scalars;
       const { norm, ...next } = apply(trainable, optimizer, sum, numbers);
-      const metrics = pack({ ...measured(objective), grad_norm: norm });
+      const metrics = pack({ ...measured(loss, objective), grad_norm: norm });
       return { ...next, state: objective.state ?? state, metrics };
     }, { donate: [0, 1, 2], name: "the training step" }),
 
     accumulate: jit((sum, state, trainable, frozen, batch, key, scalars) => {
-      const [[, objective], own] = gradient(trainable, state, frozen, batch, key, scalars);
+      const [[loss, objective], own] = gradient(trainable, state, frozen, batch, key, scalars);
       return {
         sum: sum === null ? own : addTrees(sum, own),
         state: objective.state ?? state,
-        metrics: pack(measured(objective)),
+        metrics: pack(measured(loss, objective)),
       };
     }, { donate: [0, 1], name: "the accumulation step" }),
 
@@ -163,14 +163,23 @@ export function trainSteps<P>(task: Learning<P>, options: StepOptions): TrainSte
       return { ...next, metrics: pack({ grad_norm: norm }) };
     }, { donate: [0, 1, 2], name: "the update step" }),
 
-    evaluate: jit((trainable, state, frozen, batch, { normalizer }) => {
-      const context = { normalizer, key: null, state };
-      return pack(measured(task.objective(combine(trainable, frozen), batch as never, context)));
+    evaluate: jit((trainable, state, frozen, batch, window) => {
+      const context = { window, key: null, state };
+      const objective = task.objective(combine(trainable, frozen), batch as never, context);
+      return pack(measured(minimised(objective, window), objective));
     }, { name: "the evaluation step" }),
   };
 }
 
-function measured({ loss, metrics, counts = {} }: Objective): Record<string, Tensor> {
+/** What a batch adds to the loss of its window. */
+function minimised(objective: TaskObjective, { normalizer, share, labels }: BatchScalars): Tensor {
+  return lossOf(objective, { normalizer: objective.ofTokens ? labels : normalizer, share });
+}
+
+function measured(
+  loss: Tensor,
+  { metrics, counts = {} }: TaskObjective,
+): Record<string, Tensor> {
   const counted = Object.entries(counts).map(([name, count]) => [countPrefix + name, count]);
   return { loss, ...metrics, ...Object.fromEntries(counted) };
 }

@@ -1,15 +1,17 @@
 /** What the loop asks of an algorithm: how rows become tensors, and the loss. @module */
 
-import type { Key, Operand, Tensor } from "../core/mod.ts";
-import type { Objective } from "../rl/mod.ts";
+import type { Key, Tensor } from "../core/mod.ts";
+import type { Objective, WindowShare } from "../rl/mod.ts";
 import type { RolloutStage } from "./rollout.ts";
 
 /** Examples as tensors, with what the loop has to know of them. */
 export interface MicroBatch {
   /** A tree of tensors and numbers: the objective's second argument. */
   readonly inputs: unknown;
-  /** What a window's loss is normalised by: the supervised tokens. */
+  /** How many losses a window counts of it: pairs, rows or supervised tokens. */
   readonly items: number;
+  /** How many tokens are learned, where an objective may give the losses of these instead; `items` by default. */
+  readonly labels?: number;
   /** Tokens that go through the model, for throughput and `num_tokens`. */
   readonly tokens: number;
   /** Examples in the batch. */
@@ -20,8 +22,8 @@ export interface MicroBatch {
 
 /** What an objective may use beside parameters and batch. */
 export interface ObjectiveContext {
-  /** What to divide the sum by. */
-  readonly normalizer: Operand;
+  /** How the batch stands in its window, for metrics that depend on it. */
+  readonly window: WindowShare;
   /** This micro-batch's randomness, or null in evaluation. */
   readonly key: Key | null;
   /** What the task carries from one micro-batch to the next; null if nothing. */
@@ -33,6 +35,8 @@ export type TaskState = Readonly<Record<string, unknown>> | null;
 
 /** An objective that may also give the state for the next micro-batch. */
 export interface TaskObjective extends Objective {
+  /** Whether `losses` are those of tokens where the task's batches count answers: `labels` are then divided by. */
+  readonly ofTokens?: boolean;
   /** For the next micro-batch; as before if absent. */
   readonly state?: TaskState;
 }
@@ -42,8 +46,8 @@ export interface Learning<P> {
   /** A pure function, traced once per shape. */
   readonly objective: (params: P, inputs: never, context: ObjectiveContext) => TaskObjective;
   /**
-   * What the loss of an accumulation window is: `window`, a mean over all of its items; `batch`, the
-   * mean of its micro-batches' means. `window` by default.
+   * What the loss of an accumulation window is: `window`, a mean over all of its items; `batch`, the mean of its
+   * micro-batches' means, which differs only where batches are of unequal size. `window` by default.
    */
   readonly normalize?: "window" | "batch";
   /** The state before the first micro-batch. */

@@ -4,20 +4,22 @@ import { segmentSum, type Tensor } from "../core/mod.ts";
 import type { UnpairedExample } from "../data/prepare_unpaired.ts";
 import type { CausalModel, DecoderParams } from "../nn/mod.ts";
 import {
-  bco,
+  type BcoLogProbs,
   type BcoOptions,
   emptyRunningMean,
-  kto,
-  type KtoOptions,
+  type KtoLogProbs,
+  type Objective,
   rowLogitMetrics,
   type RunningMean,
   type TokenLogProbs,
+  undesirable,
   unpairedTokenMetrics,
+  withLossesFor,
 } from "../rl/mod.ts";
 import { type CompletionSpec, completionTask } from "./completion_task.ts";
 import { type FollowingReference, followPolicy, withFollowingReference } from "./following.ts";
 import type { ReferenceLogProbs } from "./reference.ts";
-import type { Task } from "./task.ts";
+import type { Task, TaskObjective } from "./task.ts";
 
 /** Settings of the tasks of this module. */
 export interface UnpairedTaskOptions {
@@ -33,8 +35,10 @@ export interface UnpairedTaskOptions {
 
 /** Settings of {@link ktoTask}. */
 export interface KtoTaskOptions extends UnpairedTaskOptions {
-  /** Settings of the objective. */
-  readonly kto: KtoOptions;
+  /** The loss, from the answers' log-probs. */
+  readonly objective: (logProbs: KtoLogProbs) => TaskObjective;
+  /** Whether mismatched answers are scored too, for `klLogProbs`; the examples must have them. */
+  readonly mismatched: boolean;
   /** A reference that changes along the way, instead of `reference`. */
   readonly following?: FollowingReference;
 }
@@ -68,7 +72,7 @@ function sums(
 /** Kahneman–Tversky optimisation. */
 export function ktoTask(options: KtoTaskOptions): Task<DecoderParams> {
   const { following } = options;
-  const usesKl = (options.kto.lossType ?? "kto") === "kto";
+  const usesKl = options.mismatched;
   const task = completionTask({
     model: options.model,
     ...unpairedSpec(options.examples, usesKl),
@@ -80,12 +84,15 @@ export function ktoTask(options: KtoTaskOptions): Task<DecoderParams> {
       const tokens = following ? withFollowingReference(batch, context) : batch.tokens;
       const [logProbs, klLogProbs] = sums(tokens, tokens.logProbs, size);
       const [refLogProbs, refKlLogProbs] = sums(tokens, tokens.refLogProbs!, size);
-      const objective = kto({
-        logProbs,
-        refLogProbs,
-        labels,
-        ...(usesKl ? { klLogProbs, refKlLogProbs } : {}),
-      }, { ...options.kto, normalizer: context.normalizer });
+      const objective = withLossesFor(
+        { answer: size },
+        options.objective({
+          logProbs,
+          refLogProbs,
+          labels,
+          ...(usesKl ? { klLogProbs, refKlLogProbs } : {}),
+        }),
+      );
       const own = { ...tokens, mask: tokens.mask.mul(tokens.segments.lt(size).cast("f32")) };
       return {
         ...objective,
@@ -107,9 +114,18 @@ export function ktoTask(options: KtoTaskOptions): Task<DecoderParams> {
   };
 }
 
+/** A loss from the answers' log-probs; it may give the running mean of the rewards, and the counts of its metrics. */
+export type BcoTaskObjective = (
+  logProbs: BcoLogProbs,
+  options: Pick<BcoOptions, "updateRunning">,
+) => Objective & { readonly running?: RunningMean };
+
 /** Binary classifier optimisation. */
 export function bcoTask(
-  options: UnpairedTaskOptions & { readonly bco: BcoOptions; readonly padTokenId: number },
+  options: UnpairedTaskOptions & {
+    readonly objective: BcoTaskObjective;
+    readonly padTokenId: number;
+  },
 ): Task<DecoderParams> {
   return completionTask({
     model: options.model,
@@ -120,14 +136,17 @@ export function bcoTask(
     initialState: () => ({ running: emptyRunningMean() }),
     objective: ({ tokens, everywhere, size, labels }, context) => {
       const { running } = context.state as { running: RunningMean };
-      const objective = bco(
-        {
-          logProbs: sums(tokens, tokens.logProbs, size)[0],
-          refLogProbs: sums(tokens, tokens.refLogProbs!, size)[0],
-          labels,
-          running,
-        },
-        { ...options.bco, normalizer: context.normalizer, updateRunning: context.key !== null },
+      const { running: next, ...objective } = withLossesFor(
+        { answer: size },
+        options.objective(
+          {
+            logProbs: sums(tokens, tokens.logProbs, size)[0],
+            refLogProbs: sums(tokens, tokens.refLogProbs!, size)[0],
+            labels,
+            running,
+          },
+          { updateRunning: context.key !== null },
+        ),
       );
       const vocabulary = options.model.config.vocabularySize;
       const logits = rowLogitMetrics(everywhere!, labels, vocabulary);
@@ -136,10 +155,10 @@ export function bcoTask(
         metrics: { ...objective.metrics, ...logits },
         counts: {
           ...objective.counts,
-          "logits/chosen": objective.counts!["rewards/chosen"]!,
-          "logits/rejected": objective.counts!["rewards/rejected"]!,
+          "logits/chosen": labels.sum(),
+          "logits/rejected": undesirable(labels).sum(),
         },
-        state: { running: objective.running },
+        state: { running: next ?? running },
       };
     },
   });

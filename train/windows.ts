@@ -1,9 +1,32 @@
 /**
  * Averages between two logged rows, as TRL forms them: the loss per optimiser step, other metrics per
- * micro-batch. Plain data, so that a checkpoint holds a half-filled window.
+ * micro-batch. Plain data, so that a checkpoint holds a half-filled window. And what a micro-batch counts for in the
+ * window of its optimiser step.
  *
  * @module
  */
+
+import type { Learning, MicroBatch } from "./task.ts";
+
+/**
+ * How a micro-batch stands in its accumulation window.
+ *
+ * @returns What its losses are divided by, the same for losses of learned tokens, and its share of the window.
+ */
+export function windowShare(
+  batch: MicroBatch,
+  window: readonly MicroBatch[],
+  normalize: Learning<unknown>["normalize"] = "window",
+): { readonly normalizer: number; readonly labels: number; readonly share: number } {
+  const items = window.reduce((sum, { items }) => sum + items, 0);
+  const labels = window.reduce((sum, { labels, items }) => sum + (labels ?? items), 0);
+  const byBatch = normalize === "batch";
+  return {
+    normalizer: Math.max(1, byBatch ? batch.items * window.length : items),
+    labels: Math.max(1, labels),
+    share: byBatch ? 1 / window.length : batch.items / Math.max(1, items),
+  };
+}
 
 /** What has been measured since the last logged row. */
 export interface MetricWindow {

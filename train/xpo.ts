@@ -2,7 +2,14 @@
 
 import type { Tensor } from "../core/mod.ts";
 import { type DecoderParams, generator } from "../nn/mod.ts";
-import { type OnlineDpoLossType, sequenceSums, xpo } from "../rl/mod.ts";
+import {
+  type Objective,
+  type OnlineDpoLossType,
+  sequenceSums,
+  withLossesFor,
+  xpo,
+  type XpoLogProbs,
+} from "../rl/mod.ts";
 import { generateOptionsOf, samplerWith } from "./answers.ts";
 import {
   opponentSeed,
@@ -19,11 +26,13 @@ export interface XpoTaskOptions extends PreferenceSettings {
   readonly lossType?: OnlineDpoLossType;
   /** Weight of the bonus for leaving the reference's answers; 1e-5 by default. */
   readonly alpha?: PerEpoch;
+  /** A loss of your own, instead. */
+  readonly objective?: ((logProbs: XpoLogProbs) => Objective) | undefined;
 }
 
 /** XPO: the policy's answers and the reference's are compared, and leaving the reference's is rewarded. */
 export function xpoTask(options: XpoTaskOptions): OnlineTask<DecoderParams> {
-  const { answering, reference, lossType = "sigmoid", alpha = [1e-5] } = options;
+  const { answering, reference, lossType = "sigmoid", alpha = [1e-5], objective } = options;
   const settings = generateOptionsOf(answering);
   const own = generator(answering.model, settings);
   const other = reference.model ? generator(reference.model, settings) : own;
@@ -37,7 +46,7 @@ export function xpoTask(options: XpoTaskOptions): OnlineTask<DecoderParams> {
     answerers: ["policy", "reference"],
     learned: "both",
     coefficients: { alpha },
-    objective: ({ tokens, values }, { normalizer }) => {
+    objective: ({ tokens, values }) => {
       const scores = values["score"]!;
       const size = scores.size / 2;
       const split = (x: Tensor) => [x.slice(0, size), x.slice(size)] as const;
@@ -45,14 +54,19 @@ export function xpoTask(options: XpoTaskOptions): OnlineTask<DecoderParams> {
       const [policyOnModel, policyOnReference] = sums(tokens.logProbs);
       const [referenceOnModel, referenceOnReference] = sums(tokens.refLogProbs);
       const [modelScores, referenceScores] = split(scores);
-      return xpo({
+      const logProbs: XpoLogProbs = {
         policyOnModel,
         policyOnReference,
         referenceOnModel,
         referenceOnReference,
         modelScores,
         referenceScores,
-      }, { lossType, beta: values["beta"]!.mean(), alpha: values["alpha"]!.mean(), normalizer });
+      };
+      return objective ? withLossesFor({ prompt: size }, objective(logProbs)) : xpo(logProbs, {
+        lossType,
+        beta: values["beta"]!.mean(),
+        alpha: values["alpha"]!.mean(),
+      });
     },
   });
 }

@@ -1,9 +1,11 @@
 /** `plumb bco`: binary classifier optimisation. @module */
 
 import { prepareBco, type UnpairedExample } from "../../data/prepare_unpaired.ts";
+import { bco, type BcoLogProbs, type BcoOptions } from "../../rl/mod.ts";
 import { bcoTask, unpairedSpec } from "../../train/unpaired_tasks.ts";
 import { type Command, finetuningCommand } from "../finetune.ts";
 import { bcoOptions, checkPreference } from "../options/preference.ts";
+import { objectiveOf } from "../own_loss.ts";
 import { describeAnswers } from "../show_answers.ts";
 import { preparedLine } from "./prepared_line.ts";
 import { referenceOf } from "./reference.ts";
@@ -33,7 +35,11 @@ export const bcoCommand: Command = finetuningCommand<typeof bcoOptions, Unpaired
         say,
       }),
       gradientCheckpointing: values.gradient_checkpointing,
-      bco: { beta: values.beta },
+      objective: await objectiveOf(
+        { values, evaluation, say },
+        (logProbs: BcoLogProbs, options: BcoOptions) =>
+          bco(logProbs, { ...options, beta: values.beta }),
+      ),
       padTokenId: opened.tokenizer.padTokenId ?? 0,
     }),
 });

@@ -5,7 +5,7 @@ import { cpo, type PairObjective } from "../../rl/mod.ts";
 import { cpoTask } from "../../train/pair_tasks.ts";
 import { type Command, finetuningCommand } from "../finetune.ts";
 import { checkPreference, cpoOptions } from "../options/preference.ts";
-import { loadOwnLoss } from "../own_loss.ts";
+import { objectiveOf } from "../own_loss.ts";
 import { describeAnswers } from "../show_answers.ts";
 import { preparedLine } from "./prepared_line.ts";
 
@@ -18,10 +18,9 @@ export const cpoCommand: Command = finetuningCommand<typeof cpoOptions, Preferen
   prepare: (rows, { tokenizer, values, say }) =>
     preparedLine(prepareCpo(rows, tokenizer, { maxLength: values.max_length ?? null, warn: say })),
   describe: ({ chosen, rejected }, tokenizer) => describeAnswers({ chosen, rejected }, tokenizer),
-  task: async ({ opened, values, examples }) => {
-    const builtIn: PairObjective = (pairs, context) =>
+  task: async ({ opened, values, examples, evaluation, say }) => {
+    const builtIn: PairObjective = (pairs) =>
       cpo(pairs, {
-        ...context,
         lossType: values.loss_type,
         beta: values.beta,
         labelSmoothing: values.label_smoothing,
@@ -32,9 +31,7 @@ export const cpoCommand: Command = finetuningCommand<typeof cpoOptions, Preferen
     return cpoTask({
       model: opened.model,
       examples,
-      objective: values.loss === undefined
-        ? builtIn
-        : await loadOwnLoss<Parameters<PairObjective>>(values.loss),
+      objective: await objectiveOf({ values, evaluation, say }, builtIn),
       gradientCheckpointing: values.gradient_checkpointing,
       padTokenId: opened.tokenizer.padTokenId ?? 0,
     });

@@ -6,7 +6,7 @@ import { checkDpo, dpo, type PairObjective } from "../../rl/mod.ts";
 import { dpoTask, pairSpec } from "../../train/pair_tasks.ts";
 import { type Command, finetuningCommand } from "../finetune.ts";
 import { checkPreference, dpoOptions } from "../options/preference.ts";
-import { loadOwnLoss } from "../own_loss.ts";
+import { objectiveOf } from "../own_loss.ts";
 import { describeAnswers } from "../show_answers.ts";
 import { checkFollowing, followingOrFixed } from "./reference.ts";
 import { preparedLine } from "./prepared_line.ts";
@@ -42,9 +42,8 @@ export const dpoCommand: Command = finetuningCommand<typeof dpoOptions, Preferen
     })),
   describe: ({ chosen, rejected }, tokenizer) => describeAnswers({ chosen, rejected }, tokenizer),
   task: async ({ opened, values, options, examples, evaluation, say }) => {
-    const builtIn: PairObjective = (pairs, context) =>
+    const builtIn: PairObjective = (pairs) =>
       dpo(pairs, {
-        ...context,
         lossType: values.loss_type,
         ...(values.loss_weights ? { lossWeights: values.loss_weights.map(Number) } : {}),
         beta: values.beta,
@@ -62,9 +61,7 @@ export const dpoCommand: Command = finetuningCommand<typeof dpoOptions, Preferen
     return dpoTask({
       model: opened.model,
       examples,
-      objective: values.loss === undefined
-        ? builtIn
-        : await loadOwnLoss<Parameters<PairObjective>>(values.loss),
+      objective: await objectiveOf({ values, evaluation, say }, builtIn),
       gradientCheckpointing: values.gradient_checkpointing,
       ldAlpha: values.ld_alpha,
       useWeighting: values.use_weighting,

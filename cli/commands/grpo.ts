@@ -7,7 +7,7 @@ import { describePrompt, promptsOf } from "../online/answering.ts";
 import { onlineCommand } from "../online/command.ts";
 import { groupSettings } from "../online/groups.ts";
 import { checkGroups, grpoOptions } from "../options/grpo.ts";
-import { loadOwnLoss } from "../own_loss.ts";
+import { ownObjective } from "../own_loss.ts";
 
 /** What `grpo` is called with. */
 export const grpoCommand: Command = onlineCommand<typeof grpoOptions>({
@@ -62,9 +62,7 @@ export const grpoCommand: Command = onlineCommand<typeof grpoOptions>({
             : { clipMin: values.vllm_importance_sampling_clip_min }),
         }
         : undefined,
-      objective: values.loss === undefined
-        ? undefined
-        : await loadOwnLoss<Parameters<GroupObjective>>(values.loss),
+      objective: await ownObjective<Parameters<GroupObjective>>(context),
     });
   },
 });

@@ -2,9 +2,11 @@
 
 import { UserError } from "../../core/mod.ts";
 import { prepareKto, type UnpairedExample } from "../../data/prepare_unpaired.ts";
+import { kto, type KtoLogProbs } from "../../rl/mod.ts";
 import { ktoTask, unpairedSpec } from "../../train/unpaired_tasks.ts";
 import { type Command, finetuningCommand } from "../finetune.ts";
 import { checkPreference, ktoOptions } from "../options/preference.ts";
+import { objectiveOf } from "../own_loss.ts";
 import { describeAnswers } from "../show_answers.ts";
 import { preparedLine } from "./prepared_line.ts";
 import { checkFollowing, followingOrFixed } from "./reference.ts";
@@ -49,12 +51,17 @@ export const ktoCommand: Command = finetuningCommand<typeof ktoOptions, Unpaired
       examples,
       ...await followingOrFixed({ opened, spec, options, evaluation, values, say }),
       gradientCheckpointing: values.gradient_checkpointing,
-      kto: {
-        lossType: values.loss_type,
-        beta: values.beta,
-        desirableWeight: values.desirable_weight,
-        undesirableWeight: values.undesirable_weight,
-      },
+      objective: await objectiveOf(
+        { values, evaluation, say },
+        (logProbs: KtoLogProbs) =>
+          kto(logProbs, {
+            lossType: values.loss_type,
+            beta: values.beta,
+            desirableWeight: values.desirable_weight,
+            undesirableWeight: values.undesirable_weight,
+          }),
+      ),
+      mismatched: values.loss_type === "kto",
     });
   },
 });

@@ -6,6 +6,7 @@ import { describePrompt, promptsOf } from "../online/answering.ts";
 import { onlineCommand } from "../online/command.ts";
 import { preferenceSettings } from "../online/preferring.ts";
 import { checkCoefficients, checkOnlineDpo, nashMdOptions } from "../options/online_dpo.ts";
+import { ownObjective } from "../own_loss.ts";
 
 /** What `nash-md` is called with. */
 export const nashMdCommand: Command = onlineCommand<typeof nashMdOptions>({
@@ -21,6 +22,7 @@ export const nashMdCommand: Command = onlineCommand<typeof nashMdOptions>({
   task: async (context) =>
     nashMdTask({
       ...await preferenceSettings(context),
+      objective: await ownObjective(context),
       mixtureCoef: context.values.mixture_coef,
     }),
 });

@@ -6,6 +6,7 @@ import { describePrompt, promptsOf } from "../online/answering.ts";
 import { onlineCommand } from "../online/command.ts";
 import { preferenceSettings } from "../online/preferring.ts";
 import { checkOnlineDpo, onlineDpoOptions } from "../options/online_dpo.ts";
+import { ownObjective } from "../own_loss.ts";
 
 /** What `online-dpo` is called with. */
 export const onlineDpoCommand: Command = onlineCommand<typeof onlineDpoOptions>({
@@ -18,6 +19,7 @@ export const onlineDpoCommand: Command = onlineCommand<typeof onlineDpoOptions>(
   task: async (context) =>
     onlineDpoTask({
       ...await preferenceSettings(context),
+      objective: await ownObjective(context),
       lossType: context.values.loss_type,
       maxLength: context.values.max_length,
     }),

@@ -1,11 +1,11 @@
 /** `plumb orpo`: odds ratio preference optimisation. @module */
 
 import { type PreferenceExample, prepareOrpo } from "../../data/prepare_pairs.ts";
-import { orpo, type PairObjective } from "../../rl/mod.ts";
+import { orpo, type PairLogProbs } from "../../rl/mod.ts";
 import { orpoTask } from "../../train/pair_tasks.ts";
 import { type Command, finetuningCommand } from "../finetune.ts";
 import { checkPreference, orpoOptions } from "../options/preference.ts";
-import { loadOwnLoss } from "../own_loss.ts";
+import { objectiveOf } from "../own_loss.ts";
 import { describeAnswers } from "../show_answers.ts";
 import { preparedLine } from "./prepared_line.ts";
 
@@ -19,13 +19,14 @@ export const orpoCommand: Command = finetuningCommand<typeof orpoOptions, Prefer
   prepare: (rows, { tokenizer, values, say }) =>
     preparedLine(prepareOrpo(rows, tokenizer, { maxLength: values.max_length ?? null, warn: say })),
   describe: ({ chosen, rejected }, tokenizer) => describeAnswers({ chosen, rejected }, tokenizer),
-  task: async ({ opened, values, examples }) =>
+  task: async ({ opened, values, examples, evaluation, say }) =>
     orpoTask({
       model: opened.model,
       examples,
-      objective: values.loss === undefined
-        ? (pairs, context) => orpo(pairs, { ...context, beta: values.beta })
-        : await loadOwnLoss<Parameters<PairObjective>>(values.loss),
+      objective: await objectiveOf(
+        { values, evaluation, say },
+        (pairs: PairLogProbs) => orpo(pairs, { beta: values.beta }),
+      ),
       gradientCheckpointing: values.gradient_checkpointing,
       padTokenId: opened.tokenizer.padTokenId ?? 0,
     }),

@@ -15,6 +15,7 @@ import {
 } from "../online/answering.ts";
 import { onlineCommand } from "../online/command.ts";
 import { checkPpo, idleOptions, ppoOptions, type PpoValues, settlePpo } from "../options/ppo.ts";
+import { ownObjective } from "../own_loss.ts";
 
 /** What `ppo` is called with. */
 export const ppoCommand: Command = onlineCommand<typeof ppoOptions>({
@@ -83,6 +84,7 @@ export const ppoCommand: Command = onlineCommand<typeof ppoOptions>({
         cliprangeValue: values.cliprange_value,
         vfCoef: values.vf_coef,
       },
+      objective: await ownObjective({ values, evaluation, say }),
       gradientCheckpointing: values.gradient_checkpointing,
     });
   },

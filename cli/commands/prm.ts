@@ -1,9 +1,11 @@
 /** `plumb prm`: process reward modelling. @module */
 
 import { preparePrm, type StepwiseExample } from "../../data/prepare_prm.ts";
+import { tokenClassification } from "../../rl/mod.ts";
 import { prmTask } from "../../train/scoring_tasks.ts";
 import { type Command, finetuningCommand } from "../finetune.ts";
 import { checkPreference, prmOptions } from "../options/preference.ts";
+import { objectiveOf } from "../own_loss.ts";
 import { describeRow } from "../show_data.ts";
 import { preparedLine } from "./prepared_line.ts";
 
@@ -24,11 +26,12 @@ export const prmCommand: Command = finetuningCommand<typeof prmOptions, Stepwise
     })),
   describe: ({ inputIds, labels, row }, tokenizer) =>
     describeRow({ inputIds, labels, rows: [row] }, tokenizer),
-  task: ({ opened, values, examples, evaluation }) =>
-    Promise.resolve(prmTask({
+  task: async ({ opened, values, examples, evaluation, say }) =>
+    prmTask({
       model: opened.model,
       examples,
       gradientCheckpointing: values.gradient_checkpointing,
       evaluation,
-    })),
+      objective: await objectiveOf({ values, evaluation, say }, tokenClassification),
+    }),
 });

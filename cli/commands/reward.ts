@@ -1,9 +1,11 @@
 /** `plumb reward`: reward modelling. @module */
 
 import { prepareReward, type RewardPair } from "../../data/prepare_reward.ts";
+import { bradleyTerry, type PairRewards } from "../../rl/mod.ts";
 import { rewardTask } from "../../train/scoring_tasks.ts";
 import { type Command, finetuningCommand } from "../finetune.ts";
 import { checkPreference, rewardOptions } from "../options/preference.ts";
+import { objectiveOf } from "../own_loss.ts";
 import { preparedLine } from "./prepared_line.ts";
 
 /** What `reward` is called with. */
@@ -20,13 +22,17 @@ export const rewardCommand: Command = finetuningCommand<typeof rewardOptions, Re
     ),
   describe: ({ chosenIds, rejectedIds }, tokenizer) =>
     `chosen: ${tokenizer.decode([...chosenIds])}\nrejected: ${tokenizer.decode([...rejectedIds])}`,
-  task: ({ opened, values, examples }) =>
-    Promise.resolve(rewardTask({
+  task: async ({ opened, values, examples, evaluation, say }) =>
+    rewardTask({
       model: opened.model,
       examples,
       gradientCheckpointing: values.gradient_checkpointing,
-      ...(values.center_rewards_coefficient === undefined
-        ? {}
-        : { centerRewardsCoefficient: values.center_rewards_coefficient }),
-    })),
+      objective: await objectiveOf({ values, evaluation, say }, (rewards: PairRewards) =>
+        bradleyTerry(
+          rewards,
+          values.center_rewards_coefficient === undefined
+            ? {}
+            : { centerRewardsCoefficient: values.center_rewards_coefficient },
+        )),
+    }),
 });

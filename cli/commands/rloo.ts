@@ -7,6 +7,8 @@ import { describePrompt, promptsOf } from "../online/answering.ts";
 import { onlineCommand } from "../online/command.ts";
 import { groupSettings } from "../online/groups.ts";
 import { checkGroups, rlooOptions } from "../options/grpo.ts";
+import { ownObjective } from "../own_loss.ts";
+import type { GroupObjective } from "../../train/group_task.ts";
 
 /** What `rloo` is called with. */
 export const rlooCommand: Command = onlineCommand<typeof rlooOptions>({
@@ -28,6 +30,7 @@ export const rlooCommand: Command = onlineCommand<typeof rlooOptions>({
     const { values } = context;
     return rlooTask({
       ...await groupSettings(context),
+      objective: await ownObjective<Parameters<GroupObjective>>(context),
       loss: {
         epsilon: values.epsilon,
         ...(values.epsilon_high === undefined ? {} : { epsilonHigh: values.epsilon_high }),

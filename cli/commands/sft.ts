@@ -2,10 +2,11 @@
 
 import type { Example } from "../../data/packing.ts";
 import { prepareSft, resolveCompletionOnlyLoss } from "../../data/prepare_sft.ts";
-import { sftObjectives } from "../../rl/mod.ts";
+import { type Objective, sftObjectives, type TokenLogProbs } from "../../rl/mod.ts";
 import { sftTask } from "../../train/sft.ts";
 import { type Command, finetuningCommand } from "../finetune.ts";
 import { checkSft, sftOptions } from "../options/sft.ts";
+import { objectiveOf } from "../own_loss.ts";
 import { describeRow } from "../show_data.ts";
 
 /** What `sft` is called with. */
@@ -35,15 +36,18 @@ export const sftCommand: Command = finetuningCommand<typeof sftOptions, Example>
     };
   },
   describe: describeRow,
-  task: ({ opened, values, examples, evaluation }) =>
-    Promise.resolve(sftTask({
+  task: async ({ opened, values, examples, evaluation, say }) =>
+    sftTask({
       model: opened.model,
       examples,
-      objective: sftObjectives[values.loss_type ?? "chunked_nll"],
+      objective: await objectiveOf<[TokenLogProbs], Objective>(
+        { values, evaluation, say },
+        sftObjectives[values.loss_type ?? "chunked_nll"],
+      ),
       gradientCheckpointing: values.gradient_checkpointing,
       neftuneNoiseAlpha: values.neftune_noise_alpha,
       padToMultipleOf: values.pad_to_multiple_of,
       countsFirstLabels: opened.config["model_type"] === "gpt2" && !evaluation &&
         !values.padding_free,
-    })),
+    }),
 });

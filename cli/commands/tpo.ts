@@ -1,10 +1,11 @@
 /** `plumb tpo`: triple preference optimisation. @module */
 
 import { type PreferenceExample, prepareTpo } from "../../data/prepare_pairs.ts";
-import { tpo } from "../../rl/mod.ts";
+import { tpo, type TpoLogProbs } from "../../rl/mod.ts";
 import { tpoTask } from "../../train/pair_tasks.ts";
 import { type Command, finetuningCommand } from "../finetune.ts";
 import { checkPreference, tpoOptions } from "../options/preference.ts";
+import { objectiveOf } from "../own_loss.ts";
 import { describeAnswers } from "../show_answers.ts";
 import { preparedLine } from "./prepared_line.ts";
 
@@ -22,19 +23,18 @@ export const tpoCommand: Command = finetuningCommand<typeof tpoOptions, Preferen
     })),
   describe: ({ chosen, rejected, reference }, tokenizer) =>
     describeAnswers({ chosen, rejected, reference }, tokenizer),
-  task: ({ opened, values, examples }) =>
-    Promise.resolve(tpoTask({
+  task: async ({ opened, values, examples, evaluation, say }) =>
+    tpoTask({
       model: opened.model,
       examples,
-      objective: (triples, { normalizer }) =>
+      objective: await objectiveOf({ values, evaluation, say }, (triples: TpoLogProbs) =>
         tpo(triples, {
-          normalizer,
           lossType: values.loss_type,
           beta: values.beta,
           labelSmoothing: values.label_smoothing,
           tpoAlpha: values.tpo_alpha,
           tpoLGamma: values.tpo_l_gamma,
-        }),
+        })),
       gradientCheckpointing: values.gradient_checkpointing,
-    })),
+    }),
 });

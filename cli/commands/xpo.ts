@@ -6,6 +6,7 @@ import { describePrompt, promptsOf } from "../online/answering.ts";
 import { onlineCommand } from "../online/command.ts";
 import { preferenceSettings } from "../online/preferring.ts";
 import { checkOnlineDpo, xpoOptions } from "../options/online_dpo.ts";
+import { ownObjective } from "../own_loss.ts";
 
 /** What `xpo` is called with. */
 export const xpoCommand: Command = onlineCommand<typeof xpoOptions>({
@@ -18,6 +19,7 @@ export const xpoCommand: Command = onlineCommand<typeof xpoOptions>({
   task: async (context) =>
     xpoTask({
       ...await preferenceSettings(context),
+      objective: await ownObjective(context),
       lossType: context.values.loss_type,
       alpha: context.values.alpha,
     }),

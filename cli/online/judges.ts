@@ -57,7 +57,7 @@ async function judgeBy(name: string): Promise<Judge> {
   if (/\.py(:|$)/.test(name)) {
     throw new UserError(
       `--reward_funcs has ${name}: rewards are functions of TypeScript or JavaScript here. Write it as ` +
-        "({ completions, columns }) => number[] in a .ts file.",
+        "({ completions, columns }) => number[] in a .ts file, and give ./file.ts:function.",
     );
   }
   if (builtInRewardNames.includes(name)) return { kind: "built-in", name };
@@ -65,6 +65,13 @@ async function judgeBy(name: string): Promise<Judge> {
   if (await statIfPresent(labelled(name).directory) || await statIfPresent(name)) {
     return await modelAt(name);
   }
+  if (/^[A-Za-z_]\w*(\.\w+)+$/.test(name)) {
+    throw new UserError(
+      `--reward_funcs has ${name}. If that is the path of a Python function: rewards are functions of TypeScript or ` +
+        "JavaScript here, given as ./file.ts:function.",
+    );
+  }
+  if (/^[\w-][\w.-]*\/[\w.-]+$/.test(name)) throw await missingPathError(name, "reward model");
   throw new UserError(
     `--reward_funcs has ${name}, which is neither a built-in reward (${
       builtInRewardNames.join(", ")

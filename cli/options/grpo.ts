@@ -6,6 +6,7 @@ import { type Options, section, type Values } from "./option.ts";
 import { checkPreference } from "./preference.ts";
 import { onlineBase, rolloutOptions } from "./sampling.ts";
 import { trainingOptions } from "./training.ts";
+import { ownLoss } from "./own_loss.ts";
 
 const generations = (numGenerations: number) =>
   section("Sampling", {
@@ -142,10 +143,6 @@ export const grpoOptions = {
     off_policy_mask_threshold: float({
       help: "Leave out bad answers that the policy has moved away from by more than this.",
     }),
-    loss: string({
-      shown: "FILE",
-      help: "A module whose default export is the loss, a function of tokens. Not in TRL.",
-    }),
   }),
   ...section("Rewards", {
     scale_rewards: choice({
@@ -176,6 +173,7 @@ export const grpoOptions = {
     }),
   }),
   learning_rate: rate,
+  ...ownLoss("answers' tokens and advantages"),
 } satisfies Options;
 
 /** Every option of `rloo`. */
@@ -197,6 +195,7 @@ export const rlooOptions = {
   }),
   ...inert,
   learning_rate: rate,
+  ...ownLoss("answers' tokens and advantages"),
 } satisfies Options;
 
 /** What both commands have. */

@@ -7,6 +7,7 @@ import { type Options, section, type Values } from "./option.ts";
 import { checkPreference } from "./preference.ts";
 import { onlineBase, rolloutOptions } from "./sampling.ts";
 import { trainingOptions } from "./training.ts";
+import { ownLoss } from "./own_loss.ts";
 
 const { reward_model_name_or_path: _, ...blocks } = onlineBase;
 
@@ -71,6 +72,7 @@ export const onlineDpoOptions = {
       help: "Tokens of prompt and answer that are learned from; the first ones are cut off.",
     }),
   }),
+  ...ownLoss("answers' log-probs and rewards"),
 } satisfies Options;
 
 /** Every option of `nash-md`. */
@@ -91,6 +93,7 @@ export const nashMdOptions = {
       notice: "Nash-MD has one loss, in TRL's trainer too",
     }),
   }),
+  ...ownLoss("answers' tokens and both answerers' scores"),
 } satisfies Options;
 
 /** Every option of `xpo`. */
@@ -104,6 +107,7 @@ export const xpoOptions = {
       help: "Bonus for leaving the reference's answers; several: one for each epoch.",
     }),
   }),
+  ...ownLoss("both answerers' log-probs and scores"),
 } satisfies Options;
 
 /** What the three commands have. */

@@ -6,6 +6,7 @@ import { checkJudges, judges } from "./grpo.ts";
 import { type Options, section, type Values } from "./option.ts";
 import { checkPreference } from "./preference.ts";
 import { onlineBase, rolloutOptions } from "./sampling.ts";
+import { ownLoss } from "./own_loss.ts";
 
 const derived = "it follows from the batch size, the accumulation steps and num_mini_batches";
 const oneAdapter = "a model has one adapter here, and the reference is the model without it";
@@ -165,6 +166,7 @@ export const ppoOptions = {
   ...inert,
   temperature: { ...onlineBase.temperature, default: 0.7 },
   learning_rate: { ...onlineBase.learning_rate, default: 3e-6 },
+  ...ownLoss("answers' tokens, advantages and values"),
 } satisfies Options;
 
 /** The values of {@link ppoOptions}. */

@@ -8,6 +8,7 @@ import { commandOptions, datasetOptions } from "./script.ts";
 import { sftOptions } from "./sft.ts";
 import { trainingOptions } from "./training.ts";
 import { checkTraining, type TrainingValues } from "./training_checks.ts";
+import { ownLoss } from "./own_loss.ts";
 
 const rows = section("Data", {
   max_length: int({
@@ -104,14 +105,6 @@ const smoothing = float({
   help: "Share of labels taken to be wrong (ε).",
 });
 
-const ownLoss = section("Loss", {
-  loss: string({
-    shown: "FILE",
-    help:
-      "A module whose default export is the loss, a function of the pairs' log-probs. Not in TRL.",
-  }),
-});
-
 /** The names of DPO's losses. */
 export const dpoLossNames = [
   "sigmoid",
@@ -170,7 +163,7 @@ export const dpoOptions = {
     }),
     reference_free: bool({ default: false, help: "Take a uniform reference." }),
   }),
-  ...ownLoss,
+  ...ownLoss("pairs' log-probs"),
   learning_rate: rate(1e-6),
 } satisfies Options;
 
@@ -194,7 +187,7 @@ export const cpoOptions = {
     simpo_gamma: float({ default: 0.5, help: "SimPO's target margin." }),
     alpha: float({ default: 0, help: "AlphaPO's α; 0 is log-probs as they are." }),
   }),
-  ...ownLoss,
+  ...ownLoss("pairs' log-probs"),
   learning_rate: rate(1e-6),
 } satisfies Options;
 
@@ -209,7 +202,7 @@ export const orpoOptions = {
       notice: "there is no padding here; give pad_token",
     }),
   }),
-  ...ownLoss,
+  ...ownLoss("pairs' log-probs"),
   learning_rate: rate(1e-6),
 } satisfies Options;
 
@@ -233,6 +226,7 @@ export const tpoOptions = {
     tpo_l_gamma: float({ default: 0.5, help: "Target margin of tpo-l." }),
   }),
   learning_rate: rate(5e-7),
+  ...ownLoss("pairs' and gold answers' log-probs"),
 } satisfies Options;
 
 /** Every option of `kto`. */
@@ -251,6 +245,7 @@ export const ktoOptions = {
     ...trainingOptions.train_sampling_strategy,
     default: "sequential" as const,
   },
+  ...ownLoss("answers' log-probs and labels"),
 } satisfies Options;
 
 /** Every option of `bco`. */
@@ -277,6 +272,7 @@ export const bcoOptions = {
     }),
   }),
   learning_rate: rate(5e-7),
+  ...ownLoss("answers' log-probs and labels"),
 } satisfies Options;
 
 function densityNotice(): string {
@@ -293,6 +289,7 @@ export const rewardOptions = {
     }),
   }),
   learning_rate: rate(1e-4),
+  ...ownLoss("pairs' scores"),
 } satisfies Options;
 
 /** Every option of `prm`. */
@@ -304,6 +301,7 @@ export const prmOptions = {
     train_on_last_step_only: bool({ default: false, help: "Learn the last step's label only." }),
   }),
   learning_rate: rate(1e-5),
+  ...ownLoss("the steps' logits and labels"),
 } satisfies Options;
 
 const unusedByGkd = "a conversation's last answer is distilled, in TRL too";

@@ -11,6 +11,7 @@ import { type Options, section, type Values } from "./option.ts";
 import { commandOptions, datasetOptions } from "./script.ts";
 import { checkTraining } from "./training_checks.ts";
 import { trainingOptions } from "./training.ts";
+import { ownLoss } from "./own_loss.ts";
 
 const rows = section("Data", {
   dataset_text_field: string({
@@ -120,6 +121,7 @@ export const sftOptions = {
   ...offload,
   ...commandOptions,
   ...retired,
+  ...ownLoss("tokens' log-probs"),
 } satisfies Options;
 
 /** The values of the options of `sft`. */

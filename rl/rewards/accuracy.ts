@@ -3,7 +3,7 @@
 import { completionText, textColumn } from "./columns.ts";
 import { sameMathAnswer } from "./math_answer.ts";
 import { answerOf, solutionAnswer } from "./math_extract.ts";
-import type { RewardArguments, Rewards } from "./types.ts";
+import type { RewardArguments } from "./types.ts";
 
 /** What became of one completion, for the table of completions. */
 export interface Judgement {
@@ -31,7 +31,7 @@ export function judge(text: string, solution: string): Judgement {
  *
  * @throws UserError if the column is missing or a completion has no text.
  */
-export function accuracyReward(args: RewardArguments): Rewards {
+export function accuracyReward(args: RewardArguments): readonly (number | null)[] {
   return judged(args, judge);
 }
 
@@ -39,7 +39,7 @@ export function accuracyReward(args: RewardArguments): Rewards {
 export function judged(
   args: RewardArguments,
   judgeOne: (text: string, solution: string) => Judgement,
-): Rewards {
+): readonly (number | null)[] {
   const solutions = textColumn(args, "solution");
   const found = args.completions.map((completion, row) =>
     judgeOne(completionText(completion, row), solutions[row]!)

@@ -56,7 +56,7 @@ export async function runRewards(
   const logged = new Map<string, number[]>();
   const columns = await Promise.all(rewards.map(async ({ name, reward }) => {
     const args = argumentsOf(name, batch, extras, logged);
-    return checkedRewards(name, await call(name, reward, args), batch);
+    return await readRewards(name, await call(name, reward, args), batch);
   }));
   const table = batch.completions.map((_, row) => columns.map((column) => column[row] ?? NaN));
   return {
@@ -176,13 +176,21 @@ function failure(
   });
 }
 
-/** Checks what a function returned, which may come from JavaScript. */
-function checkedRewards(name: string, rewards: Rewards, { completions }: RewardBatch): Rewards {
+/**
+ * What a function returned, as numbers: an array or typed array of numbers and booleans (1 and 0), some of which may be
+ * promises. It may come from JavaScript, so everything is checked.
+ */
+async function readRewards(
+  name: string,
+  returned: unknown,
+  { completions }: RewardBatch,
+): Promise<readonly (number | null)[]> {
   const count = completions.length;
-  if (!Array.isArray(rewards)) {
+  const rewards = listed(returned);
+  if (rewards === undefined) {
     throw new UserError(
       `The reward function "${name}" returned ${
-        describe(rewards)
+        describe(returned)
       } instead of a list of ${count} rewards, one for each completion.`,
     );
   }
@@ -194,17 +202,43 @@ function checkedRewards(name: string, rewards: Rewards, { completions }: RewardB
       }. Return one for each completion, and null where the function does not apply.`,
     );
   }
-  const wrong = rewards.findIndex((reward) => reward !== null && !Number.isFinite(reward));
-  if (wrong < 0) return rewards;
-  throw new UserError(
-    `The reward function "${name}" returned ${describe(rewards[wrong])} at row ${
-      wrong + 1
-    }. A reward is a finite number, or null where the function does not apply. The completion begins ${
-      JSON.stringify(completions[wrong])?.slice(0, 80)
-    }.`,
-  );
+  return await Promise.all(rewards.map(async (pending, row) => {
+    let reward: unknown;
+    try {
+      reward = await pending;
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      throw new UserError(`The reward function "${name}" failed at row ${row + 1}: ${message}`, {
+        cause: error,
+      });
+    }
+    const value = numberOf(reward);
+    if (value !== undefined) return value;
+    throw new UserError(
+      `The reward function "${name}" returned ${describe(reward)} at row ${
+        row + 1
+      }. A reward is a finite number, true or false, or null where the function does not apply. The completion ` +
+        `begins ${JSON.stringify(completions[row])?.slice(0, 80)}.`,
+    );
+  }));
+}
+
+/** The items of an array or typed array. */
+function listed(value: unknown): readonly unknown[] | undefined {
+  if (Array.isArray(value)) return value;
+  if (!ArrayBuffer.isView(value) || value instanceof DataView) return undefined;
+  return Array.from(value as ArrayBufferView & ArrayLike<unknown>);
+}
+
+/** A reward as a number, null where there is none; undefined for what is neither. */
+function numberOf(reward: unknown): number | null | undefined {
+  if (reward === null) return null;
+  const isNumber = ["number", "bigint", "boolean"].includes(typeof reward);
+  return isNumber && Number.isFinite(Number(reward)) ? Number(reward) : undefined;
 }
 
 function describe(value: unknown): string {
-  return typeof value === "string" ? JSON.stringify(value) : String(value);
+  if (typeof value === "string") return JSON.stringify(value.slice(0, 80));
+  if (typeof value !== "object" || value === null) return String(value);
+  return `an object ({ ${Object.keys(value).slice(0, 5).join(", ")} })`;
 }

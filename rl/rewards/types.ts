@@ -41,8 +41,11 @@ export interface RewardArguments {
   readonly logMetric: (name: string, value: number) => void;
 }
 
-/** N rewards; null where the function does not apply to a completion. */
-export type Rewards = readonly (number | null)[];
+/** A reward: a number, true for 1 and false for 0, or null where the function does not apply to the completion. */
+export type Reward = number | boolean | null;
+
+/** N rewards, in an array (also of promises) or a typed array. */
+export type Rewards = readonly (Reward | Promise<Reward>)[] | ArrayLike<number> & ArrayBufferView;
 
 /** Scores completions: `reward(prompts, completions, completion_ids, **columns)` of TRL. */
 export type RewardFunction = (args: RewardArguments) => Rewards | Promise<Rewards>;

@@ -118,7 +118,21 @@ Deno.test("a loss of one's own that is none is refused by its file", async () =>
     ["export const loss = 1;", /has no loss: its default export is undefined/],
     ["export default (;", /cannot be loaded/],
     ["export default () => { throw new Error('out of ideas'); };", /failed: out of ideas/],
-    ["export default () => ({});", /gives undefined as its loss/],
+    ["export default () => ({});", /gives an empty object, but \{ losses \} is needed/],
+    ["export default () => 1;", /gives 1, but \{ losses \} is needed/],
+    ["export default () => ({ losses: [1, 2] });", /gives an object of 0, 1 as its losses/],
+    [
+      "export default ({ chosen: losses }) => ({ losses, loss: losses.mean() });",
+      /both losses and loss, and which is meant under gradient accumulation/,
+    ],
+    [
+      "export default ({ chosen }) => ({ losses: chosen.reshape(2, 2) });",
+      /losses of shape \[2,2\], but one for each pair, of shape \[4\] is needed/,
+    ],
+    [
+      "export default ({ chosen }, { normalizer }) => ({ loss: chosen.sum().div(normalizer) });",
+      /There is no normalizer: return \{ losses \}/,
+    ],
     [
       "export default (pairs) => ({ loss: pairs.chosen, metrics: {} });",
       /gives a tensor of shape \[4\] as its loss/,

@@ -9,7 +9,7 @@ import {
   tensor,
   valueAndGradWithAux,
 } from "../../core/mod.ts";
-import type { Objective, PairLogProbs } from "../../rl/mod.ts";
+import { lossOf, type Objective, type PairLogProbs, type WindowShare } from "../../rl/mod.ts";
 import { assertClose } from "../core/compare.ts";
 import { devices, eachDevice } from "../devices.ts";
 
@@ -59,6 +59,8 @@ export interface Suite {
   /** Which cases stand for all on a GPU, where each costs compilations: one per key. */
   readonly variant: (c: LossCase) => string;
   readonly objective: (inputs: Inputs, c: LossCase) => Objective;
+  /** How the case's batch stands in a window; it is one by default. */
+  readonly window?: (c: LossCase) => WindowShare | undefined;
   /** Whether metrics without an expected value must be NaN. */
   readonly otherMetricsAreNaN?: boolean;
 }
@@ -73,6 +75,12 @@ export function readCases(file: string): readonly LossCase[] {
 export function numberOption(c: LossCase, name: string): number | undefined {
   const value = c.options[name];
   return typeof value === "number" ? value : undefined;
+}
+
+/** The window that `num_items_in_batch` counts the tokens of. */
+export function windowOfTokens(c: LossCase): WindowShare | undefined {
+  const normalizer = numberOption(c, "num_items_in_batch");
+  return normalizer === undefined ? undefined : { normalizer, share: 1 };
 }
 
 /** The names under this name among a case's options. */
@@ -108,12 +116,18 @@ export function testCases(suite: Suite): void {
   eachDevice(`losses/${suite.file}.json: value, metrics and gradients`, async (device) => {
     const cases = device.kind === "cpu" ? all : [...first.values()];
     const runs = cases.map((c) => ({ c, ...compute(suite, c) }));
-    await realize(runs.map(({ objective, grads }) => [objective, grads]));
-    for (const { c, objective, grads } of runs) await check(suite, c, objective, grads);
+    await realize(runs.map(({ loss, objective, grads }) => [loss, objective, grads]));
+    for (const { c, ...computed } of runs) await check(suite, c, computed);
   });
 }
 
 type Tensors = Readonly<Record<string, Tensor>>;
+
+interface Computed {
+  readonly loss: Tensor;
+  readonly objective: Objective;
+  readonly grads: Tensors;
+}
 
 function inputsOf(tensors: Tensors): Inputs {
   const find = (name: string) => tensors[name];
@@ -123,22 +137,21 @@ function inputsOf(tensors: Tensors): Inputs {
   };
 }
 
-function compute(suite: Suite, c: LossCase): { objective: Objective; grads: Tensors } {
+function compute(suite: Suite, c: LossCase): Computed {
   const given = Object.entries(c.inputs).map(([name, value]) => [name, tensor(value)] as const);
   const differentiated = (name: string) => Object.hasOwn(c.expected.grads, name);
   const constants = Object.fromEntries(given.filter(([name]) => !differentiated(name)));
-  const [[, objective], grads] = valueAndGradWithAux((params: Tensors): [Tensor, Objective] => {
+  const [[loss, objective], grads] = valueAndGradWithAux((params: Tensors): [Tensor, Objective] => {
     const found = suite.objective(inputsOf({ ...constants, ...params }), c);
-    return [found.loss, found];
+    return [lossOf(found, suite.window?.(c)), found];
   })(Object.fromEntries(given.filter(([name]) => differentiated(name))));
-  return { objective, grads };
+  return { loss, objective, grads };
 }
 
 async function check(
   suite: Suite,
   c: LossCase,
-  { loss, losses, metrics }: Objective,
-  grads: Tensors,
+  { loss, objective: { losses, metrics }, grads }: Computed,
 ): Promise<void> {
   const { expected, name } = c;
   const close = async (x: Tensor, value: Numbers, what: string) =>

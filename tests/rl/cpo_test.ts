@@ -1,6 +1,13 @@
 import assert from "node:assert/strict";
 import { concat, iota, tensor } from "../../core/mod.ts";
-import { cpo, type CpoLossType, type PairLogProbs, pairLogProbs, simpo } from "../../rl/mod.ts";
+import {
+  cpo,
+  type CpoLossType,
+  lossOf,
+  type PairLogProbs,
+  pairLogProbs,
+  simpo,
+} from "../../rl/mod.ts";
 import {
   type Inputs,
   nameOption,
@@ -47,6 +54,6 @@ onCpu("simpo() is the variant simpo without imitation", async () => {
   };
   // z = −2 − (−1), −1 − (−1.5); x = βz − γ
   const expected = (Math.log1p(Math.exp(2.5)) + Math.log1p(Math.exp(-0.5))) / 2;
-  const { loss } = simpo(pairs, { beta: 2, simpoGamma: 0.5 });
+  const loss = lossOf(simpo(pairs, { beta: 2, simpoGamma: 0.5 }));
   assert.ok(Math.abs(await loss.item() - expected) < 1e-6);
 });

@@ -2,11 +2,13 @@ import assert from "node:assert/strict";
 import { concat, iota, type Tensor, tensor } from "../../core/mod.ts";
 import { UserError } from "../../core/errors.ts";
 import {
+  cpo,
   dpo,
   type DpoLossType,
   type DpoOptions,
   type FDivergence,
   logRatioDpoLosses,
+  lossOf,
   type PairLogProbs,
   pairLogProbs,
   scoredDpoLosses,
@@ -91,28 +93,29 @@ onCpu("rpoAlpha is the variant sft with that weight", async () => {
   const pair = somePairs();
   const rpo = dpo(pair, { lossType: "hinge", rpoAlpha: 0.3 });
   const mixed = dpo(pair, { lossType: ["hinge", "sft"], lossWeights: [1, 0.3] });
-  assert.equal(await rpo.loss.item(), await mixed.loss.item());
-  const plain = await dpo(pair, { lossType: "hinge" }).loss.item();
-  assert.ok(Math.abs(await rpo.loss.item() - plain - 0.3 * 1.5) < 1e-6); // −Σ chosen / Σ lengths = 1.5
+  assert.equal(await lossOf(rpo).item(), await lossOf(mixed).item());
+  const plain = await lossOf(dpo(pair, { lossType: "hinge" })).item();
+  assert.ok(Math.abs(await lossOf(rpo).item() - plain - 0.3 * 1.5) < 1e-6); // −Σ chosen / Σ lengths = 1.5
 });
 
 onCpu("referenceFree takes all reference log-probs as 0", async () => {
   const pair = somePairs();
   const nothing = tensor([0, 0, 0]);
   for (const lossType of ["sigmoid", "aot"] as const) {
-    const free = dpo(pair, { lossType, referenceFree: true }).loss;
-    const zero = dpo({ ...pair, refChosen: nothing, refRejected: nothing }, { lossType }).loss;
+    const free = lossOf(dpo(pair, { lossType, referenceFree: true }));
+    const zero = lossOf(
+      dpo({ ...pair, refChosen: nothing, refRejected: nothing }, { lossType }),
+    );
     assert.equal(await free.item(), await zero.item());
   }
 });
 
 onCpu(
-  "a window's pairs as normalizer weigh every term of the loss by the batch's share",
+  "a batch's part of its window's loss is its share of it, in every term",
   async () => {
-    const pair = somePairs();
-    const options = { lossType: ["sigmoid", "sft"] } as const;
-    const whole = await dpo(pair, options).loss.item();
-    const share = await dpo(pair, { ...options, normalizer: 12 }).loss.item();
+    const objective = cpo(somePairs(), { cpoAlpha: 0.5 });
+    const whole = await lossOf(objective).item();
+    const share = await lossOf(objective, { normalizer: 12, share: 1 / 4 }).item();
     assert.ok(Math.abs(share - whole / 4) < 1e-6);
   },
 );

@@ -6,9 +6,11 @@ import {
   type GrpoLossType,
   grpoVariants,
   type ImportanceLevel,
+  lossOf,
   maskedQuantile,
   type RolloutTokens,
   samplingCorrection,
+  type WindowShare,
   withoutTruncated,
 } from "../../rl/mod.ts";
 import { eachDevice } from "../devices.ts";
@@ -34,9 +36,20 @@ function entropyShare(c: LossCase): number | undefined {
   return share === 0.5 ? 0.4999 : share;
 }
 
-function fixture(inputs: Inputs, c: LossCase) {
+/** How TRL counts the batch: by its window's completions, or by the tokens of the generations. */
+function windowOf(c: LossCase): WindowShare {
   const accumulation = numberOr(c, "gradient_accumulation_steps", 1);
   const tokens = Math.max(numberOr(c, "num_items_in_batch", 1), 1);
+  const overTokens = ["dapo", "cispo", "vespo"].includes(nameOption(c, "loss_type") ?? "dapo");
+  return {
+    normalizer: overTokens
+      ? tokens * accumulation / numberOr(c, "steps_per_generation", 1)
+      : accumulation * [c.inputs["advantages"]!].flat().length,
+    share: 1 / accumulation,
+  };
+}
+
+function fixture(inputs: Inputs, c: LossCase) {
   const corrected = c.options["use_bias_correction_kl"];
   return grpo(
     rollout(inputs),
@@ -54,8 +67,7 @@ function fixture(inputs: Inputs, c: LossCase) {
       entropyCoef: numberOption(c, "entropy_coef"),
       offPolicyMaskThreshold: numberOption(c, "off_policy_mask_threshold"),
       maxCompletionLength: numberOption(c, "max_completion_length"),
-      normalizer: tokens * accumulation / numberOr(c, "steps_per_generation", 1),
-      share: 1 / accumulation,
+      window: windowOf(c),
     }),
   );
 }
@@ -71,6 +83,7 @@ for (const [file, name] of [["grpo", "grpo"], ["gspo_token", "grpo"]] as const) 
         numberOption(c, "off_policy_mask_threshold"),
       ].join(),
     objective: fixture,
+    window: windowOf,
   });
 }
 
@@ -90,31 +103,34 @@ const logProbs = () => tensor([-1.05, -1.2, -1.9, -0.7, NaN]);
 onCpu("advantages of tokens that repeat those of completions give the same loss", async () => {
   const tokens = small(logProbs());
   const repeated = { ...tokens, tokenAdvantages: tensor([1, 1, -1, -1, 0]) };
-  assert.equal(await grpo(tokens).loss.item(), await grpo(repeated).loss.item());
+  assert.equal(await lossOf(grpo(tokens)).item(), await lossOf(grpo(repeated)).item());
 });
 
 onCpu("the loss does not depend on how the window is cut", async () => {
   const whole = small(logProbs());
   for (const lossType of ["grpo", "dapo", "dr_grpo", "luspo", "sapo"] as const) {
-    const options = { lossType, normalizer: 4, maxCompletionLength: 3, entropyCoef: 0.1 };
+    const options = { lossType, maxCompletionLength: 3, entropyCoef: 0.1 };
+    const ofTokens = lossType === "dapo";
     const entropies = tensor([0.5, 1, 2, 0.1, 9]);
-    const part = (first: number) =>
-      grpo({
+    const part = (first: number) => {
+      const objective = grpo({
         logProbs: whole.logProbs.slice(2 * first, 2 * first + 2),
         oldLogProbs: whole.oldLogProbs!.slice(2 * first, 2 * first + 2),
         entropies: entropies.slice(2 * first, 2 * first + 2),
         mask: tensor([1, 1]),
         segments: tensor([0, 0], { dtype: "i32" }),
         advantages: whole.advantages.slice(first, first + 1),
-      }, { ...options, share: 1 / 2 }).loss.item();
+      }, options);
+      return lossOf(objective, { normalizer: ofTokens ? 4 : 2, share: 1 / 2 }).item();
+    };
     const sum = await part(0) + await part(1);
-    const expected = await grpo({ ...whole, entropies }, options).loss.item();
+    const expected = await lossOf(grpo({ ...whole, entropies }, options)).item();
     assert.ok(Math.abs(sum - expected) < 1e-6, `${lossType}: ${sum}, not ${expected}`);
   }
 });
 
 onCpu("padding contributes nothing, not even its NaN", async () => {
-  const slope = grad((x: Tensor) => grpo(small(x), { epsilon: 0.5 }).loss);
+  const slope = grad((x: Tensor) => lossOf(grpo(small(x), { epsilon: 0.5 })));
   const found = await slope(logProbs()).data();
   assert.ok(found.slice(0, 4).every((x) => Number.isFinite(x) && x !== 0));
   assert.equal(found[4], 0);
@@ -123,7 +139,7 @@ onCpu("padding contributes nothing, not even its NaN", async () => {
 onCpu("withoutTruncated() leaves out the completions that were cut off", async () => {
   const tokens = withoutTruncated(small(logProbs()), tensor([0, 1]));
   assert.deepEqual([...await tokens.mask.data()], [1, 1, 0, 0, 0]);
-  const slope = grad((x: Tensor) => grpo(withoutTruncated(small(x), tensor([0, 1]))).loss);
+  const slope = grad((x: Tensor) => lossOf(grpo(withoutTruncated(small(x), tensor([0, 1])))));
   assert.deepEqual((await slope(logProbs()).data()).slice(2), new Float32Array(3));
 });
 
@@ -141,10 +157,10 @@ onCpu(
   async () => {
     const ratios = tensor([2, 2, 2, 2, 1]);
     const loss = (lossType: GrpoLossType, corrected: boolean) =>
-      grpo(
+      lossOf(grpo(
         { ...small(logProbs()), ...(corrected && { importanceRatios: ratios }) },
         { lossType },
-      ).loss.item();
+      )).item();
     assert.ok(Math.abs(await loss("dapo", true) - 2 * await loss("dapo", false)) < 1e-6);
     // w is 4 times as large; φ of either sign by hand.
     const phi = (w: number, k: number, lambda: number) =>
@@ -173,12 +189,12 @@ onCpu("log-ratios of thousands leave every variant's loss and gradient finite", 
     for (const [lossType, from] of lossTypes.flatMap((x) => [[x, 1], [x, -1]] as const)) {
       const options = { lossType, importanceSamplingLevel, beta: 0.1, maxCompletionLength: 2 };
       const [loss, slope] = valueAndGrad((x: Tensor) =>
-        grpo({
+        lossOf(grpo({
           ...small(x),
           oldLogProbs: tensor([-5000, -1, -5000, -1, 0]),
           refLogProbs: tensor([-1, -5000, -1, -5000, 0]),
           advantages: tensor([from, -from]),
-        }, options).loss
+        }, options))
       )(tensor([-1, -5000, -1, -1, 0]));
       const found = [await loss.item(), ...await slope.data()];
       assert.ok(found.every(Number.isFinite), `${lossType} ${importanceSamplingLevel}: ${found}`);
@@ -191,7 +207,7 @@ onCpu("the sampler's own log-probs decide about the off-policy mask", async () =
     grpo({
       ...small(logProbs()),
       ...(sampled !== undefined && { samplingLogProbs: tensor([0, 0, sampled, sampled, 0]) }),
-    }, { lossType: "luspo", epsilon: 10, offPolicyMaskThreshold: 0.2 }).losses!.data();
+    }, { lossType: "dapo", epsilon: 10, offPolicyMaskThreshold: 0.2 }).losses!.data();
   // The answer's mean log-prob is −1.3.
   assert.ok((await loss(-1.2))[2]! > 0);
   assert.deepEqual([...await loss(-1)].slice(2, 4), [0, 0]);

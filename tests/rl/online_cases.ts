@@ -10,7 +10,7 @@ import {
   valueAndGradWithAux,
   where,
 } from "../../core/mod.ts";
-import type { Objective, TokenLogProbs } from "../../rl/mod.ts";
+import { lossOf, type Objective, type TokenLogProbs, type WindowShare } from "../../rl/mod.ts";
 import { assertClose } from "../core/compare.ts";
 import { eachDevice } from "../devices.ts";
 import { type Inputs, type LossCase, type Numbers, readCases } from "./cases.ts";
@@ -22,6 +22,8 @@ export interface OnlineSuite {
   /** Which cases stand for all on a GPU: one per key. */
   readonly variant: (c: LossCase) => string;
   readonly objective: (inputs: Inputs, c: LossCase) => Objective;
+  /** How the case\'s batch stands in a window; it is one by default. */
+  readonly window?: (c: LossCase) => WindowShare | undefined;
 }
 
 /** A case's number at an option's name, or the given one. */
@@ -70,30 +72,41 @@ export function testOnlineCases(suite: OnlineSuite): void {
   eachDevice(title, async (device) => {
     const cases = device.kind === "cpu" ? all : [...first.values()];
     const runs = cases.map((c) => ({ c, ...compute(suite, c) }));
-    await realize(runs.map(({ objective, grads }) => [objective, grads]));
-    for (const { c, objective, grads } of runs) await check(c, objective, grads);
+    await realize(runs.map(({ loss, objective, grads }) => [loss, objective, grads]));
+    for (const { c, ...computed } of runs) await check(c, computed);
   });
 }
 
 type Tensors = Readonly<Record<string, Tensor>>;
 
-function compute(suite: OnlineSuite, c: LossCase): { objective: Objective; grads: Tensors } {
+interface Computed {
+  readonly loss: Tensor;
+  readonly objective: Objective;
+  readonly grads: Tensors;
+}
+
+function compute(suite: OnlineSuite, c: LossCase): Computed {
   const tensors = Object.fromEntries(
     Object.entries(c.inputs).map(([name, value]) => [name, tensor(value)]),
   );
   const params = Object.fromEntries(
     Object.keys(c.expected.grads).map((name) => [name, tensors[name]!]),
   );
-  const [[, objective], grads] = valueAndGradWithAux((params: Tensors): [Tensor, Objective] => {
+  const [[loss, objective], grads] = valueAndGradWithAux((params: Tensors): [Tensor, Objective] => {
     const find = (name: string) => params[name] ?? tensors[name];
     const get = (name: string) => find(name) ?? assert.fail(`no input ${name}`);
-    const { loss, losses, metrics } = suite.objective({ find, get }, c);
-    return [loss, { loss, ...(losses && { losses }), metrics }];
+    const found = suite.objective({ find, get }, c);
+    const { losses, metrics } = found;
+    const loss = lossOf(found, suite.window?.(c));
+    return [loss, { ...(losses && { losses }), metrics }];
   })(params);
-  return { objective, grads };
+  return { loss, objective, grads };
 }
 
-async function check(c: LossCase, { loss, losses, metrics }: Objective, grads: Tensors) {
+async function check(
+  c: LossCase,
+  { loss, objective: { losses, metrics }, grads }: Computed,
+): Promise<void> {
   const { expected, name } = c;
   const close = async (x: Tensor, value: Numbers, what: string) =>
     assertClose(await x.data(), flat(value), 1e-5, `${name}: ${what}`, 1);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { concat, full, iota, type Tensor, tensor, valueAndGrad, where } from "../../core/mod.ts";
-import { orpo, orpoLogProbs, type PairLogProbs } from "../../rl/mod.ts";
+import { lossOf, orpo, orpoLogProbs, type PairLogProbs } from "../../rl/mod.ts";
 import { type Inputs, numberOption, onCpu, pairScores, present, testCases } from "./cases.ts";
 
 /** Rectangles [B, T] of prompts with completions as one stream; the rejected ones' prompts are padding. */
@@ -39,12 +39,12 @@ testCases({
 onCpu("an empty completion gives ORPO a finite loss and gradient", async () => {
   const of = (chosen: number, rejected: number) =>
     valueAndGrad((x: { chosen: Tensor; rejected: Tensor }) =>
-      orpo({
+      lossOf(orpo({
         ...x,
         nll: tensor(1),
         chosenLengths: tensor([chosen === 0 ? 0 : 2]),
         rejectedLengths: tensor([rejected === 0 ? 0 : 2]),
-      }).loss
+      }))
     )({ chosen: tensor([chosen]), rejected: tensor([rejected]) });
   for (const [chosen, rejected] of [[0, -3], [-3, 0], [0, 0]] as const) {
     const [loss, gradient] = of(chosen, rejected);

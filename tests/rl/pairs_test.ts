@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { tensor } from "../../core/mod.ts";
-import { dpo, pairLogProbs, type TokenLogProbs } from "../../rl/mod.ts";
+import { dpo, lossOf, pairLogProbs, type TokenLogProbs } from "../../rl/mod.ts";
 import { onCpu } from "./cases.ts";
 
 // One pair: three chosen tokens, one rejected; a token of neither.
@@ -23,7 +23,7 @@ onCpu("ldAlpha discounts what goes beyond the shorter completion, but not imitat
   const pairs = pairLogProbs(tokens(), 1, { ldAlpha: 0.5 });
   assert.equal(await pairs.chosen.item(), -1 - 0.5 * 6);
   assert.equal(await pairs.rejected.item(), -3);
-  const { loss } = dpo(pairs, { lossType: "sft", referenceFree: true });
+  const loss = lossOf(dpo(pairs, { lossType: "sft", referenceFree: true }));
   assert.ok(Math.abs(await loss.item() - 7 / 3) < 1e-6);
 });
 

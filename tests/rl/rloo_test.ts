@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { tensor } from "../../core/mod.ts";
-import { rloo } from "../../rl/mod.ts";
+import { lossOf, rloo } from "../../rl/mod.ts";
 import { type Inputs, numberOption, onCpu, present } from "./cases.ts";
 import { flatTokens, testOnlineCases } from "./online_cases.ts";
 
@@ -51,5 +51,5 @@ onCpu("a batch's loss is its share of the window's completions", async () => {
     segments: tensor([0], { dtype: "i32" }),
     advantages: tensor([1]),
   };
-  assert.equal(await rloo(tokens, { normalizer: 4 }).loss.item(), -0.25);
+  assert.equal(await lossOf(rloo(tokens), { normalizer: 4, share: 1 / 4 }).item(), -0.25);
 });

@@ -9,6 +9,7 @@ import {
   onCpu,
   present,
   testCases,
+  windowOfTokens,
 } from "./cases.ts";
 
 /** Targets [B·(T − 1)] of logits or hidden states [B, T, D], and the rows that predict them. */
@@ -61,11 +62,11 @@ testCases({
     `${c.function} ${nameOption(c, "loss_type")} ${numberOption(c, "label_smoothing_factor")}`,
   objective: (inputs, c) => {
     const tokens = c.function === "sft" ? fromLogits(inputs) : fromHead(inputs, c);
-    const normalizer = numberOption(c, "num_items_in_batch");
-    if (nameOption(c, "loss_type") === "dft") return dft(tokens, present({ normalizer }));
+    if (nameOption(c, "loss_type") === "dft") return dft(tokens);
     const labelSmoothing = numberOption(c, "label_smoothing_factor");
-    return nll(tokens, present({ normalizer, labelSmoothing }));
+    return nll(tokens, present({ labelSmoothing }));
   },
+  window: windowOfTokens,
 });
 
 onCpu("label smoothing without the vocabulary's means is refused", () => {

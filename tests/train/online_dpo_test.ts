@@ -15,6 +15,7 @@ import { xpoTask } from "../../train/xpo.ts";
 import { fixture } from "../data/fixture_files.ts";
 import { eachDevice } from "../devices.ts";
 import { layOut, logitsOf } from "../nn/streams.ts";
+import { lossOf } from "../../rl/mod.ts";
 
 const open = () => openModel({ directory: fixture("models/llama"), seed: 0 });
 
@@ -70,10 +71,11 @@ async function measure(task: OnlineTask<DecoderParams>, params: DecoderParams, e
     rollout: () => given,
   });
   const batch = task.rollout.batch(generation, 0);
-  const context = { normalizer: batch.items, key: null, state: null };
+  const context = { window: { normalizer: batch.items, share: 1 }, key: null, state: null };
   const objective = task.objective(params, batch.inputs as never, context);
-  await realize([objective.loss, objective.metrics]);
-  const numbers: Record<string, number> = { ...metrics, loss: await objective.loss.item() };
+  const loss = lossOf(objective);
+  await realize([loss, objective.metrics]);
+  const numbers: Record<string, number> = { ...metrics, loss: await loss.item() };
   for (const [name, value] of leavesOf(objective.metrics)) {
     numbers[name] = await (value as Tensor).item();
   }

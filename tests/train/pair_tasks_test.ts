@@ -12,7 +12,7 @@ import {
 import type { DatasetRow } from "../../data/formats.ts";
 import type { Tokenizer } from "../../data/tokenizer.ts";
 import type { CausalModel, DecoderParams } from "../../nn/mod.ts";
-import { cpo, dpo, orpo, tpo } from "../../rl/mod.ts";
+import { cpo, dpo, lossOf, orpo, tpo } from "../../rl/mod.ts";
 import { referenceFor } from "../../train/completion_task.ts";
 import { prepareGkd } from "../../data/prepare_gkd.ts";
 import type { CompletionInputs } from "../../train/completions.ts";
@@ -46,10 +46,14 @@ interface Measured {
 /** Loss, metrics and gradients of one batch of all examples. */
 async function measure(task: Task<DecoderParams>, params: DecoderParams): Promise<Measured> {
   const batch = task.batch(Array.from({ length: task.examples }, (_, i) => i));
-  const context = { normalizer: batch.items, key: null, state: task.initialState?.() ?? null };
+  const context = {
+    window: { normalizer: batch.items, share: 1 },
+    key: null,
+    state: task.initialState?.() ?? null,
+  };
   const [[loss, metrics], gradients] = valueAndGradWithAux((p: DecoderParams) => {
-    const { loss, metrics } = task.objective(p, batch.inputs as never, context);
-    return [loss, metrics];
+    const objective = task.objective(p, batch.inputs as never, context);
+    return [lossOf(objective), objective.metrics];
   })(params);
   await realize([loss, metrics, gradients]);
   const numbers: Record<string, number> = { loss: await loss.item() as number };
@@ -90,7 +94,7 @@ const commands: Readonly<
           params,
           batchSize: 2,
         }),
-        objective: (pairs, context) => dpo(pairs, { ...context, lossType: ["sigmoid", "sft"] }),
+        objective: (pairs) => dpo(pairs, { lossType: ["sigmoid", "sft"] }),
         ldAlpha: 0.5,
         useWeighting: true,
       }),
@@ -108,11 +112,7 @@ const commands: Readonly<
   tpo: {
     rows: "tpo",
     prepare: prepareTpo,
-    task: (shared) =>
-      Promise.resolve(tpoTask({
-        ...shared,
-        objective: (triples, { normalizer }) => tpo(triples, { normalizer }),
-      })),
+    task: (shared) => Promise.resolve(tpoTask({ ...shared, objective: tpo })),
   },
 };
 

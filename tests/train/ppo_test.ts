@@ -5,7 +5,7 @@ import { headValues, scoreValues, type TokenStream, type ValueHeadParams } from 
 import { type OpenModel, openModel } from "../../train/model_directory.ts";
 import { ppoTask, type PpoTaskOptions } from "../../train/ppo.ts";
 import { ppoPrompts } from "../../train/ppo_rollout.ts";
-import type { RolloutInputs } from "../../train/rollout_batch.ts";
+import { lossOf } from "../../rl/mod.ts";
 import type { Generation, RolloutContext } from "../../train/rollout.ts";
 import { type ValueModelParams, withValueModel } from "../../train/value_model.ts";
 import type { DecoderParams } from "../../nn/mod.ts";
@@ -307,10 +307,10 @@ eachDevice(
       const { inputs, items } = task.rollout.batch(generation, 0);
       const objective = task.objective(opened.params, inputs as never, {
         key: null,
-        normalizer: items,
+        window: { normalizer: items, share: 1 },
         state: null,
       });
-      const numbers = Object.entries({ ...objective.metrics, loss: objective.loss });
+      const numbers = Object.entries({ ...objective.metrics, loss: lossOf(objective) });
       return Object.fromEntries(
         await Promise.all(numbers.map(async ([name, x]) => [name, (await x.data())[0]!] as const)),
       );
@@ -330,24 +330,6 @@ eachDevice(
     assertClose([found["loss"]!], [-mean(advantages!) + 0.05 * squares], 1e-4, "loss", 1);
   },
 );
-
-Deno.test("a micro-batch counts for its share of an accumulation window", async () => {
-  setDevice(devices[0]!);
-  const opened = await openPolicy("head");
-  const task = taskOf(opened);
-  const { generation } = await task.rollout.generate([0, 1, 2, 3], contextOf(opened.params));
-  const lossOf = (windows: number) =>
-    scope(async () => {
-      const { inputs, items } = task.rollout.batch(generation, 1);
-      const { loss } = task.objective(opened.params, inputs as RolloutInputs as never, {
-        key: null,
-        normalizer: items * windows,
-        state: null,
-      });
-      return (await loss.data())[0]!;
-    });
-  assertClose([await lossOf(4)], [await lossOf(1) / 4], 1e-6, "loss");
-});
 
 Deno.test("a value model with another vocabulary is refused", async () => {
   setDevice(devices[0]!);

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { leavesOf, realize, type Tensor, tensor, valueAndGrad } from "../../core/mod.ts";
 import { type ClassifierParams, classify, type DecoderParams } from "../../nn/mod.ts";
 import { openModel } from "../../train/model_directory.ts";
+import { lossOf } from "../../rl/mod.ts";
 import { prmTask, rewardTask } from "../../train/scoring_tasks.ts";
 import type { Task } from "../../train/task.ts";
 import { fixture, readFixture, readTensors } from "../data/fixture_files.ts";
@@ -42,9 +43,9 @@ async function compare(
   expected: number,
 ): Promise<void> {
   const batch = task.batch(Array.from({ length: task.examples }, (_, i) => i));
-  const context = { normalizer: batch.items, key: null, state: null };
+  const context = { window: { normalizer: batch.items, share: 1 }, key: null, state: null };
   const [loss, gradients] = valueAndGrad((p: DecoderParams) =>
-    task.objective(p, batch.inputs as never, context).loss
+    lossOf(task.objective(p, batch.inputs as never, context))
   )(params);
   await realize([loss, gradients]);
   assert.ok(Math.abs(await loss.item() / expected - 1) < 2e-5, `${await loss.item()}, ${expected}`);

@@ -23,6 +23,7 @@ import { sftObjectives } from "../../rl/mod.ts";
 import { loadParameters } from "../../train/model_files.ts";
 import { sftTask, type SftTaskOptions } from "../../train/sft.ts";
 import { trainSteps } from "../../train/steps.ts";
+import { windowShare } from "../../train/windows.ts";
 import { assertClose } from "../core/compare.ts";
 import { fixture, readFixture, readRows } from "../data/fixture_files.ts";
 import { eachDevice } from "../devices.ts";
@@ -61,13 +62,12 @@ async function measure(
   const numbers = examples.map((_, i) => i);
   const batches = numbers.filter((i) => i % batchSize === 0)
     .map((start) => task.batch(numbers.slice(start, start + batchSize)));
-  const normalizer = batches.reduce((sum, { items }) => sum + items, 0);
   let sum: DecoderParams | null = null;
   let loss = 0;
   const key = { run: randomKey(0), index: tensor(Uint32Array.of(0)) };
-  for (const { inputs } of batches) {
+  for (const batch of batches) {
     const result: ReturnType<typeof steps.accumulate> = steps
-      .accumulate(sum, null, trainable, frozen, inputs, key, { normalizer });
+      .accumulate(sum, null, trainable, frozen, batch.inputs, key, windowShare(batch, batches));
     sum = result.sum;
     const { names, values } = result.metrics;
     loss += (await values.data())[names.indexOf("loss")]!;
