@@ -117,6 +117,28 @@ Deno.test("a reward that is not a finite number is named with its row", async ()
   assert.match(await errorOf("nothing", nothing), /"nothing" returned undefined instead of a list/);
 });
 
+Deno.test("booleans, typed arrays and promises of rewards are numbers", async () => {
+  const read = async (reward: RewardFunction) =>
+    (await runRewards([{ name: "own", reward }], batch)).table.map(([value]) => value);
+  const booleans = [true, false, null, true];
+  assert.deepEqual(await read(() => booleans), [1, 0, NaN, 1]);
+  assert.deepEqual(await read(() => Promise.resolve(booleans)), [1, 0, NaN, 1]);
+  assert.deepEqual(await read(() => booleans.map((x) => Promise.resolve(x))), [1, 0, NaN, 1]);
+  for (const kind of [Float32Array, Float64Array, Int32Array, Uint8Array]) {
+    assert.deepEqual(await read(() => kind.of(1, 2, 3, 4)), [1, 2, 3, 4]);
+  }
+  const refused = [["1.0", /returned "1.0" at row 1/], [
+    { score: 1 },
+    /an object \(\{ score \}\)/,
+  ]] as const;
+  for (const [value, message] of refused) {
+    assert.match(await errorOf("own", () => [value, 1, 1, 1] as never), message);
+  }
+  assert.match(await errorOf("own", () => new Float32Array(1)), /returned 1 rewards for 4/);
+  const late = [1, 2, Promise.reject(new Error("no connection")), 4];
+  assert.match(await errorOf("own", () => late), /failed at row 3: no connection/);
+});
+
 Deno.test("columns of another length than the completions are refused", async () => {
   await assert.rejects(
     runRewards([length], { ...batch, columns: { factor: [1] } }),
