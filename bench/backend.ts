@@ -31,7 +31,7 @@ export async function openBackend(name: BackendName): Promise<Backend | undefine
         throw error;
       }
     case "webgpu": {
-      const hardware = await openWebGpu({ adapter: "hardware" });
+      const hardware = await openWebGpu({ adapter: { class: "hardware" } });
       const device = hardware ?? await openWebGpu();
       return device && { name, device, software: hardware === undefined };
     }

@@ -9,7 +9,7 @@ import { readLike, tensorsToStore } from "./model_files.ts";
 import type { TrainOptions } from "./options.ts";
 import { parseRunState, type RunState } from "./run_state.ts";
 import { resolveInterval } from "./schedule.ts";
-import { formatTrainerState, newTrainerState, trainerControl } from "./trainer_state.ts";
+import { formatTrainerState, newTrainerState, statefulCallbacks } from "./trainer_state.ts";
 
 /** Names of the files that only plumb reads. */
 const optimizerFile = "optimizer.safetensors";
@@ -83,7 +83,10 @@ export function trainerStateOf<P>(
     max_steps: totalSteps,
     num_train_epochs: epochs,
     save_steps: interval(saving.steps),
-    stateful_callbacks: trainerControl(state.step >= totalSteps),
+    stateful_callbacks: statefulCallbacks({
+      shouldStop: state.step >= totalSteps,
+      device: state.device,
+    }),
     train_batch_size: options.batchSize,
   }));
 }

@@ -45,7 +45,7 @@ export interface TrainerState {
   readonly num_train_epochs: number;
   /** Steps between checkpoints. */
   readonly save_steps: number;
-  /** States by name; see {@linkcode trainerControl}. */
+  /** States by name; see {@linkcode statefulCallbacks}. */
   readonly stateful_callbacks: Readonly<Record<string, unknown>>;
   /** Floating-point operations so far. */
   readonly total_flos: number;
@@ -85,11 +85,14 @@ export function newTrainerState(fields: Partial<TrainerState> = {}): TrainerStat
 }
 
 /**
- * transformers' `TrainerControl` entry of `stateful_callbacks`: what the loop was about to do when
- * the checkpoint was written.
+ * Entries of `stateful_callbacks`: transformers' `TrainerControl`, which is what the loop was about to do when the
+ * checkpoint was written, and which device computed.
  */
-export function trainerControl(shouldStop: boolean): Readonly<Record<string, unknown>> {
+export function statefulCallbacks(
+  { shouldStop, device }: { readonly shouldStop: boolean; readonly device: string },
+): Readonly<Record<string, unknown>> {
   return {
+    PlumbDevice: { args: {}, attributes: { device } },
     TrainerControl: {
       args: {
         should_epoch_stop: false,

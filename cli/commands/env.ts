@@ -1,8 +1,12 @@
-/** `plumb env`: what a bug report needs. @module */
+/** `plumb env`: what a bug report needs, and what stands between a graphics card and plumb. @module */
 
 import { openDevice } from "../../core/mod.ts";
-import { findAdapter } from "../../core/device/webgpu/adapter.ts";
+import { describeAdapter, isSoftware, listAdapters } from "../../core/device/webgpu/adapter.ts";
+import { describeDriver } from "../../core/device/webgpu/driver.ts";
 import configuration from "../../deno.json" with { type: "json" };
+import { type Facts, gatherFacts } from "../doctor/facts.ts";
+import { autoChoice, findings } from "../doctor/findings.ts";
+import { wrap } from "../help.ts";
 import { commandOptions } from "../options/script.ts";
 import { section } from "../options/option.ts";
 import { parse } from "../parse.ts";
@@ -13,61 +17,128 @@ const envOptions = section("Command", {
   debug: commandOptions.debug,
 });
 
+/** Features that some kernels use. */
+const wellKnownFeatures = new Set<string>(["shader-f16", "subgroups", "timestamp-query"]);
+
+type Line = readonly [name: string, value: string];
+
 /** Prints platform, versions and devices. */
 export const envCommand = {
   name: "env",
-  summary: "Prints the platform, the versions and the devices that plumb finds here.",
+  summary: "Prints the platform, the versions and the devices, and how to mend what hides a card.",
   options: envOptions,
   run: async (argv: readonly string[]): Promise<number> => {
     const { values } = parse(argv, envOptions);
-    const cpu = await openDevice(
-      "cpu",
-      values.threads === undefined ? {} : { threads: values.threads },
-    );
-    const lines: [string, string][] = [
+    const adapters = await listAdapters();
+    const facts = gatherFacts(adapters);
+    const lines: Line[] = [
       ["plumb", configuration.version],
       [
         "Deno",
         `${Deno.version.deno} (V8 ${Deno.version.v8}, TypeScript ${Deno.version.typescript})`,
       ],
-      ["Platform", `${Deno.build.os} ${Deno.osRelease()}, ${Deno.build.arch}`],
-      ["Memory", `${(Deno.systemMemoryInfo().total / 2 ** 30).toFixed(1)} GiB`],
-      ["CPU device", cpu.description],
-      ...await adapters(),
+      ["Platform", platform(facts)],
+      ["Memory", memory()],
+      ["CPU device", await cpuDevice(values.threads)],
+      ...adapterLines(adapters),
+      ["auto takes", autoLine(facts)],
+      ...cardLines(facts),
+      ...Object.entries(facts.environment),
     ];
-    cpu.destroy();
-    const width = Math.max(...lines.map(([name]) => name.length));
-    // deno-lint-ignore no-console -- this command's output
-    for (const [name, value] of lines) console.log(`${name.padEnd(width)}  ${value}`);
+    print(lines);
+    const found = findings(facts);
+    if (found.length > 0) printText("");
+    for (const { what, remedy } of found) {
+      printWrapped(what, "");
+      if (remedy !== undefined) printWrapped(remedy, "    ");
+    }
     return 0;
   },
 };
 
-async function adapters(): Promise<[string, string][]> {
-  const adapter = await findAdapter("any");
-  if (!adapter) return [["WebGPU adapter", "none (no GPU driver was found)"]];
-  const { info, limits, features } = adapter;
+function platform({ container, wsl }: Facts): string {
+  const place = wsl ? ", in Windows" : container === null ? "" : `, in a container (${container})`;
+  const release = tried(() => ` ${Deno.osRelease()}`) ?? "";
+  return `${Deno.build.os}${release}, ${Deno.build.arch}${place}`;
+}
+
+function memory(): string {
+  const total = tried(() => Deno.systemMemoryInfo().total);
+  return total === undefined
+    ? "not told (run with --allow-sys)"
+    : `${(total / 2 ** 30).toFixed(1)} GiB`;
+}
+
+async function cpuDevice(threads: number | undefined): Promise<string> {
+  const cpu = await openDevice("cpu", threads === undefined ? {} : { threads });
+  try {
+    return cpu.description;
+  } finally {
+    cpu.destroy();
+  }
+}
+
+/** A figure that Deno may have been forbidden to look at. */
+function tried<T>(look: () => T): T | undefined {
+  try {
+    return look();
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) return undefined;
+    throw error;
+  }
+}
+
+function adapterLines(adapters: readonly GPUAdapter[]): Line[] {
+  if (adapters.length === 0) return [["WebGPU adapter", "none"]];
   const mebibytes = (bytes: number) => `${Math.floor(bytes / 2 ** 20)} MiB`;
+  return adapters.flatMap(({ info, limits, features }): Line[] => {
+    const known = [...features].filter((name) => wellKnownFeatures.has(name));
+    return [
+      [
+        "WebGPU adapter",
+        `${describeAdapter(info)}, ${describeDriver(info)}${isSoftware(info) ? " (software)" : ""}`,
+      ],
+      [
+        "  limits",
+        `largest buffer ${mebibytes(limits.maxBufferSize)}, largest binding ` +
+        `${mebibytes(limits.maxStorageBufferBindingSize)}, ` +
+        `${limits.maxStorageBuffersPerShaderStage} buffers per kernel`,
+      ],
+      ["  features", known.join(", ") || "none"],
+    ];
+  });
+}
+
+function autoLine(facts: Facts): string {
+  const { device, adapter, because } = autoChoice(facts);
+  return `${device === "cpu" ? "the CPU device" : adapter}. ${because}`;
+}
+
+function cardLines({ cards, nvidiaDriver }: Facts): Line[] {
+  const access = { open: "", denied: ", may not be opened", absent: ", no file to reach it" };
   return [
-    [
-      "WebGPU adapter",
-      `${info.description || info.device || info.vendor}${
-        info.isFallbackAdapter ? " (software)" : ""
-      }`,
-    ],
-    [
-      "WebGPU limits",
-      `largest buffer ${mebibytes(limits.maxBufferSize)}, largest binding ` +
-      `${
-        mebibytes(limits.maxStorageBufferBindingSize)
-      }, ${limits.maxStorageBuffersPerShaderStage} buffers per kernel`,
-    ],
-    [
-      "WebGPU features",
-      [...features].filter((f) => ["shader-f16", "subgroups", "timestamp-query"].includes(f)).join(
-        ", ",
-      ) ||
-      "none",
-    ],
+    ...cards.map((card): Line => [
+      "Card",
+      `${card.vendor}${card.node ? ` at ${card.node}` : ""}${access[card.access]}`,
+    ]),
+    ...nvidiaDriver === null ? [] : [["NVIDIA driver", nvidiaDriver] as const],
   ];
+}
+
+function print(lines: readonly Line[]): void {
+  const width = Math.max(...lines.map(([name]) => name.length));
+  for (const [name, value] of lines) {
+    const [first, ...more] = wrap(value, 80 - width - 2);
+    printText(`${name.padEnd(width)}  ${first}`);
+    for (const line of more) printText(" ".repeat(width + 2) + line);
+  }
+}
+
+function printWrapped(text: string, indent: string): void {
+  for (const line of wrap(text, 80 - indent.length)) printText(indent + line);
+}
+
+function printText(text: string): void {
+  // deno-lint-ignore no-console -- this command's output
+  console.log(text);
 }

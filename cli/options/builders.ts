@@ -5,6 +5,7 @@
  * @module
  */
 
+import { type DeviceName, parseDeviceName } from "../../core/device/choice.ts";
 import type { Alias, Option, Reading, Status } from "./option.ts";
 
 /** What every builder takes. `notice` and `refused` exclude each other. */
@@ -221,6 +222,28 @@ export function string(
       return value === undefined ? bad : good(value);
     },
   });
+}
+
+/** The name of a device. */
+export function device(
+  spec: Spec<DeviceName> & { readonly default: DeviceName },
+): Option<DeviceName> {
+  const read = (raw: unknown): Reading<DeviceName> => {
+    try {
+      parseDeviceName(String(raw));
+      return good(raw as DeviceName);
+    } catch {
+      return bad;
+    }
+  };
+  const option = declare(spec, {
+    shown: "auto|cpu|webgpu[:WHICH]",
+    expected:
+      "auto, cpu, webgpu, webgpu:high-performance, webgpu:low-power or webgpu:PART_OF_A_NAME",
+    noneIsText: true,
+    read,
+  });
+  return { ...option, default: spec.default, read };
 }
 
 /** The values of a choice, and older spellings of them. */

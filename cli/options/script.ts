@@ -4,7 +4,7 @@
  * @module
  */
 
-import { anything, bool, choice, int, string } from "./builders.ts";
+import { anything, bool, device, int, string } from "./builders.ts";
 import { type Options, section, type Values } from "./option.ts";
 
 const mixture =
@@ -56,10 +56,11 @@ export const commandOptions = section("Command", {
     shown: "FILE",
     help: "YAML file of options; flags win over it. Its `env` mapping is put in the environment.",
   }),
-  device: choice({
-    choices: ["auto", "cpu", "webgpu"],
+  device: device({
     default: "auto",
-    help: "Where to compute; auto is a hardware GPU if there is one, else the CPU. Not in TRL.",
+    help:
+      "Where to compute; auto is a hardware GPU if there is one, else the CPU. Behind webgpu: " +
+      "may stand high-performance, low-power or a part of the adapter's name. Not in TRL.",
   }),
   use_cpu: bool({
     default: false,

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { DeviceName } from "../../core/device/choice.ts";
 import { UserError } from "../../core/errors.ts";
 import { followsMetric, startMetricSchedule } from "../../train/metric_schedule.ts";
 import { lrSchedule } from "../../train/schedule.ts";
@@ -33,7 +34,7 @@ export function bestMetric(
 /** Where to compute, from `device` and `use_cpu`. */
 export function deviceName(
   values: Pick<TrainingValues, "device" | "use_cpu">,
-): "auto" | "cpu" | "webgpu" {
+): DeviceName {
   return values.use_cpu ? "cpu" : values.device;
 }
 
@@ -43,9 +44,9 @@ export function deviceName(
  * @throws {UserError} When two contradict each other or one needs another.
  */
 export function checkTraining(values: TrainingValues): void {
-  if (values.use_cpu && values.device === "webgpu") {
+  if (values.use_cpu && values.device.startsWith("webgpu")) {
     throw new UserError(
-      "--use_cpu asks for the CPU and --device webgpu for the GPU. Leave one of them out.",
+      `--use_cpu asks for the CPU and --device ${values.device} for the GPU. Leave one of them out.`,
     );
   }
   if (values.bf16 && values.fp16) {

@@ -1,13 +1,9 @@
 /** Which device computes. @module */
 
-import { UserError } from "../errors.ts";
+import { type DeviceName, missingAdapterError, parseDeviceName } from "./choice.ts";
 import type { Device } from "./device.ts";
 
-/** Names of devices: `auto` is a hardware WebGPU adapter if there is one, else the CPU. */
-export type DeviceName = "auto" | "cpu" | "webgpu";
-
-/** Names accepted by {@link openDevice}. */
-export const deviceNames: readonly DeviceName[] = ["auto", "cpu", "webgpu"];
+export type { DeviceName } from "./choice.ts";
 
 /** Options of {@link openDevice}. */
 export interface OpenDeviceOptions {
@@ -24,7 +20,7 @@ let current: Device | null = null;
  *
  * A software WebGPU adapter is used only when `webgpu` is asked for by name.
  *
- * @throws UserError if `webgpu` is asked for and there is no adapter.
+ * @throws UserError if an adapter is asked for that is not there; it lists those that are.
  */
 export async function openDevice(
   name: DeviceName = "auto",
@@ -35,15 +31,17 @@ export async function openDevice(
 }
 
 async function open(name: DeviceName, options: OpenDeviceOptions): Promise<Device> {
-  if (name !== "cpu") {
-    const { openWebGpu } = await import("./webgpu/device.ts");
-    const device = await openWebGpu({ adapter: name === "auto" ? "hardware" : "any" });
+  const { adapter, orCpu } = parseDeviceName(name);
+  if (adapter !== undefined) {
+    const [{ openWebGpu }, { describeAdapter, listAdapters }] = await Promise.all([
+      import("./webgpu/device.ts"),
+      import("./webgpu/adapter.ts"),
+    ]);
+    const device = await openWebGpu({ adapter });
     if (device) return device;
-    if (name === "webgpu") {
-      throw new UserError(
-        "There is no WebGPU adapter here: no GPU driver was found. Use --device cpu, or install a Vulkan driver " +
-          "(Debian: mesa-vulkan-drivers).",
-      );
+    if (!orCpu) {
+      const present = await listAdapters();
+      throw missingAdapterError(name, present.map(({ info }) => describeAdapter(info)));
     }
   }
   const { openCpu } = await import("./cpu/device.ts");

@@ -55,10 +55,11 @@ Deno.test("env names the platform, the versions and the devices", async () => {
     const line of [
       /^plumb\s+\d+\.\d+\.\d+$/m,
       new RegExp(`^Deno\\s+${Deno.version.deno.replaceAll(".", "\\.")} `, "m"),
-      new RegExp(`^Platform\\s+${Deno.build.os} .*${Deno.build.arch}$`, "m"),
+      new RegExp(`^Platform\\s+${Deno.build.os} .*${Deno.build.arch}`, "m"),
       /^Memory\s+\d+\.\d GiB$/m,
       /^CPU device\s+CPU, 1 thread/m,
       /^WebGPU adapter\s+\S/m,
+      /^auto takes\s+\S/m,
     ]
   ) assert.match(stdout, line);
 });

@@ -4,7 +4,7 @@ import {
   newTrainerState,
   parseTrainerState,
   pythonFloat,
-  trainerControl,
+  statefulCallbacks,
 } from "../../train/trainer_state.ts";
 
 const fixture = (name: string) =>
@@ -18,7 +18,10 @@ Deno.test("a state that transformers wrote is the same text after reading and wr
 });
 
 Deno.test("a new state has transformers' fields and defaults", () => {
-  const state = newTrainerState({ global_step: 3, stateful_callbacks: trainerControl(true) });
+  const state = newTrainerState({
+    global_step: 3,
+    stateful_callbacks: statefulCallbacks({ shouldStop: true, device: "CPU" }),
+  });
   const written: unknown = JSON.parse(fixture("sft-text"));
   assert.ok(typeof written === "object" && written !== null);
   assert.deepEqual(Object.keys(state), Object.keys(written));
@@ -26,7 +29,9 @@ Deno.test("a new state has transformers' fields and defaults", () => {
   assert.equal(state.best_metric, null);
   assert.equal(state.save_steps, 500);
   const { stateful_callbacks } = parseTrainerState(fixture("sft-text"), "fixture");
-  assert.deepEqual(state.stateful_callbacks, stateful_callbacks);
+  const { PlumbDevice, ...others } = state.stateful_callbacks;
+  assert.deepEqual(others, stateful_callbacks);
+  assert.deepEqual(PlumbDevice, { args: {}, attributes: { device: "CPU" } });
 });
 
 Deno.test("floats are written as Python writes them", () => {

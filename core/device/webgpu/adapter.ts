@@ -3,21 +3,52 @@
 /** Classes of adapters; `software` ones (llvmpipe, SwiftShader) run on the processor. */
 export type AdapterClass = "hardware" | "software" | "any";
 
-/** What to ask for, in order. A GPU, if there is one, is what the first request gives. */
-const requests: Readonly<Record<AdapterClass, readonly GPURequestAdapterOptions[]>> = {
-  hardware: [{ powerPreference: "high-performance" }],
-  software: [{ forceFallbackAdapter: true }, {}],
-  any: [{ powerPreference: "high-performance" }, {}, { forceFallbackAdapter: true }],
-};
+/** An adapter that is looked for. */
+export interface AdapterWish {
+  /** Its class; any by default. */
+  readonly class?: AdapterClass;
+  /** Which of several; `high-performance` is the card of a laptop with two. */
+  readonly power?: GPUPowerPreference;
+  /** A part of its name, in any case of letters. */
+  readonly name?: string;
+}
 
-/** The first adapter of a class; undefined when there is none. */
-export async function findAdapter(wanted: AdapterClass): Promise<GPUAdapter | undefined> {
-  for (const request of requests[wanted]) {
+/** All that the system can be asked for. It gives one adapter to each request, and cannot be asked for a list. */
+const requests: readonly GPURequestAdapterOptions[] = [
+  { powerPreference: "high-performance" },
+  { powerPreference: "low-power" },
+  { forceFallbackAdapter: true },
+];
+
+/** The first adapter that is as wished; undefined when there is none. */
+export async function findAdapter(wish: AdapterWish = {}): Promise<GPUAdapter | undefined> {
+  const { class: wanted = "any", power, name } = wish;
+  const ordered = power === undefined ? requests : [{ powerPreference: power }];
+  for (const request of ordered) {
+    if (wanted === "hardware" && request.forceFallbackAdapter) continue;
     const adapter = await requestQuietly(request);
     if (adapter === null) continue;
-    if (wanted === "any" || isSoftware(adapter.info) === (wanted === "software")) return adapter;
+    if (wanted !== "any" && isSoftware(adapter.info) !== (wanted === "software")) continue;
+    if (
+      name !== undefined &&
+      !describeAdapter(adapter.info).toLowerCase().includes(name.toLowerCase())
+    ) continue;
+    return adapter;
   }
   return undefined;
+}
+
+/** The adapters that the system gives, the most powerful first, each once. */
+export async function listAdapters(): Promise<readonly GPUAdapter[]> {
+  const found = new Map<string, GPUAdapter>();
+  for (const request of requests) {
+    const adapter = await requestQuietly(request);
+    if (adapter === null) continue;
+    const { vendor, device } = adapter.info;
+    const key = `${vendor} ${device} ${describeAdapter(adapter.info)}`;
+    if (!found.has(key)) found.set(key, adapter);
+  }
+  return [...found.values()];
 }
 
 /**
@@ -26,7 +57,7 @@ export async function findAdapter(wanted: AdapterClass): Promise<GPUAdapter | un
  */
 async function requestQuietly(request: GPURequestAdapterOptions): Promise<GPUAdapter | null> {
   const name = "XDG_RUNTIME_DIR";
-  const missing = Deno.build.os === "linux" && mayUse(name) && Deno.env.get(name) === undefined;
+  const missing = Deno.build.os === "linux" && mayUse(name) && !Deno.env.get(name);
   if (missing) Deno.env.set(name, "/tmp");
   try {
     return await navigator.gpu.requestAdapter(request);

@@ -9,13 +9,14 @@ import { UserError } from "../../errors.ts";
 import type { Plan } from "../../kernel.ts";
 import type { Allocation, Device, DeviceCounters, DeviceObserver, Program } from "../device.ts";
 import {
-  type AdapterClass,
+  type AdapterWish,
   describeAdapter,
   findAdapter,
   isSoftware,
   messageOf,
 } from "./adapter.ts";
 import { Arena } from "./arena.ts";
+import { describeDriver } from "./driver.ts";
 import { ErrorLog } from "./error_log.ts";
 import { type Block, BufferPool } from "./memory.ts";
 import {
@@ -32,8 +33,8 @@ import { launchTimes, Timestamps } from "./timestamps.ts";
 
 /** Which adapter to open. */
 export interface WebGpuOptions {
-  /** `software` adapters (llvmpipe, SwiftShader) run on the processor. `any` by default. */
-  readonly adapter?: AdapterClass;
+  /** What is looked for; the first adapter there is by default. */
+  readonly adapter?: AdapterWish;
   /** Which shapes of kernels to use; those of the adapter's class by default. For tests. */
   readonly kernels?: "hardware" | "software";
   /** Bytes a binding may have, at least 512; the adapter's limit by default. For tests. */
@@ -53,7 +54,7 @@ const recentRuns = 8;
  * class asked for. Rejects with a UserError when the adapter refuses to open.
  */
 export async function openWebGpu(options: WebGpuOptions = {}): Promise<Device | undefined> {
-  const adapter = await findAdapter(options.adapter ?? "any");
+  const adapter = await findAdapter(options.adapter);
   if (adapter === undefined) return undefined;
   const { limits } = adapter;
   let device: GPUDevice;
@@ -128,7 +129,7 @@ class WebGpuDevice implements Device {
     const { limits } = device;
     this.#device = device;
     this.#errors = new ErrorLog(device);
-    this.description = describeAdapter(info);
+    this.description = `${describeAdapter(info)}, ${describeDriver(info)}`;
     this.maxKernelArguments = limits.maxStorageBuffersPerShaderStage;
     this.#maxBinding = Math.floor(maxBinding / 4) * 4;
     this.#traits = {
