@@ -1,13 +1,6 @@
 /** What all training commands do; a command says how rows become examples, and what is minimised. @module */
 
-import {
-  combine,
-  currentDevice,
-  type Device,
-  openDevice,
-  partition,
-  UserError,
-} from "../core/mod.ts";
+import { combine, currentDevice, type Device, partition, UserError } from "../core/mod.ts";
 import { cleanTemporaries, writeFilesAtomically } from "../data/atomic.ts";
 import { describeFileError, statIfPresent } from "../data/local_paths.ts";
 import { readDataset, type Row } from "../data/readers.ts";
@@ -45,7 +38,9 @@ import type { OnlineTask, Task } from "../train/task.ts";
 import { interruptSignal } from "./interrupt.ts";
 import type { Options, Values } from "./options/option.ts";
 import type { ModelValues } from "./options/model.ts";
+import { openAskedDevice } from "./device.ts";
 import { deviceName, type TrainingValues } from "./options/training_checks.ts";
+import { roofGauge } from "./roof.ts";
 import type { CommandValues, DatasetValues } from "./options/script.ts";
 import { availableBytes, memoryAdvice } from "./memory_advice.ts";
 import { withoutEffect } from "./idle_flags.ts";
@@ -156,11 +151,7 @@ async function finetune<O extends Options, E>(
   let device: Device | undefined;
   try {
     notices.forEach(say);
-    device = await openDevice(
-      deviceName(values),
-      values.threads === undefined ? {} : { threads: values.threads },
-    );
-    say(device.description);
+    device = await openAskedDevice({ device: deviceName(values), threads: values.threads }, say);
     const profiler = values.profile ? await openProfiler(device, values.output_dir) : null;
     const head = typeof command.head === "function" ? command.head(values) : command.head;
     const alone = await openModel({ ...modelSourceOf(values, head), notice: say });
@@ -168,12 +159,18 @@ async function finetune<O extends Options, E>(
     const opened = await command.complete?.(alone, values) ?? alone;
     for (const notice of dropoutNotice(alone, values)) say(notice);
     const data = await readData(command, values, opened, say);
-    const followed = profiler?.following(reporter) ?? reporter;
+    const gauge = roofGauge(device);
+    const gauged = alsoTelling(reporter, gauge.follow);
+    const followed = profiler?.following(gauged) ?? gauged;
     const result = await run(command, values, opened, data, followed, say);
     if (result === null) return 0;
     await profiler?.finish(say);
     if (!result.interrupted) {
-      say(`Memory used: ${formatBytes(device.counters().peakBytes)} at most.`);
+      const share = await gauge.share();
+      say(
+        `Memory used: ${formatBytes(device.counters().peakBytes)} at most.` +
+          (share === undefined ? "" : ` Matrix products: ${share}.`),
+      );
     }
     await save(values, opened, result);
     if (result.interrupted && !values.save_only_model) {
@@ -210,6 +207,17 @@ function modelSourceOf(values: FinetuneValues, head: ModelHead | undefined): Mod
       ...(pad_token === undefined ? {} : { padToken: pad_token }),
       ...(chat_template_path === undefined ? {} : { chatTemplatePath: chat_template_path }),
     },
+  };
+}
+
+/** A reporter whose records someone else is told too. */
+function alsoTelling(inner: Reporter, tell: (record: LogRecord) => void): Reporter {
+  return {
+    report: (record) => {
+      tell(record);
+      inner.report(record);
+    },
+    close: inner.close,
   };
 }
 

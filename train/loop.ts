@@ -382,7 +382,9 @@ class Training<P> {
       window: emptyWindow,
       totalLoss: this.#state.totalLoss + window.loss,
     };
-    yield { kind: "train", ...this.#position(), values, ...this.#pace.lap(this.#position()) };
+    const pace = this.#pace.lap(this.#position());
+    const deviceBytes = currentDevice().counters().bytes;
+    yield { kind: "train", ...this.#position(), values, ...pace, deviceBytes };
   }
 
   /** Evaluates; gives the metrics. */
@@ -498,7 +500,8 @@ class Training<P> {
       train_loss: (totalLoss + window.loss) / Math.max(1, step),
     };
     if (!interrupted) this.#remember(values);
-    return { kind: "end", ...this.#position(), values, interrupted };
+    const tokensPerSecond = this.#pace.overall();
+    return { kind: "end", ...this.#position(), values, interrupted, tokensPerSecond };
   }
 }
 

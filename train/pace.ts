@@ -8,6 +8,9 @@ export class Pace {
   #lapBegin = performance.now();
   #lapTokens = 0;
   #lapSteps = 0;
+  /** Of the laps that are over. */
+  #tokens = 0;
+  #seconds = 0;
 
   /** Counts a step's tokens. */
   add(tokens: number): void {
@@ -47,7 +50,17 @@ export class Pace {
     this.#restart();
   }
 
+  /** The pace of all laps, this one too; undefined where no step was counted. */
+  overall(): number | undefined {
+    this.#restart();
+    return this.#tokens > 0 ? this.#tokens / this.#seconds : undefined;
+  }
+
   #restart(): void {
+    if (this.#lapSteps > 0) {
+      this.#tokens += this.#lapTokens;
+      this.#seconds += (performance.now() - this.#lapBegin) / 1000;
+    }
     this.#lapBegin = performance.now();
     this.#lapTokens = 0;
     this.#lapSteps = 0;

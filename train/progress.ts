@@ -25,9 +25,11 @@ export type Metrics = Readonly<Record<string, number>>;
 /** How fast a run goes, measured since the last logged row. */
 export interface Pace {
   /** Tokens that went through the model per second. */
-  readonly tokensPerSecond?: number;
+  readonly tokensPerSecond?: number | undefined;
   /** Seconds until the end at this pace. */
   readonly remainingSeconds?: number;
+  /** Memory that the device holds, in bytes. */
+  readonly deviceBytes?: number;
 }
 
 /** The first step is about to be done; what was said before concerned the model and the data. */
@@ -100,6 +102,8 @@ export interface EndRecord extends RunPosition {
   readonly values: Metrics;
   /** Whether it stopped before its last step. */
   readonly interrupted: boolean;
+  /** Tokens per second of the steps of this process, what stood between them left out. */
+  readonly tokensPerSecond?: number | undefined;
 }
 
 /** A record of a run. */
@@ -166,9 +170,10 @@ function formatMetrics(values: Metrics): string[] {
 }
 
 function formatPace(pace: Pace): string[] {
-  const { tokensPerSecond, remainingSeconds } = pace;
+  const { tokensPerSecond, remainingSeconds, deviceBytes } = pace;
   return [
     ...(tokensPerSecond === undefined ? [] : [`tokens/s ${tokensPerSecond.toFixed(0)}`]),
+    ...(deviceBytes === undefined ? [] : [`memory ${formatBytes(deviceBytes)}`]),
     ...(remainingSeconds === undefined ? [] : [`eta ${formatDuration(remainingSeconds)}`]),
   ];
 }
@@ -225,6 +230,7 @@ export function formatRecord(record: LogRecord): string | undefined {
         record.interrupted ? "stopped early" : "done",
         `in ${formatDuration(record.elapsedSeconds)}`,
         ...formatMetrics(record.values),
+        ...formatPace({ tokensPerSecond: record.tokensPerSecond }),
       );
   }
 }

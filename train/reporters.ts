@@ -142,8 +142,11 @@ export function formatJsonRow(record: LogRecord, run: Readonly<Record<string, st
   }
   if (record.kind === "notice") row["text"] = record.text;
   if (record.kind === "end") row["interrupted"] = record.interrupted;
-  if (record.kind === "train" && record.tokensPerSecond !== undefined) {
+  if ("tokensPerSecond" in record && record.tokensPerSecond !== undefined) {
     row["tokens_per_second"] = Math.round(record.tokensPerSecond * 10) / 10;
+  }
+  if (record.kind === "train" && record.deviceBytes !== undefined) {
+    row["device_bytes"] = record.deviceBytes;
   }
   // JSON.stringify writes numbers that are not finite as null.
   return JSON.stringify("values" in record ? { ...row, ...record.values } : row);

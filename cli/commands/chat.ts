@@ -7,7 +7,8 @@ import { defaultExamples, readExamples } from "../chat/examples.ts";
 import { type ChatScreen, chatSession } from "../chat/session.ts";
 import { terminalScreen, writeTo } from "../chat/screen.ts";
 import type { Command } from "../finetune.ts";
-import { openGenerationDevice, openGenerationModel } from "../generation/open.ts";
+import { openGenerationModel } from "../generation/open.ts";
+import { openAskedDevice } from "../device.ts";
 import { interruptSignal } from "../interrupt.ts";
 import { chatOptions, type ChatValues } from "../options/chat.ts";
 import { checkGenerationModel } from "../options/generation.ts";
@@ -31,9 +32,8 @@ export const chatCommand: Command = {
       ? terminalScreen({ user: userName(values), model: basePath(values.model_name_or_path) })
       : pipeScreen;
     notices.forEach(screen.note);
-    const device = await openGenerationDevice(values);
+    const device = await openAskedDevice(values, atTerminal ? screen.note : () => {});
     try {
-      if (atTerminal) screen.note(device.description);
       const opened = await openGenerationModel(values, screen.note);
       const session = chatSession(opened, { values, given, examples, screen });
       session.notices.forEach(screen.note);

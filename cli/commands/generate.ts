@@ -4,7 +4,8 @@ import { readDataset } from "../../data/readers.ts";
 import { writeTo } from "../chat/screen.ts";
 import type { Command } from "../finetune.ts";
 import { completeInBatches } from "../generation/completions.ts";
-import { openGenerationDevice, openGenerationModel } from "../generation/open.ts";
+import { openGenerationModel } from "../generation/open.ts";
+import { openAskedDevice } from "../device.ts";
 import { Interrupted, type Write, writeRows } from "../generation/output.ts";
 import { progressLine } from "../generation/progress.ts";
 import { promptsOf } from "../generation/prompts.ts";
@@ -49,9 +50,8 @@ async function generate(
   write: Write,
 ): Promise<boolean> {
   const rows = await readDataset(values.prompts, { split: values.split });
-  const device = await openGenerationDevice(values);
+  const device = await openAskedDevice(values, say);
   try {
-    say(device.description);
     const opened = await openGenerationModel(values, say);
     const settings = resolveSettings(values, given, opened);
     settings.notices.forEach(say);

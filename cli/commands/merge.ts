@@ -1,6 +1,7 @@
 /** `plumb merge`: an adapter folded into the weights of its base. @module */
 
-import { openDevice, realize, UserError } from "../../core/mod.ts";
+import { realize, UserError } from "../../core/mod.ts";
+import { openAskedDevice } from "../device.ts";
 import { writeTo } from "../chat/screen.ts";
 import { describeFileError, statIfPresent } from "../../data/local_paths.ts";
 import { mergeAdapters, type ModelHead } from "../../nn/mod.ts";
@@ -47,10 +48,7 @@ export const mergeCommand: Command = {
       );
     }
     await refuseToOverwrite(directory, output);
-    const device = await openDevice(
-      values.device,
-      values.threads === undefined ? {} : { threads: values.threads },
-    );
+    const device = await openAskedDevice(values, (text) => writeTo(Deno.stderr, `${text}\n`));
     try {
       const { config } = await readAdapterConfig(directory);
       const opened = await openModel({

@@ -1,24 +1,16 @@
 /** A device and a model to generate with. @module */
 
-import { type Device, openDevice } from "../../core/mod.ts";
 import type { QuantizeOptions } from "../../nn/mod.ts";
 import { isAdapterDirectory } from "../../train/adapter_files.ts";
 import { type ModelSource, type OpenModel, openModel } from "../../train/model_directory.ts";
 import type { WeightStorage } from "../../train/quantized_files.ts";
-import type { GenerationCommandValues, GenerationModelValues } from "../options/generation.ts";
+import type { GenerationModelValues } from "../options/generation.ts";
 
 /** What is needed to generate. */
 export type GenerationModel = Pick<
   OpenModel,
   "model" | "params" | "tokenizer" | "generationConfig"
 >;
-
-/** Opens the device that the flags name. */
-export async function openGenerationDevice(
-  { device, threads }: GenerationCommandValues,
-): Promise<Device> {
-  return await openDevice(device, threads === undefined ? {} : { threads });
-}
 
 /**
  * Opens a checkpoint or an adapter on the current device.

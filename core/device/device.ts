@@ -26,6 +26,8 @@ export interface DeviceCounters {
   readonly launches: number;
   /** Programs run so far. */
   readonly runs: number;
+  /** Multiplications and additions of the matrix products launched so far. */
+  readonly flops: number;
   /** Bytes of memory the device holds now, pooled ones included, and the most it ever held. */
   readonly bytes: number;
   /** The most bytes held at once. */

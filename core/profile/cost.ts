@@ -2,7 +2,7 @@
 
 import { codeBytes, isBlockCode, scaleCount } from "../block_codes.ts";
 import { bytesPerElement } from "../dtype.ts";
-import type { Access, FusedKernel, Int, Launch, MatmulKernel } from "../kernel.ts";
+import type { Access, FusedKernel, Int, Launch, MatmulKernel, Plan } from "../kernel.ts";
 
 /** The least a launch has to do. */
 export interface Cost {
@@ -44,6 +44,11 @@ export function launchCost({ kernel, ints, args }: Launch): Cost {
       return { bytes: rows * ((kernel.add ? 3 : 2) * row + 4), flops: 0 };
     }
   }
+}
+
+/** Multiplications and additions of a plan's matrix products. */
+export function productFlops({ launches }: Pick<Plan, "launches">): number {
+  return launches.reduce((sum, launch) => sum + launchCost(launch).flops, 0);
 }
 
 /** Bytes of queries, of keys, of one number per query and head, and of both arrays of segments. */

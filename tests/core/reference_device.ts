@@ -73,7 +73,14 @@ export function referenceDevice(maxKernelArguments = 8): Device {
       }
     },
     synchronize: () => Promise.resolve(),
-    counters: (): DeviceCounters => ({ objects: next, launches, runs, bytes: 0, peakBytes: 0 }),
+    counters: (): DeviceCounters => ({
+      objects: next,
+      launches,
+      runs,
+      flops: 0,
+      bytes: 0,
+      peakBytes: 0,
+    }),
     observe: () => {},
     destroy: () => memory.clear(),
   };

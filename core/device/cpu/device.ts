@@ -85,6 +85,7 @@ class CpuDevice implements Device {
   #made = 0;
   #launches = 0;
   #runs = 0;
+  #flops = 0;
   // The arena and the scratch memory, as large as any program so far needs them.
   #arena = { address: 0, bytes: 0 };
   #scratch = { address: 0, bytes: 0 };
@@ -182,6 +183,7 @@ class CpuDevice implements Device {
     }
     this.#runs++;
     this.#launches += program.launches.length;
+    this.#flops += program.flops;
   }
 
   // deno-lint-ignore require-await -- Async, so that errors reject.
@@ -199,6 +201,7 @@ class CpuDevice implements Device {
       objects: this.#made + this.memory.growths + this.#cache.modules * this.threads.count,
       launches: this.#launches,
       runs: this.#runs,
+      flops: this.#flops,
       bytes,
       peakBytes: bytes,
     };

@@ -1,6 +1,7 @@
 /** Plans as lists of phases with parameter blocks in the shared memory. @module */
 
 import { type Kernel, kernelKey, type Launch, type Plan } from "../../kernel.ts";
+import { productFlops } from "../../profile/cost.ts";
 import type { Program } from "../device.ts";
 import { type Blas, sgemmImport } from "./blas.ts";
 import { type KernelCode, parameterBlock } from "./code.ts";
@@ -110,6 +111,8 @@ export class CpuProgram implements Program {
   readonly list: number;
   readonly phases: number;
   readonly launches: readonly Launch[];
+  /** Arithmetic of the products. */
+  readonly flops: number;
   /** Phases of each launch; the list has them in order. */
   readonly phaseCounts: readonly number[];
   readonly #scalarAddress: number;
@@ -136,6 +139,7 @@ export class CpuProgram implements Program {
     this.externals = plan.externals;
     this.arenaBytes = plan.arenaBytes;
     this.launches = plan.launches;
+    this.flops = productFlops(plan);
     this.phaseCounts = kernels.map((kernel) => kernel.phases.length);
     this.phases = this.phaseCounts.reduce((n, count) => n + count, 0);
     this.scalars = plan.launches.reduce((n, l) => Math.max(n, scalarCount(l.kernel)), 0);

@@ -6,6 +6,7 @@
  */
 
 import { UserError } from "../../errors.ts";
+import { productFlops } from "../../profile/cost.ts";
 import type { Plan } from "../../kernel.ts";
 import type { Allocation, Device, DeviceCounters, DeviceObserver, Program } from "../device.ts";
 import {
@@ -116,6 +117,7 @@ class WebGpuDevice implements Device {
   #objects = 0;
   #launches = 0;
   #runs = 0;
+  #flops = 0;
 
   constructor(
     device: GPUDevice,
@@ -129,7 +131,8 @@ class WebGpuDevice implements Device {
     const { limits } = device;
     this.#device = device;
     this.#errors = new ErrorLog(device);
-    this.description = `${describeAdapter(info)}, ${describeDriver(info)}`;
+    const onProcessor = isSoftware(info) ? ", software" : "";
+    this.description = `${describeAdapter(info)}, ${describeDriver(info)}${onProcessor}`;
     this.maxKernelArguments = limits.maxStorageBuffersPerShaderStage;
     this.#maxBinding = Math.floor(maxBinding / 4) * 4;
     this.#traits = {
@@ -260,6 +263,7 @@ class WebGpuDevice implements Device {
       externals: plan.externals,
       arenaBytes: plan.arenaBytes,
       launches: plan.launches,
+      flops: productFlops(plan),
       steps,
       numbers: block,
       scalars,
@@ -291,6 +295,7 @@ class WebGpuDevice implements Device {
     this.#runs++;
     if (compiled.steps.length === 0) return;
     this.#launches += compiled.steps.length;
+    this.#flops += compiled.flops;
     const { queue } = this.#device;
     if (compiled.scalars !== undefined && scalars.length > 0) {
       const fitting = scalars.subarray(0, Math.min(scalars.length, compiled.scalars.capacity / 4));
@@ -335,6 +340,7 @@ class WebGpuDevice implements Device {
       objects: this.#objects,
       launches: this.#launches,
       runs: this.#runs,
+      flops: this.#flops,
       bytes: this.#pool.bytes,
       peakBytes: this.#pool.peakBytes,
     };

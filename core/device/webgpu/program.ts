@@ -43,6 +43,8 @@ export interface WebGpuProgram extends Program {
   readonly id: number;
   readonly arenaBytes: number;
   readonly launches: readonly Launch[];
+  /** Arithmetic of the products. */
+  readonly flops: number;
   readonly steps: readonly Step[];
   /** Undefined when no step has numbers. */
   readonly numbers: Block | undefined;
