@@ -172,7 +172,7 @@ async function finetune<O extends Options, E>(
           (share === undefined ? "" : ` Matrix products: ${share}.`),
       );
     }
-    await save(values, opened, result);
+    await save(values, opened, result, say);
     if (result.interrupted && !values.save_only_model) {
       const checkpoint = `${values.output_dir}/checkpoint-${result.state.step}`;
       say(`Go on from here with --resume_from_checkpoint ${checkpoint}`);
@@ -254,16 +254,16 @@ function storageOf(values: FinetuneValues): WeightStorage | undefined {
 }
 
 function loraOf(values: FinetuneValues, head: ModelHead | undefined): Partial<LoraConfig> {
-  const { lora_target_modules: targets } = values;
-  const [only] = targets ?? [];
-  // TRL takes a list of one for a regular expression; a plain name, which would find nothing, stays one.
-  const isPattern = targets?.length === 1 && (only === "all-linear" || !/^[\w.]+$/.test(only!));
+  const { init_lora_weights: init } = values;
   const tasks = { language: "CAUSAL_LM", sequence: "SEQ_CLS", token: "TOKEN_CLS" } as const;
   return {
     r: values.lora_r,
     lora_alpha: values.lora_alpha,
     lora_dropout: values.lora_dropout,
-    target_modules: isPattern ? only! : targets ?? null,
+    target_modules: modulesOrPattern(values.lora_target_modules),
+    exclude_modules: modulesOrPattern(values.lora_exclude_modules),
+    bias: values.lora_bias,
+    init_lora_weights: init === "true" || init === "false" ? init === "true" : init,
     modules_to_save: values.lora_modules_to_save ?? null,
     use_rslora: values.use_rslora,
     use_dora: values.use_dora,
@@ -271,7 +271,13 @@ function loraOf(values: FinetuneValues, head: ModelHead | undefined): Partial<Lo
   };
 }
 
-/** Finds out before the work, not after it, whether results can be written. */
+/** TRL takes a list of one for a regular expression; a plain name, which would find nothing, stays one. */
+function modulesOrPattern(names: readonly string[] | undefined): string | readonly string[] | null {
+  const [only] = names ?? [];
+  const isPattern = names?.length === 1 && (only === "all-linear" || !/^[\w.]+$/.test(only!));
+  return isPattern ? only! : names ?? null;
+}
+
 /** A whole model and an adapter in one directory would be taken for an adapter over that model. */
 async function refuseOtherKind(output: string, { adapter }: OpenModel): Promise<void> {
   const [file, holds, written] = adapter
@@ -284,6 +290,7 @@ async function refuseOtherKind(output: string, { adapter }: OpenModel): Promise<
   );
 }
 
+/** Finds out before the work, not after it, whether results can be written. */
 async function openOutputDirectory(path: string): Promise<void> {
   try {
     await Deno.mkdir(path, { recursive: true });
@@ -418,12 +425,16 @@ async function save(
   values: FinetuneValues,
   opened: OpenModel,
   result: TrainResult<DecoderParams>,
+  say: (text: string) => void,
 ): Promise<void> {
   if (result.interrupted) return;
   const options = trainOptionsOf(values);
   const [, frozen] = partition(opened.params, trainableOf(opened));
   await writeFilesAtomically(values.output_dir, async (directory) => {
-    await writeModel(directory, opened, combine(result.trainable, frozen));
+    await writeModel(directory, opened, combine(result.trainable, frozen), {
+      dtype: values.save_dtype,
+      notice: say,
+    });
     await Deno.writeTextFile(`${directory}/trainer_state.json`, trainerStateOf(result, options));
   });
 }

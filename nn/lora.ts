@@ -20,6 +20,7 @@ import {
   patternValue,
   resolveTargets,
   savedModules,
+  tokenTargets,
 } from "./lora_targets.ts";
 import { isLanguageHead, isOutputHead, isTokenEmbedding } from "./module_names.ts";
 import { truncatedQr } from "./qr.ts";
@@ -31,12 +32,14 @@ import {
   loraEmbeddingNorms,
   loraNorms,
   type Retrained,
+  type TokenRows,
   type Weight,
   weightShape,
 } from "./weight.ts";
 import {
   copyTensor,
   hasAdapters,
+  headIsTied,
   mapParameters,
   parametersOf,
   trainedBiases,
@@ -68,7 +71,8 @@ export interface Adapted<P> {
  * Puts adapters over a parameter tree: low-rank updates over the target modules, whole copies over
  * `modules_to_save`. The result differs in nothing from the base until it is trained, but for
  * `init_lora_weights: false`. Where the output head is the embedding matrix and one of them is adapted, the tree
- * gets a head of its own, as PEFT's wrappers have that effect.
+ * gets a head of its own, as PEFT's wrappers have that effect; not so with `ensure_weight_tying`, and where single
+ * rows are trained.
  *
  * @param key Randomness of the beginnings.
  * @param modelType The `model_type` of the config, for targets by family.
@@ -89,15 +93,24 @@ export async function applyLora<P>(
   const modules = modulesOf(params);
   const config = resolveTargets(modules, loraConfig(options), modelType);
   const targets = new Map(loraTargets(modules, config).map((target) => [target.path, target]));
+  const tied = headIsTied(params);
+  const staysTied = tied && config.ensure_weight_tying;
   const saved = savedModules(modules, config);
+  if (staysTied) tieToEmbedding(modules, targets, saved);
   const isSaved = (path: Path) => saved.some((module) => path.startsWith(`${module}.`));
-  const tree = withOwnHead(params, (path) => targets.has(path) || saved.includes(path));
+  const rows = tokenTargets(modules, config, tied);
+  const tree = staysTied ? params : withOwnHead(
+    params,
+    (path) => targets.has(path) || saved.includes(path) || (isLanguageHead(path) && rows.has(path)),
+  );
 
   const adapted = new Map<Path, unknown>();
   let index = 0;
   for (const [path, weight] of parametersOf(tree)) {
     const target = targets.get(path.replace(/\.weight$/, ""));
+    const ids = path.endsWith(".weight") && rows.get(path.replace(/\.weight$/, ""));
     if (isSaved(path)) adapted.set(path, await retrained(weight));
+    else if (ids) adapted.set(path, await tokenRows(weight, ids, path));
     else if (target && path.endsWith(".weight")) {
       const settings = settingsOf(target, config);
       adapted.set(path, await withUpdate(weight, target, settings, foldKey(key, index++)));
@@ -124,6 +137,18 @@ function withOwnHead<P>(params: P, changes: (module: Path) => boolean): P {
   return { ...params, lm_head: { ...lm_head, weight: embedding.weight } };
 }
 
+/** What is asked for a head that is to stay the embedding matrix is done to that one. */
+function tieToEmbedding(
+  modules: readonly ModelModule[],
+  targets: Map<Path, ModelModule>,
+  saved: Path[],
+): void {
+  const embedding = modules.find(({ path }) => isTokenEmbedding(path));
+  if (!embedding) return;
+  if (saved.includes("lm_head") && !saved.includes(embedding.path)) saved.push(embedding.path);
+  if (targets.has("lm_head")) targets.set(embedding.path, embedding);
+}
+
 /** The settings of a module's update. */
 export function settingsOf({ path, kind }: ModelModule, config: LoraConfig): LoraSettings {
   const r = patternValue(config.rank_pattern, path, config.r);
@@ -142,6 +167,19 @@ async function retrained(weight: Weight): Promise<Retrained> {
     base: weight,
     modules_to_save: await copyTensor(weight instanceof Tensor ? weight : denseWeight(weight)),
   };
+}
+
+async function tokenRows(weight: Weight, ids: readonly number[], path: Path): Promise<TokenRows> {
+  const count = weightShape(weight)[0]!;
+  const beyond = ids.find((id) => id >= count);
+  if (beyond !== undefined) {
+    throw new UserError(
+      `trainable_token_indices has ${beyond}, but ${path} has rows for ${count} tokens only.`,
+    );
+  }
+  const token_indices = tensor(Int32Array.from(ids));
+  const rows = denseWeight(weight).gather(token_indices);
+  return { base: weight, trainable_tokens_delta: await copyTensor(rows), token_indices };
 }
 
 async function withUpdate(

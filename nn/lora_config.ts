@@ -45,6 +45,16 @@ export interface LoraConfig {
    * a QR decomposition, which the base loses (Büyükakyüz, arXiv:2406.01775).
    */
   readonly init_lora_weights: LoraInit;
+  /**
+   * Rows of the token embeddings, by token id, that are trained by themselves; or such rows by the end of a module's
+   * name. A head that is the embedding matrix has the same.
+   */
+  readonly trainable_token_indices:
+    | readonly number[]
+    | Readonly<Record<string, readonly number[]>>
+    | null;
+  /** Whether a head that is the embedding matrix stays so where that one gets an update or is trained whole. */
+  readonly ensure_weight_tying: boolean;
   /** What the model is for. Classifiers add their heads to `modules_to_save`. */
   readonly task_type: "CAUSAL_LM" | "SEQ_CLS" | "TOKEN_CLS" | null;
 }
@@ -65,6 +75,8 @@ export const loraDefaults: LoraConfig = {
   layers_to_transform: null,
   layers_pattern: null,
   init_lora_weights: true,
+  trainable_token_indices: null,
+  ensure_weight_tying: false,
   task_type: "CAUSAL_LM",
 };
 
@@ -90,6 +102,11 @@ export function loraConfig(options: Partial<LoraConfig> = {}): LoraConfig {
   };
   for (const [name, alpha] of Object.entries(alphas)) {
     if (!Number.isFinite(alpha)) refuse(name, alpha, "a finite number was expected");
+  }
+  const { trainable_token_indices: rows } = config;
+  for (const ids of rows === null ? [] : Array.isArray(rows) ? [rows] : Object.values(rows)) {
+    if (ids.every((id: number) => Number.isInteger(id) && id >= 0)) continue;
+    refuse("trainable_token_indices", ids, "token ids are whole numbers from 0");
   }
   const { lora_dropout: dropout, target_modules: targets, init_lora_weights: init } = config;
   if (!(dropout >= 0 && dropout < 1)) {

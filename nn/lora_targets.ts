@@ -2,7 +2,7 @@
 
 import { type Path, UserError } from "../core/mod.ts";
 import type { LoraConfig } from "./lora_config.ts";
-import { isEmbedding, isOutputHead } from "./module_names.ts";
+import { isEmbedding, isOutputHead, isTokenEmbedding } from "./module_names.ts";
 import { pythonRegExp } from "./python_regexp.ts";
 import { isValueHeadParameter } from "./value_head.ts";
 import { isLoraEmbedding, type Weight, weightShape } from "./weight.ts";
@@ -192,6 +192,54 @@ export function loraTargets(modules: readonly ModelModule[], config: LoraConfig)
     );
   }
   return found;
+}
+
+/**
+ * The modules of which single rows are trained, with the ids of the rows.
+ *
+ * @param tied Whether the output head is the embedding matrix, which then has the rows of that one.
+ * @throws UserError if a module is not there, is trained in another way too, or contradicts the one it is tied to.
+ */
+export function tokenTargets(
+  modules: readonly ModelModule[],
+  config: LoraConfig,
+  tied: boolean,
+): ReadonlyMap<Path, readonly number[]> {
+  const { trainable_token_indices: indices, ensure_weight_tying: ensured } = config;
+  if (indices === null) return new Map();
+  const refuse = (reason: string): never => {
+    throw new UserError(`trainable_token_indices ${reason}.`);
+  };
+  const embedding = modules.find(({ path }) => isTokenEmbedding(path))?.path ?? "";
+  const named: [string, readonly number[]][] = isIdList(indices)
+    ? [[embedding, indices]]
+    : Object.entries(indices);
+  const found = new Map<Path, readonly number[]>();
+  for (const [name, ids] of named) {
+    const paths = modules.map(({ path }) => path).filter((path) => endsWithName(path, [name]));
+    if (paths.length === 0) refuse(`names ${name}, which the model does not have`);
+    for (const path of paths) found.set(path, ids);
+  }
+  const others = new Set([
+    ...modules.filter(({ path }) => isTarget(path, config)).map(({ path }) => path),
+    ...savedModules(modules, config),
+  ]);
+  const twice = [...found.keys()].find((path) => others.has(path));
+  if (twice !== undefined) {
+    refuse(`has rows of ${twice}, which target_modules or modules_to_save name too: choose one`);
+  }
+  const [own, head] = [found.get(embedding), found.get("lm_head")];
+  if (tied && own && head) {
+    if (own.join() === head.join()) found.delete("lm_head");
+    else if (ensured) refuse("has other rows for the head than for the embeddings it is tied to");
+  }
+  return found;
+}
+
+function isIdList(
+  indices: NonNullable<LoraConfig["trainable_token_indices"]>,
+): indices is readonly number[] {
+  return Array.isArray(indices);
 }
 
 /** Paths of the modules that are trained whole. */

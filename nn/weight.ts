@@ -1,18 +1,18 @@
 /**
  * Weights that compose: a weight is a tensor, a quantised matrix, a low-rank update over a weight, or a
- * retrained tensor over a weight. What a layer does with its weight recurses over these.
+ * retrained tensor or retrained rows over a weight. What a layer does with its weight recurses over these.
  *
  * All are plain objects in the parameter tree, so that `partition`, `jit` and `checkpoint` see their tensors.
  *
  * @module
  */
 
-import { matmul, type Operand, stopGradient, Tensor, where } from "../core/mod.ts";
+import { matmul, type Operand, scatterRows, stopGradient, Tensor, where } from "../core/mod.ts";
 import { dropOut } from "./dropout.ts";
 import { dequantized, projectQuantized, type Quantized, quantizedShape } from "./quantized.ts";
 
 /** The parameter of a layer: a matrix, most often [out, in]; for embeddings [V, D]. */
-export type Weight = Tensor | Quantized | Lora | LoraEmbedding | Retrained;
+export type Weight = Tensor | Quantized | Lora | LoraEmbedding | Retrained | TokenRows;
 
 /**
  * A low-rank update of the matrix of a linear layer: W + s·BA (Hu et al., "LoRA", arXiv:2106.09685). With
@@ -57,6 +57,16 @@ export interface Retrained<W = Weight> {
   readonly modules_to_save: Tensor;
 }
 
+/** A matrix [V, D] some of whose rows are trained (`trainable_token_indices`), over what it was. */
+export interface TokenRows {
+  /** What it was; frozen. */
+  readonly base: Weight;
+  /** f32 [n, D]: what the rows are. PEFT calls them a delta, though they stand in the place of the base's. */
+  readonly trainable_tokens_delta: Tensor;
+  /** i32 [n]: which rows these are. */
+  readonly token_indices: Tensor;
+}
+
 /** A parameter with one axis (a gain, a bias): a tensor, possibly retrained. */
 export type VectorWeight = Tensor | Retrained<Tensor>;
 
@@ -78,6 +88,11 @@ export function isLoraEmbedding(value: unknown): value is LoraEmbedding {
 /** Whether a value of a parameter tree is a {@link Retrained}. */
 export function isRetrained(value: unknown): value is Retrained {
   return hasKeys(value, "base", "modules_to_save");
+}
+
+/** Whether a value of a parameter tree is a {@link TokenRows}. */
+export function isTokenRows(value: unknown): value is TokenRows {
+  return hasKeys(value, "base", "trainable_tokens_delta");
 }
 
 function hasKeys(value: unknown, ...keys: string[]): boolean {
@@ -156,6 +171,10 @@ export function denseWeight(weight: Weight): Tensor {
   if (weight instanceof Tensor) return weight.cast("f32");
   if (isQuantized(weight)) return dequantized(weight);
   if (isRetrained(weight)) return weight.modules_to_save;
+  if (isTokenRows(weight)) {
+    const { base, trainable_tokens_delta: rows, token_indices: ids } = weight;
+    return scatterRows(denseWeight(base), ids, rows);
+  }
   if (isLora(weight)) {
     const { base, lora_A, lora_B, lora_magnitude_vector: magnitude, scaling } = weight;
     const updated = denseWeight(base).add(matmul(lora_B, lora_A).mul(scaling));

@@ -7,9 +7,11 @@ import {
   isLoraEmbedding,
   isQuantized,
   isRetrained,
+  isTokenRows,
   type Lora,
   type LoraEmbedding,
   type Retrained,
+  type TokenRows,
   type Weight,
 } from "./weight.ts";
 import type { Quantized } from "./quantized.ts";
@@ -17,11 +19,12 @@ import { isLanguageHead, isTokenEmbedding } from "./module_names.ts";
 import { isValueHeadParameter } from "./value_head.ts";
 
 /** A weight that is not a tensor. */
-export type CompositeWeight = Quantized | Lora | LoraEmbedding | Retrained;
+export type CompositeWeight = Quantized | Lora | LoraEmbedding | Retrained | TokenRows;
 
 /** Whether a value of a parameter tree is a weight that is not a tensor. */
 export function isCompositeWeight(value: unknown): value is CompositeWeight {
-  return isQuantized(value) || isLora(value) || isLoraEmbedding(value) || isRetrained(value);
+  return isQuantized(value) || isLora(value) || isLoraEmbedding(value) || isRetrained(value) ||
+    isTokenRows(value);
 }
 
 /** The tree with `f` applied to every parameter: tensors and composite weights, which are not entered. */
@@ -104,7 +107,7 @@ export function seedDropout<P>(params: P, key: Key): P {
 }
 
 const adapterLeaf =
-  /(^|\.)(lora_A|lora_B|lora_embedding_A|lora_embedding_B|lora_magnitude_vector|modules_to_save)$/;
+  /(^|\.)(lora_A|lora_B|lora_embedding_A|lora_embedding_B|lora_magnitude_vector|modules_to_save|trainable_tokens_delta)$/;
 
 /** Whether a leaf of a parameter tree belongs to an adapter; biases are not told (see {@link adapterParameters}). */
 export function isAdapterParameter(path: Path, leaf: unknown): boolean {

@@ -11,7 +11,6 @@ const otherOptions: Readonly<Record<string, unknown>> = {
   arrow_config: null,
   auto_mapping: null,
   corda_config: null,
-  ensure_weight_tying: false,
   eva_config: null,
   inference_mode: true,
   kasa_config: null,
@@ -28,7 +27,6 @@ const otherOptions: Readonly<Record<string, unknown>> = {
   qalora_group_size: 16,
   revision: null,
   target_parameters: null,
-  trainable_token_indices: null,
   use_bdlora: null,
   use_qalora: false,
   velora_config: null,
@@ -38,13 +36,11 @@ const otherOptions: Readonly<Record<string, unknown>> = {
 const unsupported = [
   "alora_invocation_tokens",
   "arrow_config",
-  "ensure_weight_tying",
   "kasa_config",
   "layer_replication",
   "lora_bias",
   "monteclora_config",
   "target_parameters",
-  "trainable_token_indices",
   "use_bdlora",
   "use_qalora",
   "velora_config",
@@ -158,5 +154,13 @@ const types: Readonly<Record<keyof LoraConfig, OptionType>> = {
     name: "true, false or text",
     fits: (value) => typeof value === "boolean" || isText(value),
   },
+  trainable_token_indices: {
+    name: "a list of token ids, or such lists by the names of modules",
+    null: true,
+    fits: (value) =>
+      value === null || isList(value, isNumber) ||
+      (isRecord(value) && Object.values(value).every((ids) => isList(ids, isNumber))),
+  },
+  ensure_weight_tying: flag,
   task_type: { ...text, null: true, fits: (value) => value === null || isText(value) },
 };

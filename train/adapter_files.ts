@@ -9,27 +9,36 @@ import { type CheckpointFiles, openCheckpointFiles } from "../data/checkpoint_fi
 import { readJsonFile } from "../data/json_files.ts";
 import { joinPath, missingPathError, parentPath, statIfPresent } from "../data/local_paths.ts";
 import { type TensorToStore, writeSafetensors } from "../data/safetensors.ts";
+import type { StoredTensor } from "../data/stored_tensor.ts";
 import {
   type Adapted,
   applyLora,
+  isLanguageHead,
   isLora,
   isLoraEmbedding,
   isQuantized,
   isRetrained,
+  isTokenEmbedding,
   isValueHeadParameter,
   type LoraConfig,
   loraConfig,
   mapParameters,
   parametersOf,
-  trainedBiases,
   type Weight,
   weightShape,
 } from "../nn/mod.ts";
 import { adapterConfigJson, parseAdapterConfig } from "./adapter_config.ts";
-import { readWeight, tensorsToStore } from "./model_files.ts";
+import {
+  adapterFileTensors,
+  adapterPrefix,
+  baseTensors,
+  isTiedCopy,
+  type NamedTensor,
+  namedTensors,
+} from "./adapter_names.ts";
+import { readWeight, type SavedDtype, storedIn, tensorsToStore } from "./model_files.ts";
 
 const configName = "adapter_config.json";
-const prefix = "base_model.model.";
 
 /** An adapter's options, and the model it belongs to. */
 export interface AdapterDescription {
@@ -39,6 +48,8 @@ export interface AdapterDescription {
   readonly base: string | null;
   /** Whether the base's files hold the matrices it updates transposed, which PEFT notes; false by default. */
   readonly fanInFanOut?: boolean;
+  /** Names of whole tensors of the base that its file holds too, as in {@link baseTensors}; they are written again. */
+  readonly whole?: readonly string[] | undefined;
 }
 
 /** Whether a directory holds an adapter: it has an `adapter_config.json`. */
@@ -110,13 +121,10 @@ export async function loadAdapter<P>(
   params: P,
   directory: string,
   options: { readonly modelType?: string } = {},
-): Promise<Adapted<P>> {
+): Promise<Adapted<P> & Pick<AdapterDescription, "whole">> {
   const { config } = await readAdapterConfig(directory);
   const fresh = await applyLora(params, config, randomKey(0), options);
-  return {
-    params: await fillAdapter(fresh.params, directory, fresh.config),
-    config: fresh.config,
-  };
+  return { config: fresh.config, ...await fillWhole(fresh.params, directory, fresh.config) };
 }
 
 /**
@@ -130,95 +138,75 @@ export async function fillAdapter<P>(
   directory: string,
   config: Pick<LoraConfig, "bias"> = loraConfig(),
 ): Promise<P> {
+  return (await fillWhole(params, directory, config)).params;
+}
+
+/** The same, and which tensors of the base the file had. */
+async function fillWhole<P>(
+  params: P,
+  directory: string,
+  { bias }: Pick<LoraConfig, "bias">,
+): Promise<{ readonly params: P; readonly whole: readonly string[] }> {
   using files = await openCheckpointFiles(directory, { stem: "adapter_model" });
-  const wanted = new Map<string, Tensor>(
-    namedTensors(params, trainedBiases(params, config.bias)).map(({ name, tensor }) =>
-      [prefix + name, tensor] as const
-    ),
+  const stored = adapterFileTensors(files);
+  const wanted = new Map(
+    namedTensors(params, bias).map(({ name, tensor }) => [name, tensor] as const),
   );
-  const bases = baseTensors(params, files);
-  const extra = [...files.tensors.keys()].find((name) =>
-    !wanted.has(name) && !bases.has(name) && !isValueHeadParameter(name)
+  const bases = [...baseTensors(params)]
+    .filter(([name]) => stored.has(name) && !wanted.has(name) && !isValueHeadParameter(name));
+  const known = new Set([...wanted.keys(), ...bases.map(([name]) => name)]);
+  const extra = [...stored].find(([name]) =>
+    !known.has(name) && !isValueHeadParameter(name) && !isTiedCopy(name, params)
   );
   if (extra !== undefined) {
     throw new UserError(
-      `${directory} has ${extra}, for which the model with its adapter has no place. The ` +
+      `${directory} has ${extra[1].name}, for which the model with its adapter has no place. The ` +
         `adapter's options (${configName}, or the lora_ flags) and its weights do not belong together.`,
     );
   }
   const read = new Map<Tensor | Weight, Tensor>();
   for (const [name, like] of wanted) {
-    read.set(like, await readShaped(files, name, like.shape));
+    read.set(like, await readShaped(files, stored.get(name), name, like.shape));
   }
   for (const [name, weight] of bases) {
-    read.set(weight, await readShaped(files, name, weightShape(weight)));
+    const own = await readShaped(files, stored.get(name), name, weightShape(weight));
+    read.set(weight, weight instanceof Tensor ? own.cast(weight.dtype) : own);
   }
   const filled = (weight: Weight): Weight => {
-    if (weight instanceof Tensor) return read.get(weight) ?? weight;
-    if (isQuantized(weight)) return weight;
+    if (weight instanceof Tensor || isQuantized(weight)) return read.get(weight) ?? weight;
     const own = mapTree(
       { ...weight, base: null },
       (leaf) => leaf instanceof Tensor ? read.get(leaf) ?? leaf : leaf,
     ) as Exclude<typeof weight, Tensor>;
     return { ...own, base: read.get(weight.base) ?? weight.base };
   };
-  return await realize(mapParameters(params, filled));
+  return {
+    params: await realize(mapParameters(params, filled)),
+    whole: bases.map(([name]) => name),
+  };
 }
 
 async function readShaped(
   files: CheckpointFiles,
+  stored: StoredTensor | undefined,
   name: string,
   shape: readonly number[],
 ): Promise<Tensor> {
-  const stored = files.tensors.get(name);
   if (!stored) {
     throw new UserError(
-      `The adapter in ${files.directory} lacks ${name}, which its options call for. It may be cut ` +
+      `The adapter in ${files.directory} lacks ${adapterPrefix}${name}, which its options call for. It may be cut ` +
         `off, or belong to another model.`,
     );
   }
   if (stored.shape.join() !== shape.join()) {
     throw new UserError(
-      `${name} in ${stored.path} has shape [${stored.shape.join(", ")}], but the model with its ` +
+      `${stored.name} in ${stored.path} has shape [${
+        stored.shape.join(", ")
+      }], but the model with its ` +
         `adapter calls for [${shape.join(", ")}]. They do not belong together.`,
     );
   }
   return await readWeight(stored);
-}
-
-interface NamedTensor {
-  readonly name: string;
-  readonly tensor: Tensor;
-}
-
-/** What an adapter consists of, under PEFT's names without their prefix. */
-function namedTensors(params: unknown, biases: readonly Path[]): NamedTensor[] {
-  const parameters = parametersOf(params);
-  const composite = new Map(parameters);
-  const inPlace = new Set(biases);
-  return parameters.flatMap(([path, weight]): NamedTensor[] => {
-    if (weight instanceof Tensor) {
-      if (!inPlace.has(path)) return [];
-      // PEFT wraps a layer with an update; its own parameters are one level deeper then.
-      const module = path.replace(/\.bias$/, "");
-      const wrapped = isLora(composite.get(`${module}.weight`));
-      return [{ name: wrapped ? `${module}.base_layer.bias` : path, tensor: weight }];
-    }
-    const module = path.replace(/\.weight$/, "");
-    if (isRetrained(weight)) return [{ name: path, tensor: weight.modules_to_save }];
-    if (!isLora(weight) && !isLoraEmbedding(weight)) return [];
-    const parts = isLora(weight)
-      ? [
-        { name: `${module}.lora_A.weight`, tensor: weight.lora_A },
-        { name: `${module}.lora_B.weight`, tensor: weight.lora_B },
-      ]
-      : [
-        { name: `${module}.lora_embedding_A`, tensor: weight.lora_embedding_A },
-        { name: `${module}.lora_embedding_B`, tensor: weight.lora_embedding_B },
-      ];
-    const { lora_magnitude_vector: tensor } = weight;
-    return tensor ? [...parts, { name: `${module}.lora_magnitude_vector`, tensor }] : parts;
-  });
 }
 
 /**
@@ -241,44 +229,59 @@ export function updatesTransposed(params: unknown, transposed: ReadonlySet<Path>
   return found.some(([, weight]) => isLora(weight));
 }
 
-/** Base matrices of embeddings and heads that an adapter file holds beside their updates, by name. */
-function baseTensors(params: unknown, files: CheckpointFiles): Map<string, Weight> {
-  return new Map(
-    parametersOf(params).flatMap(([path, weight]) => {
-      if (!isLora(weight) && !isLoraEmbedding(weight)) return [];
-      const name = `${prefix}${path.replace(/weight$/, "base_layer.weight")}`;
-      return files.tensors.has(name) ? [[name, weight.base] as const] : [];
-    }),
+/**
+ * The tensors of a tree's adapters under PEFT's names: what is trained, the base matrices of embeddings and heads if
+ * these are among the targets, and those that the adapter came with.
+ */
+export function adapterTensors(
+  params: unknown,
+  { config, whole = [] }: Pick<AdapterDescription, "config" | "whole">,
+): TensorToStore[] {
+  const wanted = new Set([...whole, ...targetedBases(params, config)]);
+  const bases = [...baseTensors(params)].flatMap(([name, weight]): NamedTensor[] =>
+    wanted.has(name) && weight instanceof Tensor ? [{ name, tensor: weight }] : []
   );
+  const own = namedTensors(params, config.bias);
+  return [...bases, ...own, ...tiedCopies(params, config)].map(({ name, tensor }) => ({
+    ...tensorsToStore({ tensor: tensor.cast("f32") })[0]!,
+    name: adapterPrefix + name,
+  }));
 }
 
-/**
- * The tensors of a tree's adapters under PEFT's names: low-rank updates, retrained modules, biases by option, and
- * the base matrices of embeddings and heads if these are among the targets.
- */
-export function adapterTensors(params: unknown, config: LoraConfig): TensorToStore[] {
-  const tensors = namedTensors(params, trainedBiases(params, config.bias));
-  const isEmbedding = (path: Path) => /(^|\.)(embed_tokens|lm_head)$/.test(path);
+/** Names of the bases of embeddings and heads with an update, which PEFT saves by itself. */
+function targetedBases(
+  params: unknown,
+  { target_modules: targets, ensure_weight_tying: tied }: LoraConfig,
+): string[] {
   const updated = parametersOf(params).flatMap(([path, weight]) =>
-    (isLora(weight) || isLoraEmbedding(weight)) && isEmbedding(path.replace(/\.weight$/, ""))
-      ? [{ path, base: weight.base }]
+    (isLora(weight) || isLoraEmbedding(weight)) &&
+      /(^|\.)(embed_tokens|lm_head)\.weight$/.test(path)
+      ? [
+        path.replace(/weight$/, "base_layer.weight"),
+        ...(tied ? ["lm_head.base_layer.weight"] : []),
+      ]
       : []
   );
-  const { target_modules: targets } = config;
-  const savesBases = typeof targets === "string"
-    ? updated.length > 0
-    : (targets ?? []).some((target) => target === "embed_tokens" || target === "lm_head");
-  const bases = !savesBases
-    ? []
-    : updated.flatMap(({ path, base }) =>
-      base instanceof Tensor
-        ? [{ name: path.replace(/weight$/, "base_layer.weight"), tensor: base }]
-        : []
-    );
-  return [...bases, ...tensors].map(({ name, tensor }) => ({
-    ...tensorsToStore({ tensor: tensor.cast("f32") })[0]!,
-    name: prefix + name,
-  }));
+  const saved = typeof targets === "string" ||
+    (targets ?? []).some((target) => target === "embed_tokens" || target === "lm_head");
+  return saved ? updated : [];
+}
+
+/** What PEFT writes of the wrapper of a head that is tied to the embeddings (`ensure_weight_tying`). */
+function tiedCopies(params: unknown, { ensure_weight_tying: tied }: LoraConfig): NamedTensor[] {
+  const parameters = parametersOf(params);
+  if (!tied || parameters.some(([path]) => isLanguageHead(path.replace(/\.weight$/, "")))) {
+    return [];
+  }
+  return parameters.flatMap(([path, weight]): NamedTensor[] => {
+    if (!isTokenEmbedding(path.replace(/\.weight$/, ""))) return [];
+    if (isRetrained(weight)) return [{ name: "lm_head.weight", tensor: weight.modules_to_save }];
+    if (!isLoraEmbedding(weight)) return [];
+    return [
+      { name: "lm_head.lora_A.weight", tensor: weight.lora_embedding_B.transpose() },
+      { name: "lm_head.lora_B.weight", tensor: weight.lora_embedding_A.transpose() },
+    ];
+  });
 }
 
 /** Writes a tree's adapters as PEFT would: what they consist of, not the base, and no value head. */
@@ -286,11 +289,12 @@ export async function writeAdapter(
   directory: string,
   params: unknown,
   description: AdapterDescription,
+  dtype: SavedDtype = "float32",
 ): Promise<void> {
   await Deno.mkdir(directory, { recursive: true });
   await writeSafetensors(
     joinPath(directory, "adapter_model.safetensors"),
-    adapterTensors(params, description.config),
+    adapterTensors(params, description).map((tensor) => storedIn(dtype, tensor)),
     { format: "pt" },
   );
   await Deno.writeTextFile(

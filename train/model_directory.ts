@@ -1,6 +1,7 @@
 /** Models as directories in the Hugging Face layout: reading one, writing one. @module */
 
 import { type Path, randomKey, realize, Tensor, UserError } from "../core/mod.ts";
+import { openCheckpointFiles } from "../data/checkpoint_files.ts";
 import { isRecord, readJsonFile } from "../data/json_files.ts";
 import { missingPathError, parentPath, statIfPresent } from "../data/local_paths.ts";
 import { loadTokenizer, type Tokenizer, type TokenizerOverrides } from "../data/tokenizer.ts";
@@ -34,7 +35,9 @@ import {
   updatesTransposed,
   writeAdapter,
 } from "./adapter_files.ts";
-import { asStored, type SavedDtype, writeParameters } from "./model_files.ts";
+import { adapterVocabulary, withVocabulary } from "./adapter_vocabulary.ts";
+import { asStored, namedAsInFiles, type SavedDtype, writeParameters } from "./model_files.ts";
+import { dtypeAsRead, roundingCount } from "./narrow_save.ts";
 import { checkQuantizationConfig, type WeightStorage } from "./quantized_files.ts";
 import { readParameters } from "./read_parameters.ts";
 import { fillValueHead, writeValueHead } from "./value_head_files.ts";
@@ -67,6 +70,8 @@ export interface OpenNetwork<M> {
   readonly config: HuggingFaceConfig;
   /** `generation_config.json`, if there is one. */
   readonly generationConfig: HuggingFaceConfig | undefined;
+  /** Where the weights came from (under an adapter, its base's), if they are not fresh. */
+  readonly origin?: string | undefined;
 }
 
 /** A language model, its parameters and its tokenizer. */
@@ -133,9 +138,13 @@ export async function openNetwork<M extends Architecture>(
         "the flag out, or name the base model.",
     );
   }
-  const config = await readModelConfig(source.initFromConfig ?? `${base}/config.json`);
-  checkQuantizationConfig(config);
-  const model = architecture(config);
+  const ownConfig = await readModelConfig(source.initFromConfig ?? `${base}/config.json`);
+  checkQuantizationConfig(ownConfig);
+  const ownModel = architecture(ownConfig);
+  const brought = saved && await adapterVocabulary(given!);
+  const grown = brought?.tokens === ownModel.config.vocabularySize ? null : brought;
+  const config = grown ? { ...ownConfig, vocab_size: grown.tokens } : ownConfig;
+  const model = grown ? architecture(config) : ownModel;
   const head = source.head ?? { kind: "language" };
   const tokenizer = await openTokenizer(source, saved ? given! : base, { base, model, config });
   if (source.initFromConfig && source.storage?.quantize) {
@@ -144,9 +153,9 @@ export async function openNetwork<M extends Architecture>(
         "are. Train it in full precision first, and quantise what was saved.",
     );
   }
-  const whole = source.initFromConfig
+  const read = source.initFromConfig
     ? await realize(initParameters(model, randomKey(source.seed), head))
-    : await readParameters(model, base, head, {
+    : await readParameters(ownModel, base, head, {
       fresh: randomKey(source.seed),
       // What is trained whole stays in f32; only what is frozen under an adapter may be narrow.
       storage: saved || source.lora
@@ -154,6 +163,7 @@ export async function openNetwork<M extends Architecture>(
         : source.storage?.quantize && { quantize: source.storage.quantize },
       notice: source.notice,
     });
+  const whole = grown ? await withVocabulary(read, grown) : read;
   const generationConfig = await readJsonFile(`${base}/generation_config.json`);
   const { adapter, ...adapted } = await withAdapter(source, whole, {
     given,
@@ -170,6 +180,7 @@ export async function openNetwork<M extends Architecture>(
     tokenizer,
     config,
     generationConfig,
+    origin: source.initFromConfig ? undefined : base,
   };
 }
 
@@ -231,10 +242,10 @@ async function withAdapter(
   },
 ): Promise<Pick<OpenModel, "params" | "reference" | "adapter">> {
   if (saved) {
-    const { params: adapted, config } = await loadAdapter(whole, given!, { modelType });
+    const { params: adapted, ...loaded } = await loadAdapter(whole, given!, { modelType });
     const params = await fillValueHead(adapted, given!, { required: false });
     // The base as it was found: a path relative to this adapter need not lead there from the next one.
-    return { params, reference: withoutValueHead(params), adapter: { config, base } };
+    return { params, reference: withoutValueHead(params), adapter: { ...loaded, base } };
   }
   if (!source.lora) return { params: whole, reference: withoutValueHead(whole), adapter: null };
   const fresh = await applyLora(whole, source.lora, randomKey(source.seed), { modelType });
@@ -299,6 +310,14 @@ export async function readModelConfig(path: string): Promise<HuggingFaceConfig> 
   );
 }
 
+/** Options of {@link writeModel}. */
+export interface WriteOptions {
+  /** Of the weights but for a value head's, which are f32; `auto` is as they came. f32 by default. */
+  readonly dtype?: SavedDtype | "auto" | undefined;
+  /** Told what became of the weights when they were rounded. */
+  readonly notice?: ((text: string) => void) | undefined;
+}
+
 /**
  * Writes a model as transformers would: weights, config, generation config, tokenizer. A model with an adapter is
  * written as PEFT would: the adapter, and the tokenizer; with a value head, as TRL's wrapper would. A value model is a
@@ -308,7 +327,7 @@ export async function writeModel(
   directory: string,
   opened: OpenModel,
   params: unknown,
-  options: { readonly dtype?: SavedDtype | undefined } = {},
+  options: WriteOptions = {},
 ): Promise<void> {
   await Deno.mkdir(directory, { recursive: true });
   if (opened.valueModel) {
@@ -317,20 +336,33 @@ export async function writeModel(
     await writeModel(valueModelDirectory(directory), opened.valueModel, values, options);
     return;
   }
+  const dtype = options.dtype === "auto"
+    ? await dtypeAsRead(opened.config, opened.origin)
+    : options.dtype ?? "float32";
   if (opened.adapter) {
-    await writeAdapter(directory, params, opened.adapter);
+    await writeAdapter(directory, params, opened.adapter, dtype);
     await writeValueHead(directory, params);
-  } else await writeWhole(directory, opened, params, options.dtype ?? "float32");
+  } else await writeWhole(directory, opened, params, dtype, options.notice);
   await saveTokenizer(opened.tokenizer, directory);
 }
 
 async function writeWhole(
   directory: string,
-  { model, config, generationConfig, tokenizer, head }: OpenModel,
+  { model, config, generationConfig, tokenizer, head, origin }: OpenModel,
   params: unknown,
   dtype: SavedDtype,
+  notice: WriteOptions["notice"],
 ): Promise<void> {
-  await writeParameters(directory, asStored(params as object, model, head), dtype);
+  const stored = asStored(params as object, model, head);
+  if (dtype === "float32" || origin === undefined) {
+    await writeParameters(directory, stored, dtype);
+  } else {
+    using files = namedAsInFiles(await openCheckpointFiles(origin), model);
+    const rounding = roundingCount(files);
+    await writeParameters(directory, stored, dtype, rounding);
+    const summary = rounding.summary(dtype);
+    if (summary !== null) notice?.(summary);
+  }
   const special = {
     ...(tokenizer.eosTokenId === undefined ? {} : { eos_token_id: tokenizer.eosTokenId }),
     ...(tokenizer.padTokenId === undefined ? {} : { pad_token_id: tokenizer.padTokenId }),

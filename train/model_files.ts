@@ -17,6 +17,7 @@ import {
   shapesOf,
   transposedIn,
 } from "../nn/mod.ts";
+import type { RoundingCount } from "./narrow_save.ts";
 
 /**
  * Reads the parameters a model needs from a checkpoint's files, tensor by tensor, as f32.
@@ -115,6 +116,19 @@ export function namedAsInTree(
   };
 }
 
+/** The same with the names that {@link asStored} writes. */
+export function namedAsInFiles(files: CheckpointFiles, model: Architecture): CheckpointFiles {
+  const { tensors, ...rest } = namedAsInTree(files, model);
+  const stored = (name: string) => {
+    const [parent, ...path] = name.split(".");
+    return [model.storedNames?.[parent!] ?? parent, ...path].join(".");
+  };
+  return {
+    ...rest,
+    tensors: new Map([...tensors].map(([name, tensor]) => [stored(name), tensor])),
+  };
+}
+
 /** A stored tensor as f32. */
 export async function readTensor(stored: StoredTensor): Promise<Tensor> {
   return asF32(stored, await stored.bytes());
@@ -163,39 +177,61 @@ export function tensorsToStore(tree: unknown, prefix = ""): TensorToStore[] {
 }
 
 /** Dtypes that weights can be saved in, as configs name them. */
-export type SavedDtype = "float32" | "bfloat16" | "float16";
+export type SavedDtype = "float32" | NarrowDtype;
+
+/** Those that round. */
+export type NarrowDtype = "bfloat16" | "float16";
+
+/** From here on numbers are rounded to infinity. */
+const largestFloat16 = 65520;
 
 const narrowed = {
   bfloat16: { dtype: "BF16", round: float32ToBfloat16 },
   float16: { dtype: "F16", round: float32ToFloat16 },
 } as const;
 
+/**
+ * A tensor to be stored in another dtype; a value head's stays f32.
+ *
+ * @param rounding Looks at what is rounded.
+ */
+export function storedIn(
+  dtype: SavedDtype,
+  tensor: TensorToStore,
+  rounding?: Pick<RoundingCount, "look">,
+): TensorToStore {
+  if (dtype === "float32" || tensor.dtype !== "F32" || isValueHeadParameter(tensor.name)) {
+    return tensor;
+  }
+  const { dtype: stored, round } = narrowed[dtype];
+  return {
+    ...tensor,
+    dtype: stored,
+    data: async () => {
+      const bytes = typeof tensor.data === "function" ? await tensor.data() : tensor.data;
+      const values = new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
+      const halves = round(values);
+      const overflows = dtype === "float16" && values.some((x) => Math.abs(x) >= largestFloat16);
+      if (overflows) {
+        throw new UserError(
+          `${tensor.name} has weights beyond ±65504, which float16 does not hold. Save in bfloat16 or float32.`,
+        );
+      }
+      await rounding?.look(tensor.name, values, halves, round);
+      return new Uint8Array(halves.buffer, halves.byteOffset, halves.byteLength);
+    },
+  };
+}
+
 /** Writes parameters as `model.safetensors`, in shards if large; a value head in f32, whatever the dtype. */
 export async function writeParameters(
   directory: string,
   params: unknown,
   dtype: SavedDtype = "float32",
+  rounding?: Pick<RoundingCount, "look">,
 ): Promise<void> {
-  const tensors = tensorsToStore(params);
-  if (dtype === "float32") {
-    await writeCheckpointFiles(directory, tensors);
-    return;
-  }
-  const { dtype: stored, round } = narrowed[dtype];
   await writeCheckpointFiles(
     directory,
-    tensors.map((tensor) =>
-      isValueHeadParameter(tensor.name) ? tensor : ({
-        ...tensor,
-        dtype: stored,
-        data: async () => {
-          const bytes = typeof tensor.data === "function" ? await tensor.data() : tensor.data;
-          const halves = round(
-            new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4),
-          );
-          return new Uint8Array(halves.buffer, halves.byteOffset, halves.byteLength);
-        },
-      })
-    ),
+    tensorsToStore(params).map((tensor) => storedIn(dtype, tensor, rounding)),
   );
 }

@@ -18,10 +18,10 @@ const mergeOptions = {
     model_name_or_path: string({ required: true, shown: "DIR", help: "Directory of the adapter." }),
     output_dir: string({ required: true, shown: "DIR", help: "Where the whole model is written." }),
     dtype: choice({
-      choices: ["float32", "bfloat16", "float16"],
+      choices: ["float32", "auto", "bfloat16", "float16"],
       default: "float32",
-      aliases: ["torch_dtype"],
-      help: "Type of the saved weights.",
+      aliases: ["torch_dtype", "save_dtype"],
+      help: "Type of the saved weights; auto: the base's.",
     }),
   }),
   ...section("Command", {
@@ -50,15 +50,19 @@ export const mergeCommand: Command = {
     await refuseToOverwrite(directory, output);
     const device = await openAskedDevice(values, (text) => writeTo(Deno.stderr, `${text}\n`));
     try {
+      const notice = (text: string) => writeTo(Deno.stderr, `${text}\n`);
       const { config } = await readAdapterConfig(directory);
       const opened = await openModel({
         directory,
         seed: 0,
         head: headOf(config.task_type),
-        notice: (text) => writeTo(Deno.stderr, `${text}\n`),
+        notice,
       });
       const params = await realize(mergeAdapters(opened.params));
-      await writeModel(output, { ...opened, adapter: null }, params, { dtype: values.dtype })
+      await writeModel(output, { ...opened, adapter: null }, params, {
+        dtype: values.dtype,
+        notice,
+      })
         .catch((error) => {
           throw describeFileError(error, { action: "write", path: output });
         });

@@ -8,7 +8,8 @@ import { bool, choice, float, int, string, strings } from "./builders.ts";
 import { type Options, section, type Values } from "./option.ts";
 
 const heldInF32 =
-  "weights that are trained are held and saved in float32; frozen ones under an adapter are held so";
+  "weights that are trained are held in float32, and saved so unless save_dtype says otherwise; frozen ones under " +
+  "an adapter are held so";
 
 const source = section("Model", {
   model_name_or_path: string({
@@ -40,6 +41,12 @@ const source = section("Model", {
     aliases: ["torch_dtype"],
     help: "Type of frozen weights under an adapter. What is trained is held in float32.",
     valueNotices: { auto: heldInF32, bfloat16: heldInF32, float16: heldInF32 },
+  }),
+  save_dtype: choice({
+    choices: ["float32", "auto", "bfloat16", "float16"],
+    default: "float32",
+    help:
+      "Type of the weights saved at the end; auto: the checkpoint's. Steps' checkpoints are in float32. Not in TRL.",
   }),
   attn_implementation: string({
     help: "Attention kernel.",
@@ -75,6 +82,28 @@ const adapter = section("Adapters and quantisation", {
     refused: "no model family of this version has expert layers",
   }),
   lora_modules_to_save: strings({ help: "Layers trained whole beside the adapter." }),
+  lora_exclude_modules: strings({
+    help: "Layers that get no LoRA: names, or a regular expression. Not in TRL.",
+  }),
+  lora_bias: choice({
+    choices: ["none", "all", "lora_only"],
+    default: "none",
+    help: "Biases that are trained along: all, or those of the layers with LoRA. Not in TRL.",
+  }),
+  init_lora_weights: choice({
+    choices: [
+      "true",
+      "false",
+      "gaussian",
+      "pissa",
+      "pissa_niter_4",
+      "pissa_niter_16",
+      "olora",
+    ],
+    synonyms: { false: "false" },
+    default: "true",
+    help: "How LoRA begins; all but false and the last four leave the model as it is. Not in TRL.",
+  }),
   lora_task_type: string({
     default: "CAUSAL_LM",
     help: "PEFT task type.",

@@ -88,6 +88,8 @@ Deno.test("every option of adapters changes the run", async () => {
     lora_dropout: 0.5,
     lora_target_modules: ["q_proj", "v_proj"],
     lora_modules_to_save: "lm_head",
+    lora_exclude_modules: ["q_proj", "k_proj"],
+    init_lora_weights: "gaussian",
     use_rslora: true,
     use_dora: true,
     initial_adapter: fixture("adapters/llama_lora"),
@@ -97,6 +99,23 @@ Deno.test("every option of adapters changes the run", async () => {
     assert.notEqual(losses.join(), plain, name);
     assert.ok(losses.at(-1)! < losses[0]!, `${name}: ${losses}`);
   }
+});
+
+Deno.test("excluded layers have no update, biases are trained, and beginnings are as flags say", async () => {
+  using output = temporary();
+  await trained(smallAdapterRun(output.path, {
+    model_name_or_path: fixture("models/qwen2"),
+    lora_exclude_modules: [".*\\.mlp\\..*"],
+    lora_bias: "lora_only",
+    init_lora_weights: "false",
+    max_steps: 1,
+  }));
+  assert.equal(saysOf(output.path, "bias"), "lora_only");
+  assert.equal(saysOf(output.path, "init_lora_weights"), false);
+  assert.equal(saysOf(output.path, "exclude_modules"), ".*\\.mlp\\..*");
+  const names = await namesOf(`${output.path}/${adapterFile}`);
+  assert.equal(names.filter((name) => name.includes(".mlp.")).length, 0);
+  assert.equal(names.filter((name) => name.endsWith("q_proj.base_layer.bias")).length, 2);
 });
 
 Deno.test("DoRA and rank-stabilised adapters are saved as such", async () => {

@@ -85,11 +85,13 @@ const effects: Readonly<
 
 /** Options that are tested by name elsewhere, since they show in other ways. */
 const elsewhere: Readonly<Record<string, string>> = {
+  "cli/save_dtype_test.ts": "save_dtype",
   "cli/bad_input_test.ts": "debug output_dir dataset_text_field",
   "cli/commands_test.ts":
     "init_from_config dtype bf16 log_level run_name config show_data use_cpu threads",
   "cli/lora_test.ts":
-    "use_peft lora_r lora_alpha lora_dropout lora_target_modules lora_modules_to_save use_rslora " +
+    "use_peft lora_r lora_alpha lora_dropout lora_target_modules lora_modules_to_save lora_exclude_modules " +
+    "lora_bias init_lora_weights use_rslora " +
     "use_dora initial_adapter load_in_4bit load_in_8bit bnb_4bit_quant_type use_bnb_nested_quant",
   "cli/memory_test.ts": "dry_run",
   "cli/options_test.ts": "fp16",

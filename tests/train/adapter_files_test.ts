@@ -60,7 +60,7 @@ for (const name of adapterNames) {
 async function names(model: string, options: Partial<LoraConfig>): Promise<string[]> {
   const { params } = await readModel(model);
   const adapted = await applyLora(params, { r: 2, ...options }, randomKey(0));
-  return adapterTensors(adapted.params, adapted.config)
+  return adapterTensors(adapted.params, adapted)
     .map(({ name, shape }) => `${name} ${shape.join("x")}`)
     .filter((name) => !name.includes("layers.1."))
     .sort();
@@ -218,7 +218,8 @@ Deno.test("adapter_config.json is refused where it asks for what is not supporte
     assert.throws(() => parseAdapterConfig({ peft_type: "LORA", ...json }, "a.json"), message);
   refuses({ peft_type: "IA3" }, /a\.json describes an adapter of type "IA3"; LORA is supported/);
   refuses({ lora_bias: true }, /lora_bias = true, which is not supported/);
-  refuses({ trainable_token_indices: [1] }, /trainable_token_indices = \[1\], which is not/);
+  refuses({ trainable_token_indices: [-1] }, /trainable_token_indices is \[-1\]; token ids are/);
+  refuses({ trainable_token_indices: "1" }, /trainable_token_indices = "1"; a list of token ids/);
   refuses({ r: "8" }, /a\.json has r = "8"; a number was expected/);
   refuses({ r: 0 }, /LoRA's r is 0; a rank is a positive integer/);
   refuses({ init_lora_weights: "eva" }, /init_lora_weights is "eva"; supported are/);
