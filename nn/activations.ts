@@ -1,5 +1,6 @@
 /** Activation functions by their names in `config.json`. @module */
 
+import { configPlace, type HuggingFaceConfig } from "./config.ts";
 import { gelu, geluTanh, relu, silu, type Tensor, UserError } from "../core/mod.ts";
 
 const activations: Readonly<Record<string, (x: Tensor) => Tensor>> = {
@@ -19,7 +20,7 @@ const activations: Readonly<Record<string, (x: Tensor) => Tensor>> = {
  * @throws UserError for one that is not known.
  */
 export function activationOf(
-  config: Readonly<Record<string, unknown>>,
+  config: HuggingFaceConfig,
   key: string,
   fallback: string,
 ): (x: Tensor) => Tensor {
@@ -29,7 +30,7 @@ export function activationOf(
     : undefined;
   if (found) return found;
   throw new UserError(
-    `The model's config.json has ${key} = ${JSON.stringify(name)}, which is not known. Known: ` +
+    `${configPlace(config)} has ${key} = ${JSON.stringify(name)}, which is not known. Known: ` +
       `${Object.keys(activations).join(", ")}.`,
   );
 }

@@ -1,50 +1,175 @@
-/** Reading `config.json`. @module */
+/** Reading `config.json`: values by name, type and range, and errors that say where they stand. @module */
 
 import { UserError } from "../core/mod.ts";
 
-/** A parsed `config.json`. */
-export type HuggingFaceConfig = Readonly<Record<string, unknown>>;
+/** The path of the file that a config was read from. Copies of the config have it too. */
+export const configPath: unique symbol = Symbol("the path of a config.json");
 
-/** A number of the config. */
-export function configNumber(config: HuggingFaceConfig, name: string, fallback?: number): number {
-  const value = config[name] ?? fallback;
-  if (typeof value !== "number" || !Number.isFinite(value)) {
-    throw new UserError(
-      `The model's config.json has ${name} = ${
-        JSON.stringify(config[name])
-      }, but a number is needed there.`,
-    );
-  }
-  return value;
+/** A parsed `config.json`. */
+export type HuggingFaceConfig = Readonly<Record<string, unknown>> & {
+  readonly [configPath]?: string;
+};
+
+/** What a config is called in messages: its path, where that is known. */
+export function configPlace(config: HuggingFaceConfig): string {
+  return config[configPath] ?? "The model's config.json";
 }
 
-/** A size of the config: a positive integer. */
-export function configSize(config: HuggingFaceConfig, name: string, fallback?: number): number {
-  const value = configNumber(config, name, fallback);
-  if (Number.isInteger(value) && value > 0) return value;
-  throw new UserError(
-    `The model's config.json has ${name} = ${
-      JSON.stringify(config[name] ?? value)
-    }, but a positive integer is needed there.`,
+/** A value of the config that cannot be. `needed` continues "but … is needed there". */
+export function configError(config: HuggingFaceConfig, name: string, needed: string): UserError {
+  // Rotary parameters and the like stand in objects of their own.
+  const value = name.split(".").reduce<unknown>(
+    (found, key) =>
+      typeof found === "object" && found !== null && Object.hasOwn(found, key)
+        ? (found as Record<string, unknown>)[key]
+        : undefined,
+    config,
+  );
+  const shown = value === undefined ? "undefined" : JSON.stringify(value);
+  return new UserError(
+    `${configPlace(config)} has ${name} = ${
+      shown.length > 200 ? `${shown.slice(0, 200)}…` : shown
+    }, but ${needed} is needed there.`,
   );
 }
 
-/** The id of padding, whose embedding learns nothing from being read; null for none. A family may have a default. */
-export function paddingIdOf(config: HuggingFaceConfig): number | null {
-  return (config["pad_token_id"] ?? null) === null ? null : configNumber(config, "pad_token_id");
+/** Where a number has to be. */
+export interface NumberRange {
+  /** The least. */
+  readonly min?: number;
+  /** What it has to be more than. */
+  readonly above?: number;
+  /** The most. */
+  readonly max?: number;
 }
+
+/** Whether a value is a finite number within a range. */
+export function isNumberWithin(
+  value: unknown,
+  { min = -Infinity, above = -Infinity, max = Infinity }: NumberRange = {},
+): value is number {
+  return typeof value === "number" && Number.isFinite(value) && value >= min && value > above &&
+    value <= max;
+}
+
+/** A range in words, as in "a number from 0 to 1". */
+export function describeNumber({ min, above, max }: NumberRange = {}): string {
+  const from = min !== undefined ? ` from ${min}` : above !== undefined ? ` above ${above}` : "";
+  return `a number${from}${max === undefined ? "" : ` to ${max}`}`;
+}
+
+/** A number of the config. @throws UserError for another value. */
+export function configNumber(
+  config: HuggingFaceConfig,
+  name: string,
+  fallback?: number,
+  range: NumberRange = {},
+): number {
+  const value = config[name] ?? fallback;
+  if (isNumberWithin(value, range)) return value;
+  throw configError(config, name, describeNumber(range));
+}
+
+/** No tensor has more rows, and no model more heads. */
+const mostOfSizes = 2 ** 31 - 1;
+
+/** Models have some hundred; what is far beyond is no number of layers. */
+const mostLayers = 65_536;
+
+/** A size of the config: a positive integer. @throws UserError for another value. */
+export function configSize(
+  config: HuggingFaceConfig,
+  name: string,
+  fallback?: number,
+  most: number = mostOfSizes,
+): number {
+  const value = config[name] ?? fallback;
+  if (isNumberWithin(value, { min: 1, max: most }) && Number.isInteger(value)) return value;
+  const isInteger = typeof value === "number" && Number.isInteger(value);
+  throw configError(
+    config,
+    name,
+    isInteger && value > most ? `a positive integer up to ${most}` : "a positive integer",
+  );
+}
+
+/** A number of layers. @throws UserError for another value. */
+export function configLayers(config: HuggingFaceConfig, name: string, fallback?: number): number {
+  return configSize(config, name, fallback, mostLayers);
+}
+
+/** The epsilon of a normalisation. @throws UserError for a negative one. */
+export function configEpsilon(config: HuggingFaceConfig, name: string, fallback: number): number {
+  return configNumber(config, name, fallback, { min: 0 });
+}
+
+/** A standard deviation of fresh weights. @throws UserError for a negative one. */
+export function configDeviation(config: HuggingFaceConfig, name: string, fallback: number): number {
+  return configNumber(config, name, fallback, { min: 0 });
+}
+
+/** An object of the config; an empty one where there is none. @throws UserError for another value. */
+export function configObject(
+  config: HuggingFaceConfig,
+  name: string,
+): Readonly<Record<string, unknown>> {
+  const value = config[name] ?? {};
+  if (typeof value === "object" && !Array.isArray(value)) {
+    return value as Readonly<Record<string, unknown>>;
+  }
+  throw configError(config, name, "an object");
+}
+
+const isId = (value: unknown) => Number.isSafeInteger(value);
+
+/**
+ * Checks what every config may have: ids of special tokens, and probabilities of dropout.
+ *
+ * @throws UserError naming what is of another type.
+ */
+export function checkCommonFields(config: HuggingFaceConfig): void {
+  for (const name of ["bos_token_id", "eos_token_id", "pad_token_id"]) {
+    const value = config[name] ?? null;
+    const ids = name === "eos_token_id" && Array.isArray(value) ? value : [value];
+    if (value !== null && !ids.every(isId)) throw configError(config, name, "a token id, or null,");
+  }
+  for (const name of Object.keys(config)) {
+    if (dropoutNames.test(name)) configNumber(config, name, 0, { min: 0, max: 1 });
+  }
+}
+
+/**
+ * The id of padding, whose embedding learns nothing from being read; null for none. Negative ones count from the end
+ * of the vocabulary, as in PyTorch. A family may have a default.
+ *
+ * @throws UserError for an id that the vocabulary does not have.
+ */
+export function paddingIdOf(
+  config: HuggingFaceConfig,
+  fallback: number | null = null,
+): number | null {
+  const given = config["pad_token_id"];
+  if (given === undefined) return fallback;
+  if (given === null) return null;
+  const tokens = configSize(config, "vocab_size");
+  if (isId(given) && isNumberWithin(given, { min: -tokens, max: tokens - 1 })) {
+    return given < 0 ? tokens + given : given;
+  }
+  throw configError(config, "pad_token_id", `an id of the ${tokens} tokens (vocab_size), or null,`);
+}
+
+const dropoutNames = /^(attn|embd|resid)_pdrop$|^((attention|hidden|activation)_)?dropout$/;
 
 /** The probabilities of dropout in training that a config has, by name, where they are not 0. */
 export function dropoutIn(config: HuggingFaceConfig): ReadonlyMap<string, number> {
-  const names = /^(attn|embd|resid)_pdrop$|^((attention|hidden|activation)_)?dropout$/;
   return new Map(
     Object.entries(config).filter((entry): entry is [string, number] =>
-      names.test(entry[0]) && typeof entry[1] === "number" && entry[1] > 0
+      dropoutNames.test(entry[0]) && typeof entry[1] === "number" && entry[1] > 0
     ),
   );
 }
 
-/** A switch of the config; what is not there, or null, is as the default says. */
+/** A switch of the config; what is not there, or null, is as the default says. @throws UserError for another value. */
 export function configBoolean(
   config: HuggingFaceConfig,
   name: string,
@@ -52,9 +177,5 @@ export function configBoolean(
 ): boolean {
   const value = config[name] ?? fallback;
   if (typeof value === "boolean") return value;
-  throw new UserError(
-    `The model's config.json has ${name} = ${
-      JSON.stringify(value)
-    }, but true or false is needed there.`,
-  );
+  throw configError(config, name, "true or false");
 }

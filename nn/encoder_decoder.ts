@@ -8,7 +8,7 @@
 import { headLogits, type OutputHead, type Tensor, UserError } from "../core/mod.ts";
 import type { Architecture } from "./architecture.ts";
 import { type CachedLogits, emptyCache } from "./cached_logits.ts";
-import type { HuggingFaceConfig } from "./config.ts";
+import { checkCommonFields, configPlace, type HuggingFaceConfig } from "./config.ts";
 import type {
   CachePlaces,
   DecoderConfig,
@@ -82,9 +82,12 @@ const families: Readonly<Record<string, (config: HuggingFaceConfig) => EncoderDe
  */
 export function encoderDecoder(config: HuggingFaceConfig): EncoderDecoder {
   const type = config["model_type"];
-  if (typeof type === "string" && Object.hasOwn(families, type)) return families[type]!(config);
+  if (typeof type === "string" && Object.hasOwn(families, type)) {
+    checkCommonFields(config);
+    return families[type]!(config);
+  }
   throw new UserError(
-    `The model's config.json has model_type = ${
+    `${configPlace(config)} has model_type = ${
       JSON.stringify(type)
     }, which is not an encoder–decoder model that is ` +
       `supported. Supported: ${Object.keys(families).join(", ")}.`,

@@ -1,6 +1,7 @@
 /** Projections as attention heads. @module */
 
 import { type Tensor, UserError } from "../core/mod.ts";
+import { configPlace, type HuggingFaceConfig } from "./config.ts";
 
 /** A projection f32 [T, H·D] as heads [T, H, D]. */
 export function asHeads(projected: Tensor, headDim: number): Tensor {
@@ -26,10 +27,16 @@ export function queriesKeysValues(
 }
 
 /** The width of a head. @throws UserError if heads do not divide the width of hidden states. */
-export function headWidth(hiddenSize: number, heads: number): number {
+export function headWidth(
+  config: HuggingFaceConfig,
+  hiddenSize: number,
+  heads: number,
+): number {
   if (hiddenSize % heads === 0) return hiddenSize / heads;
   throw new UserError(
-    `The model's config.json has hidden states of width ${hiddenSize}, which is not a multiple of its ` +
+    `${
+      configPlace(config)
+    } has hidden states of width ${hiddenSize}, which is not a multiple of its ` +
       `${heads} attention heads.`,
   );
 }

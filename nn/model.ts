@@ -14,7 +14,7 @@ import {
 } from "../core/mod.ts";
 import type { Architecture } from "./architecture.ts";
 import type { ModelHead } from "./classifier.ts";
-import type { HuggingFaceConfig } from "./config.ts";
+import { checkCommonFields, configPlace, type HuggingFaceConfig } from "./config.ts";
 import {
   type CachePlaces,
   type Decoder,
@@ -147,10 +147,13 @@ export function causalModel(config: HuggingFaceConfig): CausalModel {
   const family = typeof type === "string" && Object.hasOwn(families, type)
     ? families[type]
     : undefined;
-  if (family) return family(config);
+  if (family) {
+    checkCommonFields(config);
+    return family(config);
+  }
   const said = type === undefined ? "no model_type" : `model_type = ${JSON.stringify(type)}`;
   throw new UserError(
-    `The model's config.json has ${said}, which is not supported as a language model. ` +
+    `${configPlace(config)} has ${said}, which is not supported as a language model. ` +
       `Supported: ${Object.keys(families).join(", ")}.`,
   );
 }

@@ -1,11 +1,14 @@
 /** Rotary position embedding (Su et al., "RoFormer", 2021), with the scalings of longer contexts. @module */
 
 import { concat, iota, type Operand, type Tensor, tensor } from "../core/mod.ts";
+import { dynamicFrequencies, dynamicRows, type LongFrequencies } from "./rotary_dynamic.ts";
 
 /** How frequencies are stretched for contexts longer than those of pre-training. */
 export type RotaryScaling =
   | { readonly type: "default" }
   | { readonly type: "linear"; readonly factor: number }
+  /** By the length of the stream, beyond the original positions. */
+  | { readonly type: "dynamic"; readonly factor: number; readonly originalMaxPositions: number }
   | {
     readonly type: "llama3";
     readonly factor: number;
@@ -52,6 +55,8 @@ export interface RotaryTable {
    * on, all of it is rotated by those of the second kind.
    */
   readonly longFrom?: Operand;
+  /** With it, streams longer than the table are rotated by frequencies that depend on their length. */
+  readonly long?: LongFrequencies;
 }
 
 /** The tables of a model: one for each rotary embedding its layers use, and none for learned positions. */
@@ -76,6 +81,7 @@ function scaled(power: number, i: number, scaling: RotaryScaling, long: boolean)
   const frequency = Math.fround(1 / power);
   switch (scaling.type) {
     case "default":
+    case "dynamic":
       return frequency;
     case "longrope": {
       const factors = long ? scaling.longFactors : scaling.shortFactors;
@@ -108,6 +114,30 @@ function scaled(power: number, i: number, scaling: RotaryScaling, long: boolean)
 
 /** The table of positions 0 … positions − 1, computed on the host, because GPUs' sines are coarse. */
 export function rotaryTable(config: RotaryConfig, positions: number): RotaryTable {
+  return config.scaling.type === "dynamic"
+    ? dynamicTable(config, config.scaling, positions)
+    : fixedTable(config, positions);
+}
+
+function dynamicTable(
+  config: RotaryConfig,
+  { factor, originalMaxPositions: after }: Extract<RotaryScaling, { readonly type: "dynamic" }>,
+  positions: number,
+): RotaryTable {
+  const short = fixedTable(config, Math.min(positions, after));
+  if (positions <= after) return short;
+  const { width, theta } = config;
+  const rows = Array.from(
+    { length: positions - after },
+    (_, i) => dynamicFrequencies({ width, theta, factor, positions: after }, after + 1 + i),
+  );
+  const values = new Float32Array(rows.length * width / 2);
+  rows.forEach((row, i) => values.set(row, i * width / 2));
+  const frequencies = tensor(values, { shape: [rows.length, width / 2] });
+  return { ...short, long: { frequencies, after } };
+}
+
+function fixedTable(config: RotaryConfig, positions: number): RotaryTable {
   const { scaling, width } = config;
   const switches = scaling.type === "longrope" && positions > scaling.originalMaxPositions;
   const kinds = (switches ? [false, true] : [false])
@@ -128,11 +158,16 @@ export function rotaryTable(config: RotaryConfig, positions: number): RotaryTabl
   return { cos: table(Math.cos), sin: table(Math.sin), ...longFrom };
 }
 
-/** The rows of a table that positions i32 [T] of a stream take. */
-function rowsOf(positions: Tensor, { cos, longFrom }: RotaryTable): Tensor {
-  if (longFrom === undefined) return positions;
-  const isLong = positions.cast("f32").max().ge(longFrom);
-  return positions.add(isLong.cast("i32").mul(cos.shape[0]! / 2));
+/** Cosines and sines f32 [T, width / 2] of the positions i32 [T] of a stream. */
+function rowsOf(
+  positions: Tensor,
+  table: RotaryTable,
+): { readonly cos: Tensor; readonly sin: Tensor } {
+  const { cos, sin, longFrom, long } = table;
+  if (long) return dynamicRows(positions, table, long);
+  const isLong = longFrom === undefined ? null : positions.cast("f32").max().ge(longFrom);
+  const rows = isLong ? positions.add(isLong.cast("i32").mul(cos.shape[0]! / 2)) : positions;
+  return { cos: cos.gather(rows), sin: sin.gather(rows) };
 }
 
 /** Which features of a head are rotated together. */
@@ -153,17 +188,16 @@ export function applyRotary(
   table: RotaryTable,
   { interleaved = false }: RotaryOptions = {},
 ): Tensor {
-  const { cos, sin } = table;
   const [t, heads, headDim] = x.shape as [number, number, number];
-  const half = cos.shape[1]!;
+  const half = table.cos.shape[1]!;
   if (2 * half < headDim) {
     const rotated = applyRotary(x.slice(0, 2 * half, 2), positions, table, { interleaved });
     return concat([rotated, x.slice(2 * half, headDim, 2)], 2);
   }
   const [pair, along] = interleaved ? [3, [half, 1]] as const : [2, [1, half]] as const;
   const pairs = x.reshape(t, heads, ...(interleaved ? [half, 2] : [2, half]));
-  const rows = rowsOf(positions, table);
-  const byToken = (values: Tensor) => values.gather(rows).reshape(t, 1, ...along);
+  const { cos, sin } = rowsOf(positions, table);
+  const byToken = (values: Tensor) => values.reshape(t, 1, ...along);
   // (a, b) → (a cos − b sin, b cos + a sin)
   const signs = iota(2).mul(2).sub(1).cast("f32");
   const sign = interleaved ? signs : signs.reshape(2, 1);

@@ -1,12 +1,22 @@
 /** Reading rotary position embeddings from `config.json`. @module */
 
 import { UserError } from "../core/mod.ts";
+import {
+  configError,
+  configObject,
+  configPlace,
+  configSize,
+  describeNumber,
+  type HuggingFaceConfig,
+  isNumberWithin,
+  type NumberRange,
+} from "./config.ts";
 import type { RotaryConfig, RotaryScaling } from "./rotary.ts";
 
 /** How {@link rotaryConfig} reads. */
 export interface RotaryReading {
   /** The rotary parameters, where they do not stand in the config's usual places. */
-  readonly parameters?: Record<string, unknown> | undefined;
+  readonly parameters?: Readonly<Record<string, unknown>> | undefined;
   /** Keys that say which share of a head's features is rotated; without them all are. */
   readonly share?: readonly string[];
 }
@@ -14,115 +24,127 @@ export interface RotaryReading {
 /**
  * Reads `rope_parameters` (transformers 5) or `rope_theta` and `rope_scaling` (transformers 4).
  *
- * @throws UserError if the scaling is of another type.
+ * @throws UserError for a value that cannot be, or a scaling that is not known.
  */
 export function rotaryConfig(
-  config: Record<string, unknown>,
+  config: HuggingFaceConfig,
   headDim: number,
   { parameters, share }: RotaryReading = {},
 ): RotaryConfig {
-  const read = readRotary(
-    config,
-    parameters ??
-      (config["rope_parameters"] ?? config["rope_scaling"] ?? {}) as Record<string, unknown>,
-  );
-  const theta = read("rope_theta", "rotary_emb_base") ?? 10000;
-  if (!(typeof theta === "number" && Number.isFinite(theta) && theta > 0)) {
+  const read = rotaryReader(config, parameters);
+  const theta = read.number(["rope_theta", "rotary_emb_base"], { above: 0 }, 10000);
+  const part = share === undefined ? 1 : read.number(share, { above: 0, max: 1 }, 1);
+  const width = Math.trunc(headDim * part);
+  if (!(width > 0 && width % 2 === 0)) {
     throw new UserError(
-      `The config has rope_theta = ${
-        JSON.stringify(theta)
-      }, but a positive number is needed there: ` +
-        "the base of the rotary wavelengths.",
-    );
-  }
-  const part = share === undefined ? 1 : read(...share) ?? 1;
-  const width = Math.trunc(headDim * Number(part));
-  if (!(width > 0 && width <= headDim && width % 2 === 0)) {
-    throw new UserError(
-      `The config rotates ${JSON.stringify(part)} of the ${headDim} features of a head ` +
+      `${configPlace(config)} rotates ${part} of the ${headDim} features of a head ` +
         "(partial_rotary_factor), which is not an even number of them.",
     );
   }
-  return { width, theta, scaling: rotaryScaling(read, { width, theta }) };
+  return { width, theta, scaling: rotaryScaling(config, read, { width, theta }) };
 }
 
-/** A value by the first of some names that has one, among the rotary parameters and then in the config. */
-type RotaryReader = (...names: string[]) => unknown;
+/** Values among the rotary parameters, or in the config: the first of some names that has one. */
+interface RotaryReader {
+  readonly find: (...names: readonly string[]) => unknown;
+  readonly number: (names: readonly string[], range?: NumberRange, fallback?: number) => number;
+  /** Whether the rotary parameters have a name, be it with null. */
+  readonly has: (name: string) => boolean;
+  /** The error of a value that cannot be. */
+  readonly refuse: (name: string, needed: string) => UserError;
+}
 
-function readRotary(
-  config: Record<string, unknown>,
-  parameters: Record<string, unknown>,
+function rotaryReader(
+  config: HuggingFaceConfig,
+  given?: Readonly<Record<string, unknown>>,
 ): RotaryReader {
+  // What transformers 4 wrote wins where there is both.
+  const scaling = configObject(config, "rope_scaling");
+  const container = Object.keys(scaling).length > 0 ? "rope_scaling" : "rope_parameters";
+  const parameters = given ?? configObject(config, container);
   // In a config, only these are about positions.
   const common = /^rope_theta$|^rotary_|^partial_rotary|max_position_embeddings$/;
-  return (...names) =>
-    names.flatMap((name) => [parameters[name], common.test(name) ? config[name] : undefined])
-      .find((value) => value !== undefined && value !== null);
+  const places = (name: string): readonly (readonly [shown: string, value: unknown])[] => {
+    const own = [`${container}.${name}`, parameters[name]] as const;
+    const outer = [name, common.test(name) ? config[name] : undefined] as const;
+    // Phi-3's original length beside the parameters is the one that counts.
+    return name === "original_max_position_embeddings" ? [outer, own] : [own, outer];
+  };
+  const found = (names: readonly string[]) =>
+    names.flatMap(places).find(([, value]) => value !== undefined && value !== null);
+  return {
+    find: (...names) => found(names)?.[1],
+    has: (name) => Object.hasOwn(parameters, name),
+    number: (names, range = {}, fallback) => {
+      const [shown, value] = found(names) ?? [`${container}.${names[0]}`, fallback];
+      if (isNumberWithin(value, range)) return value;
+      throw configError(config, shown, describeNumber(range));
+    },
+    refuse: (name, needed) => configError(config, `${container}.${name}`, needed),
+  };
 }
 
 function rotaryScaling(
+  config: HuggingFaceConfig,
   read: RotaryReader,
   { width, theta }: { readonly width: number; readonly theta: number },
 ): RotaryScaling {
-  const type = String(read("rope_type", "type") ?? "default");
-  const number = (...names: string[]) => {
-    const found = read(...names);
-    if (typeof found === "number") return found;
-    throw new UserError(
-      `The config's rotary scaling "${type}" needs a number "${names[0]}", but has ${
-        String(found)
-      }.`,
-    );
-  };
+  const type = String(read.find("rope_type", "type") ?? "default");
+  const factor = () => read.number(["factor"], { above: 0 });
+  const maxPositions = () => configSize(config, "max_position_embeddings", 2048);
   const originalMaxPositions = () =>
-    number("original_max_position_embeddings", "max_position_embeddings");
+    read.number(["original_max_position_embeddings"], { min: 1 }, maxPositions());
   const factors = (name: string): readonly number[] => {
-    const found = read(name);
-    if (Array.isArray(found) && found.length === width / 2 && found.every(Number.isFinite)) {
-      return found;
-    }
-    throw new UserError(
-      `The config's rotary scaling "${type}" needs a list "${name}" of ${
-        width / 2
-      } numbers, but has ` +
-        `${JSON.stringify(found)}.`,
-    );
+    const list = read.find(name);
+    if (
+      Array.isArray(list) && list.length === width / 2 &&
+      list.every((x) => isNumberWithin(x, { above: 0 }))
+    ) return list;
+    throw read.refuse(name, `a list of ${width / 2} numbers above 0`);
   };
   switch (type) {
     case "default":
       return { type };
     case "linear":
-      return { type, factor: number("factor") };
+      return { type, factor: factor() };
+    case "dynamic":
+      if (width <= 2) throw read.refuse("rope_type", "another scaling for heads of two features");
+      return {
+        type,
+        factor: read.number(["factor"], { above: 0 }),
+        originalMaxPositions: maxPositions(),
+      };
     case "llama3":
       return {
         type,
-        factor: number("factor"),
-        lowFrequencyFactor: number("low_freq_factor"),
-        highFrequencyFactor: number("high_freq_factor"),
+        factor: factor(),
+        lowFrequencyFactor: read.number(["low_freq_factor"], { above: 0 }),
+        highFrequencyFactor: read.number(["high_freq_factor"], { above: 0 }),
         originalMaxPositions: originalMaxPositions(),
       };
     case "longrope": {
       const original = originalMaxPositions();
-      const factor = read("factor") === undefined
-        ? number("max_position_embeddings") / original
-        : number("factor");
-      const scale = factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(original));
+      const stretched = read.number(["factor"], { above: 0 }, maxPositions() / original);
+      const scale = stretched <= 1 ? 1 : Math.sqrt(1 + Math.log(stretched) / Math.log(original));
       return {
         type,
         shortFactors: factors("short_factor"),
         longFactors: factors("long_factor"),
-        attentionFactor: read("attention_factor") === undefined
-          ? scale
-          : number("attention_factor"),
+        attentionFactor: read.number(["attention_factor"], { min: 0 }, scale),
         originalMaxPositions: original,
       };
     }
     case "yarn":
-      return yarn(read, number, originalMaxPositions(), { width, theta });
+      return yarn(read, {
+        original: originalMaxPositions(),
+        positions: maxPositions(),
+        width,
+        theta,
+      });
     default:
-      throw new UserError(
-        `The config asks for rotary scaling of type "${type}". Supported types: default, linear, llama3, ` +
-          "longrope, yarn.",
+      throw read.refuse(
+        read.has("rope_type") ? "rope_type" : "type",
+        "one of default, linear, dynamic, llama3, longrope and yarn",
       );
   }
 }
@@ -130,13 +152,21 @@ function rotaryScaling(
 /** Peng et al., "YaRN: Efficient Context Window Extension of Large Language Models", arXiv:2309.00071. */
 function yarn(
   read: RotaryReader,
-  number: (name: string) => number,
-  originalMaxPositions: number,
-  { width, theta }: { readonly width: number; readonly theta: number },
+  { original, positions, width, theta }: {
+    readonly original: number;
+    readonly positions: number;
+    readonly width: number;
+    readonly theta: number;
+  },
 ): RotaryScaling {
-  const factor = number("factor");
+  // Null leaves it to the lengths; transformers refuses parameters without a word about it.
+  const factor = read.number(
+    ["factor"],
+    { above: 0 },
+    read.has("factor") ? positions / original : undefined,
+  );
   const or = (name: string, otherwise: number) =>
-    read(name) === undefined ? otherwise : number(name);
+    read.number([name], { min: 0 }, otherwise) || otherwise;
   const temperature = (scale: number, by: number) =>
     scale <= 1 ? 1 : 0.1 * by * Math.log(scale) + 1;
   const [own, all] = [or("mscale", 0), or("mscale_all_dim", 0)];
@@ -145,15 +175,15 @@ function yarn(
     : temperature(factor, 1);
   /** The pair of features that turns so many times over the original positions. */
   const pairOf = (turns: number) =>
-    width * Math.log(originalMaxPositions / (turns * 2 * Math.PI)) / (2 * Math.log(theta));
+    width * Math.log(original / (turns * 2 * Math.PI)) / (2 * Math.log(theta));
   const [low, high] = [pairOf(or("beta_fast", 32)), pairOf(or("beta_slow", 1))];
-  const whole = read("truncate") !== false;
+  const whole = read.find("truncate") !== false;
   const from = Math.max(whole ? Math.floor(low) : low, 0);
   const to = Math.min(whole ? Math.ceil(high) : high, width - 1);
   return {
     type: "yarn",
     factor,
     fade: [from, from === to ? to + 0.001 : to],
-    attentionFactor: or("attention_factor", attention),
+    attentionFactor: read.number(["attention_factor"], { min: 0 }, attention),
   };
 }

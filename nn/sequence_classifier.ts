@@ -3,7 +3,7 @@
 import { type Tensor, UserError } from "../core/mod.ts";
 import type { Architecture } from "./architecture.ts";
 import { type ClassifierParams, classify } from "./classifier.ts";
-import type { HuggingFaceConfig } from "./config.ts";
+import { checkCommonFields, configPlace, type HuggingFaceConfig } from "./config.ts";
 import type { DecoderParams, ForwardOptions, TokenStream } from "./decoder.ts";
 import { distilbert } from "./families/distilbert.ts";
 import { type CausalModel, causalModel, families } from "./model.ts";
@@ -47,15 +47,14 @@ const encoders: Readonly<
 export function sequenceClassifier(config: HuggingFaceConfig, labels: number): SequenceClassifier {
   const type = config["model_type"];
   if (typeof type === "string" && Object.hasOwn(encoders, type)) {
+    checkCommonFields(config);
     return encoders[type]!(config, labels);
   }
   if (typeof type === "string" && Object.hasOwn(families, type)) {
     return decoderClassifier(causalModel(config), labels);
   }
   throw new UserError(
-    `The classifier's config.json has model_type = ${
-      JSON.stringify(type)
-    }, which is not supported. ` +
+    `${configPlace(config)} has model_type = ${JSON.stringify(type)}, which is not supported. ` +
       `Supported: ${[...Object.keys(families), ...Object.keys(encoders)].join(", ")}.`,
   );
 }

@@ -1,7 +1,13 @@
 /** Sliding windows of attention, by layer, as configs describe them. @module */
 
 import { UserError } from "../core/mod.ts";
-import { configNumber, configSize, type HuggingFaceConfig } from "./config.ts";
+import {
+  configLayers,
+  configNumber,
+  configPlace,
+  configSize,
+  type HuggingFaceConfig,
+} from "./config.ts";
 
 /** How many positions back layer i sees; null is no limit. */
 export type LayerWindow = (layer: number) => number | null;
@@ -45,13 +51,13 @@ function slidingLayers(
 ): (layer: number) => boolean {
   const types: unknown = config["layer_types"] ?? null;
   if (types === null) return otherwise;
-  const layers = configSize(config, "num_hidden_layers");
+  const layers = configLayers(config, "num_hidden_layers");
   const known = windows ? ["full_attention", "sliding_attention"] : ["full_attention"];
   if (Array.isArray(types) && types.length === layers && types.every((t) => known.includes(t))) {
     return (layer) => types[layer] === "sliding_attention";
   }
   throw new UserError(
-    `The model's config.json has layer_types = ${JSON.stringify(types)}; a list of ${layers} is ` +
+    `${configPlace(config)} has layer_types = ${JSON.stringify(types)}; a list of ${layers} is ` +
       `needed (num_hidden_layers), of ${known.join(" and ")}` +
       (windows
         ? "."

@@ -12,6 +12,7 @@ import {
   type Architecture,
   type CausalModel,
   causalModel,
+  configPath,
   type DecoderParams,
   headClasses,
   headIsTied,
@@ -304,7 +305,7 @@ async function modelDirectory(path: string): Promise<string> {
 /** Reads a `config.json`. @throws UserError if it is missing or broken. */
 export async function readModelConfig(path: string): Promise<HuggingFaceConfig> {
   const config = await readJsonFile(path);
-  if (config !== undefined) return config;
+  if (config !== undefined) return { ...config, [configPath]: path };
   throw new UserError(
     `There is no ${path}. A model directory has a config.json beside its weights (*.safetensors) and tokenizer files.`,
   );

@@ -14,6 +14,8 @@ import type { StoredTensor } from "../data/stored_tensor.ts";
 import {
   bytesTensor,
   codeTable,
+  configPlace,
+  type HuggingFaceConfig,
   isQuantizable,
   isQuantized,
   isValueHeadParameter,
@@ -286,15 +288,13 @@ export function quantizationConfig(
  *
  * @throws UserError naming the method.
  */
-export function checkQuantizationConfig(config: Readonly<Record<string, unknown>>): void {
+export function checkQuantizationConfig(config: HuggingFaceConfig): void {
   const quantization = config["quantization_config"];
   if (!isRecord(quantization)) return;
   const method = quantization["quant_method"];
   if (method === undefined || method === "bitsandbytes") return;
   throw new UserError(
-    `The model's config.json says that it is quantised by ${
-      JSON.stringify(method)
-    }; bitsandbytes ` +
+    `${configPlace(config)} says that it is quantised by ${JSON.stringify(method)}; bitsandbytes ` +
       `is supported, and models in full precision are, which --load_in_4bit quantises.`,
   );
 }

@@ -2,7 +2,13 @@
 
 import { attention, relu, type Tensor } from "../../core/mod.ts";
 import { activationOf } from "../activations.ts";
-import { configNumber, configSize, type HuggingFaceConfig, paddingIdOf } from "../config.ts";
+import {
+  configDeviation,
+  configLayers,
+  configSize,
+  type HuggingFaceConfig,
+  paddingIdOf,
+} from "../config.ts";
 import type { DecoderParams } from "../decoder.ts";
 import { asHeads, headWidth } from "../heads.ts";
 import { linear, type LinearParams } from "../linear.ts";
@@ -62,12 +68,12 @@ export function distilbert(
     configSize(config, "vocab_size"),
     configSize(config, "dim"),
   ];
-  const headDim = headWidth(hiddenSize, configSize(config, "n_heads"));
+  const headDim = headWidth(config, hiddenSize, configSize(config, "n_heads"));
   const inner = configSize(config, "hidden_dim");
   const maxPositions = configSize(config, "max_position_embeddings");
   const activation = activationOf(config, "activation", "gelu");
   // Padding is id 0 where a config does not say what it is.
-  const paddingId = paddingIdOf({ pad_token_id: 0, ...config });
+  const paddingId = paddingIdOf(config, 0);
 
   const layer = (p: DistilBertLayerParams, x: Tensor, querySegments: Tensor): Tensor => {
     const { q_lin, k_lin, v_lin, out_lin } = p.attention;
@@ -101,7 +107,7 @@ export function distilbert(
       hiddenSize,
       maxPositions,
       learnedPositions: true,
-      initializerRange: configNumber(config, "initializer_range", 0.02),
+      initializerRange: configDeviation(config, "initializer_range", 0.02),
     },
     labels,
     tables: () => [],
@@ -113,7 +119,7 @@ export function distilbert(
           LayerNorm: norm,
         },
         transformer: {
-          layer: Array.from({ length: configSize(config, "n_layers") }, layerShapes),
+          layer: Array.from({ length: configLayers(config, "n_layers") }, layerShapes),
         },
       },
       pre_classifier: projection,

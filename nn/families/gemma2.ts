@@ -1,4 +1,4 @@
-import { configNumber, type HuggingFaceConfig } from "../config.ts";
+import { configSize, type HuggingFaceConfig } from "../config.ts";
 import type { Decoder } from "../decoder.ts";
 import { rotaryConfig } from "../rotary_config.ts";
 import { alternatingWindow } from "../windows.ts";
@@ -16,7 +16,7 @@ export function gemma2(config: HuggingFaceConfig): Decoder<GemmaParams, GemmaLay
     final_logit_softcapping: 30,
     ...config,
   };
-  const rotary = rotaryConfig(whole, configNumber(whole, "head_dim"));
+  const rotary = rotaryConfig(whole, configSize(whole, "head_dim"));
   return gemmaLike(whole, {
     queryKeyNorm: false,
     window: alternatingWindow(whole, 2),

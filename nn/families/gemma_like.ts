@@ -2,7 +2,14 @@
 
 import { type Tensor, UserError } from "../../core/mod.ts";
 import { activationOf } from "../activations.ts";
-import { configBoolean, configNumber, configSize, type HuggingFaceConfig } from "../config.ts";
+import {
+  configBoolean,
+  configEpsilon,
+  configNumber,
+  configPlace,
+  configSize,
+  type HuggingFaceConfig,
+} from "../config.ts";
 import type { Decoder } from "../decoder.ts";
 import { type NormParams, rmsNormFromOne } from "../norm.ts";
 import { normShapes } from "../parameter_shapes.ts";
@@ -50,16 +57,18 @@ export function gemmaLike(
 ): Decoder<GemmaParams, GemmaLayerParams> {
   if (configBoolean(config, "use_bidirectional_attention", false)) {
     throw new UserError(
-      "The model's config.json has use_bidirectional_attention = true: it embeds texts and does not predict tokens, " +
+      `${
+        configPlace(config)
+      } has use_bidirectional_attention = true: it embeds texts and does not predict tokens, ` +
         "which is not supported.",
     );
   }
   const sizes = llamaSizes(config);
   const { hiddenSize, headDim } = sizes;
   const inner = configSize(config, "intermediate_size");
-  const epsilon = configNumber(config, "rms_norm_eps", 1e-6);
+  const epsilon = configEpsilon(config, "rms_norm_eps", 1e-6);
   const activation = activationOf(config, "hidden_activation", "gelu_pytorch_tanh");
-  const scale = 1 / Math.sqrt(configNumber(config, "query_pre_attn_scalar", 256));
+  const scale = 1 / Math.sqrt(configNumber(config, "query_pre_attn_scalar", 256, { above: 0 }));
   const softcap = capOf(config, "attn_logit_softcapping");
   const bias = configBoolean(config, "attention_bias", false);
   const norm = (params: NormParams, x: Tensor) => rmsNormFromOne(params, x, epsilon);
@@ -104,5 +113,7 @@ export function gemmaLike(
 }
 
 function capOf(config: HuggingFaceConfig, name: string): number | null {
-  return (config[name] ?? null) === null ? null : configNumber(config, name);
+  return (config[name] ?? null) === null
+    ? null
+    : configNumber(config, name, undefined, { above: 0 });
 }

@@ -2,7 +2,14 @@
 
 import type { Tensor } from "../../core/mod.ts";
 import { activationOf } from "../activations.ts";
-import { configBoolean, configNumber, configSize, type HuggingFaceConfig } from "../config.ts";
+import {
+  configBoolean,
+  configDeviation,
+  configEpsilon,
+  configLayers,
+  configSize,
+  type HuggingFaceConfig,
+} from "../config.ts";
 import type { Decoder, DecoderConfig, DecoderParams, LayerContext } from "../decoder.ts";
 import { headWidth, queriesKeysValues } from "../heads.ts";
 import { linear, type LinearParams } from "../linear.ts";
@@ -34,7 +41,7 @@ export interface Gpt2LayerParams {
 export function gpt2(config: HuggingFaceConfig): Decoder<Gpt2Params, Gpt2LayerParams> {
   const sizes = gptSizes(config);
   const { hiddenSize, headDim, vocabularySize } = sizes;
-  const epsilon = configNumber(config, "layer_norm_epsilon", 1e-5);
+  const epsilon = configEpsilon(config, "layer_norm_epsilon", 1e-5);
   const activation = activationOf(config, "activation_function", "gelu_new");
   const scaled = configBoolean(config, "scale_attn_weights", true);
   const byLayer = configBoolean(config, "scale_attn_by_inverse_layer_idx", false);
@@ -101,12 +108,12 @@ export function gptSizes(config: HuggingFaceConfig): DecoderConfig {
   return {
     vocabularySize: configSize(config, "vocab_size"),
     hiddenSize,
-    layers: configSize(config, "n_layer"),
+    layers: configLayers(config, "n_layer"),
     heads,
     keyValueHeads: heads,
-    headDim: headWidth(hiddenSize, heads),
+    headDim: headWidth(config, hiddenSize, heads),
     maxPositions: configSize(config, "n_positions"),
     learnedPositions: false,
-    initializerRange: configNumber(config, "initializer_range", 0.02),
+    initializerRange: configDeviation(config, "initializer_range", 0.02),
   };
 }

@@ -2,7 +2,14 @@
 
 import type { Tensor } from "../../core/mod.ts";
 import { activationOf } from "../activations.ts";
-import { configBoolean, configNumber, configSize, type HuggingFaceConfig } from "../config.ts";
+import {
+  configBoolean,
+  configDeviation,
+  configEpsilon,
+  configLayers,
+  configSize,
+  type HuggingFaceConfig,
+} from "../config.ts";
 import type { Decoder, DecoderConfig, DecoderParams, LayerContext } from "../decoder.ts";
 import { headWidth } from "../heads.ts";
 import { linear, type LinearParams } from "../linear.ts";
@@ -35,7 +42,7 @@ export interface GptNeoXLayerParams {
 export function gptNeoX(config: HuggingFaceConfig): Decoder<GptNeoXParams, GptNeoXLayerParams> {
   const sizes = gptNeoXSizes(config);
   const { hiddenSize, heads, headDim, vocabularySize } = sizes;
-  const epsilon = configNumber(config, "layer_norm_eps", 1e-5);
+  const epsilon = configEpsilon(config, "layer_norm_eps", 1e-5);
   const activation = activationOf(config, "hidden_act", "gelu");
   const parallel = configBoolean(config, "use_parallel_residual", true);
   const tied = configBoolean(config, "tie_word_embeddings", false);
@@ -106,12 +113,12 @@ function gptNeoXSizes(config: HuggingFaceConfig): DecoderConfig {
   return {
     vocabularySize: configSize(config, "vocab_size"),
     hiddenSize,
-    layers: configSize(config, "num_hidden_layers"),
+    layers: configLayers(config, "num_hidden_layers"),
     heads,
     keyValueHeads: heads,
-    headDim: headWidth(hiddenSize, heads),
+    headDim: headWidth(config, hiddenSize, heads),
     maxPositions: configSize(config, "max_position_embeddings", 2048),
     learnedPositions: false,
-    initializerRange: configNumber(config, "initializer_range", 0.02),
+    initializerRange: configDeviation(config, "initializer_range", 0.02),
   };
 }

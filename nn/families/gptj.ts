@@ -2,7 +2,13 @@
 
 import type { Tensor } from "../../core/mod.ts";
 import { activationOf } from "../activations.ts";
-import { configBoolean, configNumber, configSize, type HuggingFaceConfig } from "../config.ts";
+import {
+  configBoolean,
+  configEpsilon,
+  configError,
+  configSize,
+  type HuggingFaceConfig,
+} from "../config.ts";
 import type { Decoder, DecoderParams, LayerContext } from "../decoder.ts";
 import { asHeads } from "../heads.ts";
 import { linear, type LinearParams } from "../linear.ts";
@@ -40,7 +46,7 @@ export interface GptJLayerParams {
 export function gptJ(config: HuggingFaceConfig): Decoder<GptJParams, GptJLayerParams> {
   const sizes = gptSizes(config);
   const { hiddenSize, headDim, vocabularySize } = sizes;
-  const epsilon = configNumber(config, "layer_norm_epsilon", 1e-5);
+  const epsilon = configEpsilon(config, "layer_norm_epsilon", 1e-5);
   const activation = activationOf(config, "activation_function", "gelu_new");
   const tied = configBoolean(config, "tie_word_embeddings", false);
 
@@ -55,6 +61,14 @@ export function gptJ(config: HuggingFaceConfig): Decoder<GptJParams, GptJLayerPa
     return linear(out_proj, attend(rotated(q_proj), rotated(k_proj), heads(v_proj)));
   };
 
+  const width = configSize(config, "rotary_dim", 64);
+  if (width % 2 !== 0 || width > headDim) {
+    throw configError(
+      config,
+      "rotary_dim",
+      `an even number up to ${headDim}, the width of a head,`,
+    );
+  }
   const inner = configSize(config, "n_inner", 4 * hiddenSize);
   const projection = linearShapes(hiddenSize, hiddenSize);
   const { bias, ...matrix } = linearShapes(vocabularySize, hiddenSize, { bias: true });
@@ -70,7 +84,7 @@ export function gptJ(config: HuggingFaceConfig): Decoder<GptJParams, GptJLayerPa
   return {
     config: sizes,
     rotary: [{
-      width: configSize(config, "rotary_dim", 64),
+      width,
       theta: 10000,
       scaling: { type: "default" },
     }],

@@ -2,7 +2,14 @@
 
 import { type Tensor, UserError } from "../../core/mod.ts";
 import { activationOf } from "../activations.ts";
-import { configNumber, configSize, type HuggingFaceConfig } from "../config.ts";
+import {
+  configDeviation,
+  configEpsilon,
+  configLayers,
+  configPlace,
+  configSize,
+  type HuggingFaceConfig,
+} from "../config.ts";
 import type { Decoder, DecoderConfig } from "../decoder.ts";
 import { type NormParams, rmsNorm } from "../norm.ts";
 import { normShapes } from "../parameter_shapes.ts";
@@ -56,7 +63,7 @@ export function llamaLike(
   const sizes = llamaSizes(config);
   const { hiddenSize, headDim } = sizes;
   const inner = configSize(config, "intermediate_size");
-  const epsilon = configNumber(config, "rms_norm_eps", 1e-6);
+  const epsilon = configEpsilon(config, "rms_norm_eps", 1e-6);
   const activation = activationOf(config, "hidden_act", "silu");
   const norm = (params: NormParams, x: Tensor) => rmsNorm(params, x, epsilon);
   return {
@@ -97,7 +104,7 @@ export function llamaSizes(config: HuggingFaceConfig): DecoderConfig {
   const hiddenSize = size("hidden_size");
   if ((config["head_dim"] ?? null) === null && hiddenSize % heads !== 0) {
     throw new UserError(
-      `The model's config.json has hidden_size = ${hiddenSize}, which is not a multiple of its ` +
+      `${configPlace(config)} has hidden_size = ${hiddenSize}, which is not a multiple of its ` +
         `${heads} attention heads. Where they do not divide, head_dim must say how wide a head is.`,
     );
   }
@@ -105,19 +112,21 @@ export function llamaSizes(config: HuggingFaceConfig): DecoderConfig {
   const keyValueHeads = size("num_key_value_heads", heads);
   if (heads % keyValueHeads !== 0 || headDim % 2 !== 0) {
     throw new UserError(
-      `The model's config.json has ${heads} attention heads of width ${headDim} and ${keyValueHeads} key/value heads: ` +
+      `${
+        configPlace(config)
+      } has ${heads} attention heads of width ${headDim} and ${keyValueHeads} key/value heads: ` +
         "the first must be a multiple of the last, and the width even.",
     );
   }
   return {
     vocabularySize: size("vocab_size"),
     hiddenSize,
-    layers: size("num_hidden_layers"),
+    layers: configLayers(config, "num_hidden_layers"),
     heads,
     keyValueHeads,
     headDim,
     maxPositions: size("max_position_embeddings", 2048),
     learnedPositions: false,
-    initializerRange: configNumber(config, "initializer_range", 0.02),
+    initializerRange: configDeviation(config, "initializer_range", 0.02),
   };
 }

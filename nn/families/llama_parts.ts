@@ -156,7 +156,7 @@ export function aroundLayers<L>(
 ): Omit<Decoder<LlamaTree<L>, L>, "rotary" | "layer"> {
   const { vocabularySize, hiddenSize, layers } = sizes;
   const tied = configBoolean(config, "tie_word_embeddings", tiedByDefault);
-  const paddingId = paddingIdOf({ pad_token_id: rest.paddingId, ...config });
+  const paddingId = paddingIdOf(config, rest.paddingId);
   return {
     config: sizes,
     body: {

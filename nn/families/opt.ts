@@ -4,7 +4,9 @@ import { type Tensor, UserError } from "../../core/mod.ts";
 import { activationOf } from "../activations.ts";
 import {
   configBoolean,
-  configNumber,
+  configDeviation,
+  configLayers,
+  configPlace,
   configSize,
   type HuggingFaceConfig,
   paddingIdOf,
@@ -59,11 +61,13 @@ export function opt(config: HuggingFaceConfig): Decoder<OptParams, OptLayerParam
   const activation = activationOf(config, "activation_function", "relu");
   const before = configBoolean(config, "do_layer_norm_before", true);
   const normalisesLast = before && !configBoolean(config, "_remove_final_layer_norm", false);
-  const paddingId = paddingIdOf({ pad_token_id: 1, ...config });
+  const paddingId = paddingIdOf(config, 1);
   const tied = configBoolean(config, "tie_word_embeddings", true);
   if (!configBoolean(config, "layer_norm_elementwise_affine", true)) {
     throw new UserError(
-      "The model's config.json has layer_norm_elementwise_affine = false; only OPT models whose layer " +
+      `${
+        configPlace(config)
+      } has layer_norm_elementwise_affine = false; only OPT models whose layer ` +
         "normalisation has gains and biases are supported.",
     );
   }
@@ -144,12 +148,12 @@ function optSizes(config: HuggingFaceConfig, width: number): DecoderConfig {
   return {
     vocabularySize: configSize(config, "vocab_size"),
     hiddenSize: configSize(config, "word_embed_proj_dim", width),
-    layers: configSize(config, "num_hidden_layers"),
+    layers: configLayers(config, "num_hidden_layers"),
     heads,
     keyValueHeads: heads,
-    headDim: headWidth(width, heads),
+    headDim: headWidth(config, width, heads),
     maxPositions: configSize(config, "max_position_embeddings"),
     learnedPositions: true,
-    initializerRange: configNumber(config, "init_std", 0.02),
+    initializerRange: configDeviation(config, "init_std", 0.02),
   };
 }

@@ -2,7 +2,7 @@
 
 import type { Tensor } from "../../core/mod.ts";
 import { activationOf } from "../activations.ts";
-import { configNumber, configSize, type HuggingFaceConfig } from "../config.ts";
+import { configEpsilon, configSize, type HuggingFaceConfig } from "../config.ts";
 import type { Decoder, LayerContext } from "../decoder.ts";
 import { queriesKeysValues } from "../heads.ts";
 import { linear, type LinearParams } from "../linear.ts";
@@ -30,7 +30,7 @@ export function phi3(config: HuggingFaceConfig): Decoder<Phi3Params, Phi3LayerPa
   const sizes = llamaSizes(config);
   const { hiddenSize, heads, keyValueHeads, headDim } = sizes;
   const inner = configSize(config, "intermediate_size");
-  const epsilon = configNumber(config, "rms_norm_eps", 1e-5);
+  const epsilon = configEpsilon(config, "rms_norm_eps", 1e-5);
   const activation = activationOf(config, "hidden_act", "silu");
   const window = uniformWindow({ ...config, sliding_window: config["sliding_window"] ?? null });
   const norm = (params: NormParams, x: Tensor) => rmsNorm(params, x, epsilon);

@@ -11,7 +11,16 @@ import {
   UserError,
 } from "../../core/mod.ts";
 import { activationOf } from "../activations.ts";
-import { configBoolean, configNumber, configSize, type HuggingFaceConfig } from "../config.ts";
+import {
+  configBoolean,
+  configDeviation,
+  configEpsilon,
+  configLayers,
+  configNumber,
+  configPlace,
+  configSize,
+  type HuggingFaceConfig,
+} from "../config.ts";
 import type { DecoderConfig, DecoderParams } from "../decoder.ts";
 import type { EncodedSource, EncoderDecoder, TargetStream } from "../encoder_decoder.ts";
 import { asHeads } from "../heads.ts";
@@ -84,7 +93,7 @@ export interface T5FeedForward {
 export function t5(config: HuggingFaceConfig): EncoderDecoder {
   const sizes = t5Sizes(config);
   const { headDim, hiddenSize } = sizes;
-  const epsilon = configNumber(config, "layer_norm_epsilon", 1e-6);
+  const epsilon = configEpsilon(config, "layer_norm_epsilon", 1e-6);
   const { activation } = feedForwardOf(config);
   const { scaled } = headOf(config);
   const bucketsOf = (bidirectional: boolean) =>
@@ -253,13 +262,13 @@ function t5Sizes(config: HuggingFaceConfig): DecoderConfig {
   return {
     vocabularySize: configSize(config, "vocab_size"),
     hiddenSize: configSize(config, "d_model"),
-    layers: configSize(config, "num_decoder_layers", configSize(config, "num_layers")),
+    layers: configLayers(config, "num_decoder_layers", configLayers(config, "num_layers")),
     heads,
     keyValueHeads: heads,
     headDim: configSize(config, "d_kv"),
     maxPositions: configSize(config, "n_positions", 512),
     learnedPositions: false,
-    initializerRange: configNumber(config, "initializer_factor", 1),
+    initializerRange: configDeviation(config, "initializer_factor", 1),
   };
 }
 
@@ -275,7 +284,7 @@ function feedForwardOf(
   const [, gate, name] = /^(gated-)?([^-]+)$/.exec(String(named)) ?? [];
   if (name === undefined) {
     throw new UserError(
-      `The model's config.json has ${key} = ${
+      `${configPlace(config)} has ${key} = ${
         JSON.stringify(named)
       }; the name of an activation is expected, with ` +
         `"gated-" before it if it is a gate.`,
@@ -337,7 +346,7 @@ function t5Shapes(config: HuggingFaceConfig, sizes: DecoderConfig): ParameterSha
   });
   return {
     shared: embeddingShapes(vocabularySize, hiddenSize),
-    encoder: stack(configSize(config, "num_layers"), false),
+    encoder: stack(configLayers(config, "num_layers"), false),
     decoder: stack(sizes.layers, true),
     ...(headOf(config).tied ? {} : { lm_head: matrix(vocabularySize, hiddenSize, 1) }),
   };

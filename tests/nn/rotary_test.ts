@@ -110,17 +110,19 @@ Deno.test("rotaryConfig() reads the keys of transformers 4 and 5 alike", () => {
 
 Deno.test("rotaryConfig() refuses scalings it does not know, and lists those it does", () => {
   assert.throws(
-    () => rotaryConfig({ rope_scaling: { type: "dynamic", factor: 4 } }, 16),
+    () => rotaryConfig({ rope_scaling: { type: "su", factor: 4 } }, 16),
     (error: Error) =>
-      error instanceof UserError && /"dynamic"/.test(error.message) &&
-      /default, linear, llama3/.test(error.message),
+      error instanceof UserError && /rope_scaling\.type = "su"/.test(error.message) &&
+      /default, linear, dynamic, llama3/.test(error.message),
   );
 });
 
 Deno.test("rotaryConfig() names the number that a scaling lacks", () => {
   assert.throws(
     () => rotaryConfig({ rope_scaling: { type: "linear" } }, 16),
-    (error: Error) => error instanceof UserError && /"linear".*"factor"/.test(error.message),
+    (error: Error) =>
+      error instanceof UserError &&
+      /rope_scaling\.factor = undefined, but a number above 0/.test(error.message),
   );
 });
 
