@@ -3,21 +3,15 @@
 import { setDevice } from "../core/device/current.ts";
 import { openCpu } from "../core/device/cpu/device.ts";
 import type { Device } from "../core/device/device.ts";
-import { openWebGpu } from "../core/device/webgpu/device.ts";
+import { openAdapter } from "./adapter.ts";
 
 /** The CPU, and the WebGPU adapter if there is one (a software one will do). */
 export const devices: readonly Device[] = await openAll();
 
 async function openAll(): Promise<Device[]> {
   const cpu = await openCpu();
-  const gpu = await openWebGpu();
-  if (gpu) return [cpu, gpu];
-  if (Deno.env.get("PLUMB_REQUIRE_WEBGPU") === "1") {
-    throw new Error("PLUMB_REQUIRE_WEBGPU=1, but the system has no WebGPU adapter.");
-  }
-  // deno-lint-ignore no-console -- a skipped half of the tests must be seen
-  console.log("skipped: no WebGPU adapter on this system");
-  return [cpu];
+  const gpu = await openAdapter();
+  return gpu ? [cpu, gpu] : [cpu];
 }
 
 /** The same test on every device: "… (cpu)" and "… (webgpu)". Inside, the device is the current one. */

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { placeInArena, type Span } from "../../core/lower/arena.ts";
-import { openWebGpu } from "../../core/device/webgpu/device.ts";
 import { setDevice } from "../../core/device/current.ts";
 import {
   jit,
@@ -12,6 +11,7 @@ import {
   type Tensor,
   valueAndGrad,
 } from "../../core/mod.ts";
+import { openAdapter } from "../adapter.ts";
 import { devices } from "../devices.ts";
 import { generator } from "./attention_cases.ts";
 import { assertClose } from "./compare.ts";
@@ -45,7 +45,7 @@ for (const segment of [Infinity, 4096, 1024]) {
   });
 }
 
-const gpu = await openWebGpu({ maxBufferBytes: 64 * 1024 });
+const gpu = await openAdapter({ maxBufferBytes: 64 * 1024 });
 
 Deno.test({
   name: "a temporary that no buffer can hold is refused with its size (webgpu)",

@@ -16,9 +16,9 @@ import {
 } from "../../core/mod.ts";
 import { blockCodes, codeBytes, scaleCount } from "../../core/block_codes.ts";
 import { openCpu } from "../../core/device/cpu/device.ts";
-import { openWebGpu } from "../../core/device/webgpu/device.ts";
 import { printPlan } from "../../core/print.ts";
 import { openSafetensors } from "../../data/safetensors.ts";
+import { openAdapter } from "../adapter.ts";
 import { devices, eachDevice } from "../devices.ts";
 import { generator, uniform } from "./attention_cases.ts";
 import { assertClose } from "./compare.ts";
@@ -28,7 +28,7 @@ const formats: readonly BlockCode[] = ["nf4", "fp4", "int8"];
 // Products have kernels of several kinds: with and without a BLAS, for software and for hardware adapters.
 const others: readonly (readonly [name: string, device: Device | undefined])[] = [
   ["cpu without a BLAS, 3 threads", await openCpu({ blas: false, threads: 3 })],
-  ["webgpu, kernels for hardware", await openWebGpu({ kernels: "hardware" })],
+  ["webgpu, kernels for hardware", await openAdapter({ kernels: "hardware" })],
 ];
 
 function everyKernel(name: string, body: () => Promise<void>): void {

@@ -1,25 +1,14 @@
 /** The WebGPU device of the tests, opened once, and shorthands for running kernels on it. @module */
 
-import { openWebGpu } from "../../../core/device/webgpu/device.ts";
 import type { Allocation, Device } from "../../../core/device/device.ts";
 import type { Kernel } from "../../../core/kernel.ts";
+import { openAdapter } from "../../adapter.ts";
 
-/**
- * The device under test, or undefined (and a printed line) where there is no adapter. With
- * PLUMB_REQUIRE_WEBGPU=1 a missing adapter fails the tests.
- */
-export const gpu: Device | undefined = await openWebGpu();
+/** The device under test, or undefined (and a printed line) where there is no adapter. */
+export const gpu: Device | undefined = await openAdapter();
 
 /** The same adapter with the kernels of the other class, so that both are tested everywhere. */
-const hardware = gpu && await openWebGpu({ kernels: "hardware" });
-
-if (gpu === undefined) {
-  if (Deno.env.get("PLUMB_REQUIRE_WEBGPU") === "1") {
-    throw new Error("PLUMB_REQUIRE_WEBGPU=1, but the system has no WebGPU adapter.");
-  }
-  // deno-lint-ignore no-console -- a skipped half of the tests must be seen
-  console.log("skipped: no WebGPU adapter on this system");
-}
+const hardware = gpu && await openAdapter({ kernels: "hardware" });
 
 /** A test that needs the device; ignored where there is none. */
 export function gpuTest(name: string, test: (device: Device) => Promise<void>): void {

@@ -1,0 +1,33 @@
+/** Jobs on all cores. @module */
+
+import { runJob, type TestJob, type TestOutcome } from "./process.ts";
+
+/** How a pool runs its jobs. */
+export interface PoolOptions {
+  /** Processes at a time. */
+  readonly processes: number;
+  /** Seconds after which a job has failed. */
+  readonly limitSeconds: number;
+  /** Variables for each process. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Called with each outcome as it comes. */
+  readonly done: (outcome: TestOutcome) => void;
+}
+
+/** Runs jobs in their order, as many at a time as there are processes. */
+export async function runPool(
+  jobs: readonly TestJob[],
+  { processes, limitSeconds, env, done }: PoolOptions,
+): Promise<TestOutcome[]> {
+  const left = [...jobs];
+  const outcomes: TestOutcome[] = [];
+  const worker = async () => {
+    for (let job = left.shift(); job; job = left.shift()) {
+      const outcome = await runJob(job, env, limitSeconds);
+      outcomes.push(outcome);
+      done(outcome);
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(processes, jobs.length) }, worker));
+  return outcomes;
+}
