@@ -71,6 +71,7 @@ export function parseSafetensorsHeader(
   const entries: HeaderEntry[] = [];
   for (const [name, value] of Object.entries(root)) {
     if (name === "__metadata__") {
+      if (value === null) continue;
       if (!isPlainObject(value)) return refuse(`"__metadata__" is not an object of strings.`);
       for (const [key, text] of Object.entries(value)) {
         if (typeof text !== "string") {
@@ -81,6 +82,10 @@ export function parseSafetensorsHeader(
     } else {
       entries.push(parseEntry(name, value, refuse));
     }
+  }
+  // The reference implementation takes 16.0 for no size, which JSON.parse makes 16 of.
+  if (/\d[.eE]/.test(json.replace(/"[^"\\]*(?:\\.[^"\\]*)*"/g, '""'))) {
+    refuse("a number in its safetensors header is not written as an integer.");
   }
   // Empty tensors share their offset with a neighbour; ordering by the end too puts them first.
   entries.sort((a, b) => a.begin - b.begin || a.end - b.end);
@@ -101,6 +106,9 @@ function isCount(value: unknown): value is number {
 function parseEntry(name: string, value: unknown, refuse: Refuse): HeaderEntry {
   if (!isPlainObject(value)) {
     return refuse(`the header entry of tensor "${name}" is not an object.`);
+  }
+  if (!name.isWellFormed()) {
+    return refuse(`the name ${JSON.stringify(name)} of a tensor is not Unicode text.`);
   }
   const { dtype, shape, data_offsets: offsets } = value;
   if (!isStoredDtype(dtype)) {

@@ -122,8 +122,15 @@ export function configObject(
 
 const isId = (value: unknown) => Number.isSafeInteger(value);
 
+/** Switches, by how their names begin or end, of any family. */
+const switchNames =
+  /^(use|is|add|output|tie|do|enable|reorder|return|scale_attn)_|_bias$|^summary_(use_proj|proj_to_labels)$/;
+/** Probabilities of dropout that nothing here computes with. */
+const otherDropouts = /(_|^|layer)drop(out)?$/;
+
 /**
- * Checks what every config may have: ids of special tokens, and probabilities of dropout.
+ * Checks what every config may have, also where nothing is computed with it: ids of special tokens, switches, and
+ * probabilities of dropout. Null is as good as nothing.
  *
  * @throws UserError naming what is of another type.
  */
@@ -134,7 +141,12 @@ export function checkCommonFields(config: HuggingFaceConfig): void {
     if (value !== null && !ids.every(isId)) throw configError(config, name, "a token id, or null,");
   }
   for (const name of Object.keys(config)) {
-    if (dropoutNames.test(name)) configNumber(config, name, 0, { min: 0, max: 1 });
+    if (dropoutNames.test(name) || otherDropouts.test(name)) {
+      configNumber(config, name, 0, { min: 0, max: 1 });
+    } else if (switchNames.test(name)) configBoolean(config, name, false);
+  }
+  for (const name of ["pretraining_tp", "original_max_position_embeddings"]) {
+    configSize(config, name, 1);
   }
 }
 

@@ -80,6 +80,9 @@ export const loraDefaults: LoraConfig = {
   task_type: "CAUSAL_LM",
 };
 
+/** No matrix of a language model has more ranks. */
+const mostRanks = 2 ** 20;
+
 function refuse(name: string, value: unknown, expected: string): never {
   throw new UserError(`LoRA's ${name} is ${JSON.stringify(value)}; ${expected}.`);
 }
@@ -94,7 +97,9 @@ export function loraConfig(options: Partial<LoraConfig> = {}): LoraConfig {
   const config: LoraConfig = { ...loraDefaults, ...given };
   const ranks = { r: config.r, ...prefixed("rank_pattern", config.rank_pattern) };
   for (const [name, r] of Object.entries(ranks)) {
-    if (!Number.isInteger(r) || r <= 0) refuse(name, r, "a rank is a positive integer");
+    if (!Number.isInteger(r) || r <= 0 || r > mostRanks) {
+      refuse(name, r, `a rank is a positive integer, up to ${mostRanks}`);
+    }
   }
   const alphas = {
     lora_alpha: config.lora_alpha,

@@ -13,6 +13,7 @@ import {
   storedByteLength,
 } from "../../data/safetensors_header.ts";
 import { inTempDir } from "../temporary.ts";
+import { readFixture } from "./fixture_files.ts";
 
 const fromPython = new URL("../fixtures/safetensors/from_python.safetensors", import.meta.url);
 
@@ -316,4 +317,42 @@ Deno.test("conversions read views at any offset, and every integer type", () => 
   assert.deepEqual(int("U32", Uint32Array.of(7)), [7]);
   assert.deepEqual(int("I64", BigInt64Array.of(-(2n ** 31n))), [-(2 ** 31)]);
   assert.deepEqual(int("U64", BigUint64Array.of(9n)), [9]);
+});
+
+Deno.test("mutated files are opened and refused as by the Python library", async () => {
+  const { cases } = await readFixture<
+    { readonly cases: readonly (readonly [name: string, base64: string, opens: boolean])[] }
+  >("safetensors/mutated.json");
+  await inTempDir(async (directory) => {
+    const path = `${directory}/x.safetensors`;
+    for (const [name, base64, opens] of cases) {
+      await Deno.writeFile(path, Uint8Array.from(atob(base64), (c) => c.charCodeAt(0)));
+      let refusal: unknown = null;
+      try {
+        using _ = await openSafetensors(path);
+      } catch (error) {
+        refusal = error;
+      }
+      assert.ok(refusal === null || refusal instanceof UserError, `${name}: ${refusal}`);
+      assert.equal(refusal === null, opens, `${name}: ${refusal}`);
+    }
+  });
+});
+
+Deno.test("what the Python library opens and nothing here could use is refused by name", async () => {
+  await inTempDir(async (directory) => {
+    const path = `${directory}/x.safetensors`;
+    const write = async (header: string) => {
+      const json = new TextEncoder().encode(header);
+      const file = new Uint8Array(8 + json.length + 2);
+      new DataView(file.buffer).setBigUint64(0, BigInt(json.length), true);
+      file.set(json, 8);
+      await Deno.writeFile(path, file);
+    };
+    const entry = (dtype: string) => `"a":{"dtype":"${dtype}","shape":[2],"data_offsets":[0,2]}`;
+    await write(`{${entry("F8_E4M3")}}`);
+    await assert.rejects(openSafetensors(path), /tensor "a" has the dtype "F8_E4M3"/);
+    await write(`{${entry("U8")},${entry("U8")}}`);
+    await assert.rejects(openSafetensors(path), /the key "a" occurs twice/);
+  });
 });
