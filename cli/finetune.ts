@@ -1,6 +1,13 @@
 /** What all training commands do; a command says how rows become examples, and what is minimised. @module */
 
-import { combine, currentDevice, type Device, partition, UserError } from "../core/mod.ts";
+import {
+  combine,
+  currentDevice,
+  type Device,
+  partition,
+  planOnly,
+  UserError,
+} from "../core/mod.ts";
 import { cleanTemporaries, writeFilesAtomically } from "../data/atomic.ts";
 import { describeFileError, statIfPresent } from "../data/local_paths.ts";
 import { readDataset, type Row } from "../data/readers.ts";
@@ -152,7 +159,13 @@ async function finetune<O extends Options, E>(
   try {
     notices.forEach(say);
     device = await openAskedDevice({ device: deviceName(values), threads: values.threads }, say);
-    const profiler = values.profile ? await openProfiler(device, values.output_dir) : null;
+    if (values.dry_run) {
+      planOnly();
+      device.destroy();
+    }
+    const profiler = values.profile && !values.dry_run
+      ? await openProfiler(device, values.output_dir)
+      : null;
     const head = typeof command.head === "function" ? command.head(values) : command.head;
     const alone = await openModel({ ...modelSourceOf(values, head), notice: say });
     if (!values.dry_run) await refuseOtherKind(values.output_dir, alone);
@@ -365,6 +378,10 @@ async function run<O extends Options, E>(
   let [trainable, frozen] = partition(opened.params, isTrainable);
   let resume;
   if (values.resume_from_checkpoint !== undefined) {
+    const path = await findCheckpoint(values.output_dir, values.resume_from_checkpoint);
+    if (values.dry_run) say(`The run would go on from ${path}.`);
+  }
+  if (values.resume_from_checkpoint !== undefined && !values.dry_run) {
     const path = await findCheckpoint(values.output_dir, values.resume_from_checkpoint);
     [trainable, frozen] = partition(await readCheckpoint(opened, path), isTrainable);
     resume = await loadRun(path, {

@@ -2,6 +2,7 @@
 
 import { anyDevice } from "./device/current.ts";
 import type { Allocation, Device } from "./device/device.ts";
+import { isDry } from "./device/dry.ts";
 import { bytesPerElement } from "./dtype.ts";
 import type { Node } from "./graph.ts";
 import { fromBytes, type TensorData } from "./host.ts";
@@ -74,6 +75,7 @@ export function computeNodes(nodes: readonly Node[], device: Device): void {
   for (const node of nodes) upload(node, device);
   const pending = [...new Set(nodes.filter((node) => node.storage === null))];
   if (pending.length === 0) return;
+  if (isDry(device)) return pending.forEach((node) => becomeLeaf(node, unfilled(node, device)));
   const planned = planGraph({
     roots: pending,
     maxArguments: device.maxKernelArguments,
@@ -95,6 +97,15 @@ export function computeNodes(nodes: readonly Node[], device: Device): void {
     if (!storage) storages.set(external, storage = new Storage(device, bound[external]!, node));
     becomeLeaf(node, storage);
   });
+}
+
+/** Memory for a node that nobody computes: its own, or what it is another shape of. */
+function unfilled(node: Node, device: Device): Storage {
+  let source = node;
+  while (source.storage === null && ["reshape", "stopGradient"].includes(source.operation.name)) {
+    source = source.inputs[0]!;
+  }
+  return source.storage ?? new Storage(device, device.allocate(bytesOf(node)), node);
 }
 
 /** Elements of a computed node. */

@@ -1,6 +1,6 @@
 /** Models as directories in the Hugging Face layout: reading one, writing one. @module */
 
-import { type Path, randomKey, realize, Tensor, UserError } from "../core/mod.ts";
+import { computesNothing, type Path, randomKey, realize, Tensor, UserError } from "../core/mod.ts";
 import { openCheckpointFiles } from "../data/checkpoint_files.ts";
 import { isRecord, readJsonFile } from "../data/json_files.ts";
 import { missingPathError, parentPath, statIfPresent } from "../data/local_paths.ts";
@@ -249,7 +249,9 @@ async function withAdapter(
     return { params, reference: withoutValueHead(params), adapter: { ...loaded, base } };
   }
   if (!source.lora) return { params: whole, reference: withoutValueHead(whole), adapter: null };
-  const fresh = await applyLora(whole, source.lora, randomKey(source.seed), { modelType });
+  const fresh = await applyLora(whole, plannable(source.lora), randomKey(source.seed), {
+    modelType,
+  });
   const params = source.initialAdapter === undefined ? fresh.params : await fillValueHead(
     await fillAdapter(fresh.params, source.initialAdapter, fresh.config),
     source.initialAdapter,
@@ -261,6 +263,14 @@ async function withAdapter(
     reference,
     adapter: { config: fresh.config, base: given },
   };
+}
+
+/** Where nothing is computed, there are no principal vectors to begin with; the shapes are the same. */
+function plannable(lora: Partial<LoraConfig>): Partial<LoraConfig> {
+  return computesNothing() && typeof lora.init_lora_weights === "string" &&
+      /^(pissa|olora)/i.test(lora.init_lora_weights)
+    ? { ...lora, init_lora_weights: true }
+    : lora;
 }
 
 /** The parameters of a checkpoint of a run: all of them, or the run's with the checkpoint's adapter. */

@@ -40,6 +40,11 @@ export interface WeightStorage {
   readonly dtype?: "f32" | "f16" | "bf16" | "auto" | undefined;
 }
 
+/** The type in memory of weights that are kept as they are in the files. */
+export function narrowDtype(stored: StoredDtype): "f32" | "f16" | "bf16" {
+  return narrow[stored] ?? "f32";
+}
+
 const narrow: Partial<Record<StoredDtype, "f32" | "f16" | "bf16">> = {
   F32: "f32",
   F16: "f16",
@@ -82,7 +87,7 @@ export async function loadWeights<P>(
     const kept = isValueHeadParameter(path)
       ? "f32"
       : dtype === "auto"
-      ? narrow[stored.dtype] ?? "f32"
+      ? narrowDtype(stored.dtype)
       : dtype;
     if (quantize && isQuantizable(path, shape)) {
       checkStored(stored, leaf);

@@ -1,6 +1,6 @@
 /** A model's parameters from a checkpoint's directory: what it takes of the files, and what it leaves. @module */
 
-import { type Key, leavesOf, type Path, realize } from "../core/mod.ts";
+import { computesNothing, type Key, leavesOf, type Path, realize } from "../core/mod.ts";
 import { type CheckpointFiles, openCheckpointFiles } from "../data/checkpoint_files.ts";
 import { toFloat32Array } from "../data/safetensors_dtypes.ts";
 import type { StoredTensor } from "../data/stored_tensor.ts";
@@ -17,6 +17,7 @@ import {
   shapesOf,
 } from "../nn/mod.ts";
 import { loadParameters, namedAsInTree } from "./model_files.ts";
+import { plannedParameters } from "./planned_parameters.ts";
 import { loadWeights, type WeightStorage } from "./quantized_files.ts";
 
 /** Options of {@link readParameters}. */
@@ -48,6 +49,9 @@ export async function readParameters(
     fresh && (isLabelHead(path.replace(/\..*/, "")) || isValueHeadParameter(path))
       ? freshParameter(model, path, shape, fresh, head)
       : null;
+  if (computesNothing()) {
+    return await plannedParameters<DecoderParams>(shapes, files, storage, begin);
+  }
   const coded = [...files.tensors.keys()].some((name) => quantizedPart.test(name));
   return storage || coded
     ? await loadWeights<DecoderParams>(shapes, files, storage, begin)
@@ -74,7 +78,8 @@ async function withTies(
     const tensors = new Map([...files.tensors, [path, own]]);
     return { shapes, files: { ...files, tensors } };
   }
-  if (await sameNumbers(tied, own)) return { shapes, files };
+  // Without reading them they are taken to be the same, as they nearly always are.
+  if (computesNothing() || await sameNumbers(tied, own)) return { shapes, files };
   notice?.(
     `config.json says that the output head is the embedding matrix (tie_word_embeddings), but the files in ` +
       `${files.directory} have two, which differ (${tied.name} and ${own.name}): both are used. What is saved of the ` +

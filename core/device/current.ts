@@ -2,6 +2,7 @@
 
 import { type DeviceName, missingAdapterError, parseDeviceName } from "./choice.ts";
 import type { Device } from "./device.ts";
+import { dryDevice, isDry } from "./dry.ts";
 
 export type { DeviceName } from "./choice.ts";
 
@@ -51,6 +52,21 @@ async function open(name: DeviceName, options: OpenDeviceOptions): Promise<Devic
 /** Makes an open device the one that computes; null forgets it. */
 export function setDevice(device: Device | null): void {
   current = device;
+}
+
+/**
+ * From now on plans are made as for the device that is open, and nothing is computed: no memory is taken, and what is
+ * read is zeros. Enough for all that follows from shapes.
+ *
+ * @throws Error if no device is open.
+ */
+export function planOnly(): void {
+  current = dryDevice(currentDevice());
+}
+
+/** Whether {@link planOnly} is in force, so that no weight need be read for the device. */
+export function computesNothing(): boolean {
+  return current !== null && isDry(current);
 }
 
 /**

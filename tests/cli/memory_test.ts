@@ -10,7 +10,15 @@ import { totalBytes } from "../../train/memory.ts";
 import { fixture } from "../data/fixture_files.ts";
 import { devices } from "../devices.ts";
 import { smallAdapter } from "./lora_runs.ts";
-import { argumentsOf, type Flags, namesIn, plumb, smallRun, temporary } from "./run_command.ts";
+import {
+  argumentsOf,
+  type Flags,
+  namesIn,
+  plumb,
+  refusalOf,
+  smallRun,
+  temporary,
+} from "./run_command.ts";
 
 const estimate =
   /weights ([\d.]+) (\wiB), optimiser ([\d.]+) (\wiB), gradients and activations ([\d.]+) (\wiB); together ([\d.]+) (\wiB)\./;
@@ -59,6 +67,79 @@ Deno.test("the estimate follows the flags that make a step smaller", async () =>
   const halved = await told({ per_device_train_batch_size: 1, gradient_accumulation_steps: 2 });
   assert.ok(halved[2] < temporaries, "a batch in two halves");
   assert.equal(halved[0], weights);
+});
+
+Deno.test("a dry run tells what the run tells, for all that is trained", async () => {
+  const variants: readonly Flags[] = [
+    {},
+    smallAdapter,
+    { ...smallAdapter, init_lora_weights: "pissa" },
+    { ...smallAdapter, load_in_4bit: true, use_bnb_nested_quant: true },
+    { ...smallAdapter, load_in_8bit: true },
+    { ...smallAdapter, dtype: "bfloat16" },
+    { gradient_accumulation_steps: 2 },
+  ];
+  for (const changes of variants) {
+    using output = temporary();
+    const flags = smallRun(output.path, {
+      max_steps: 1,
+      per_device_train_batch_size: 2,
+      ...changes,
+    });
+    const { code, stderr } = await plumb("sft", flags);
+    assert.equal(code, 0, stderr);
+    const plan = estimate.exec(stderr)![0];
+    using place = temporary();
+    const dry = await plumb("sft", { ...flags, output_dir: `${place.path}/out`, dry_run: true });
+    assert.equal(dry.code, 0, dry.stderr);
+    assert.equal(estimate.exec(dry.stderr)![0], plan, JSON.stringify(changes));
+  }
+});
+
+Deno.test("a dry run reads no weight", async () => {
+  using place = temporary();
+  const model = `${place.path}/model`;
+  await Deno.mkdir(model);
+  for (const name of namesIn(fixture("models/llama"))) {
+    await Deno.copyFile(`${fixture("models/llama")}/${name}`, `${model}/${name}`);
+  }
+  using file = await Deno.open(`${model}/model.safetensors`, { read: true, write: true });
+  await file.seek(-4, Deno.SeekMode.End);
+  await file.write(new Uint8Array(new Float32Array([NaN]).buffer));
+  const flags = smallRun(`${place.path}/out`, { model_name_or_path: model, max_steps: 1 });
+  assert.match(await refusalOf("sft", flags), /finite/);
+  const { code, stderr } = await plumb("sft", { ...flags, dry_run: true });
+  assert.equal(code, 0, stderr);
+  assert.match(stderr, estimate);
+});
+
+Deno.test("a dry run of a model of billions of weights takes neither their memory nor their time", async () => {
+  using place = temporary();
+  const config = JSON.parse(await Deno.readTextFile(`${fixture("models/llama")}/config.json`));
+  for (const name of namesIn(fixture("models/llama"))) {
+    if (!name.endsWith("safetensors")) {
+      await Deno.copyFile(`${fixture("models/llama")}/${name}`, `${place.path}/${name}`);
+    }
+  }
+  const large = {
+    hidden_size: 8192,
+    intermediate_size: 28672,
+    head_dim: 128,
+    num_hidden_layers: 2,
+  };
+  const heads = { num_attention_heads: 64, num_key_value_heads: 8, vocab_size: 128256 };
+  const text = JSON.stringify({ ...config, ...large, ...heads });
+  await Deno.writeTextFile(`${place.path}/config.json`, text);
+  for (const changes of [{}, smallAdapter]) {
+    const { code, stderr } = await plumb("sft", {
+      ...smallRun(`${place.path}/out`, { max_steps: 1, ...changes }),
+      model_name_or_path: undefined,
+      init_from_config: `${place.path}/config.json`,
+      dry_run: true,
+    });
+    assert.equal(code, 0, stderr);
+    assert.match(estimate.exec(stderr)![0], /weights 14\.\d GiB/);
+  }
 });
 
 Deno.test("a run tells what it planned before the first step and what it took after the last", async () => {
