@@ -43,6 +43,7 @@ export * from "./safetensors.ts";
 export * from "./safetensors_dtypes.ts";
 export type { Described } from "./safetensors_header.ts";
 export * from "./sampler.ts";
+export * from "./stored_tensor.ts";
 export * from "./token_stream.ts";
 export * from "./tokenizer.ts";
 export * from "./tokenizer_files.ts";

@@ -18,8 +18,6 @@ import {
 } from "./safetensors_header.ts";
 import type { StoredTensor, TensorFile } from "./stored_tensor.ts";
 
-export type { StoredTensor } from "./stored_tensor.ts";
-
 /** An open safetensors file. Close it when the tensors have been read. */
 export type SafetensorsFile = TensorFile & {
   /** The `__metadata__` map; empty where the file has none. */

@@ -47,6 +47,7 @@ export * from "./quantized.ts";
 export * from "./relative_positions.ts";
 export * from "./rotary.ts";
 export * from "./rotary_config.ts";
+export * from "./rotary_dynamic.ts";
 export * from "./sampling.ts";
 export * from "./sampling_config.ts";
 export * from "./sequence_classifier.ts";

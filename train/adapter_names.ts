@@ -40,6 +40,7 @@ function plainName(name: string): string {
 export interface NamedTensor {
   /** Under PEFT's name, without the prefix. */
   readonly name: string;
+  /** Its numbers. */
   readonly tensor: Tensor;
 }
 

@@ -13,7 +13,9 @@ import { adapterFileTensors, basePathOf, isVocabularyMatrix } from "./adapter_na
 
 /** For how many tokens an adapter has matrices of its own. */
 export interface AdapterVocabulary {
+  /** The adapter's. */
   readonly directory: string;
+  /** How many. */
   readonly tokens: number;
   /** Paths of the matrices. */
   readonly paths: readonly string[];

@@ -13,6 +13,8 @@
  */
 
 export * from "./adapter_files.ts";
+export * from "./adapter_names.ts";
+export * from "./adapter_vocabulary.ts";
 export * from "./answer_metrics.ts";
 export * from "./answer_reporters.ts";
 export * from "./answers.ts";
@@ -34,6 +36,7 @@ export * from "./metric_schedule.ts";
 export * from "./model_directory.ts";
 export * from "./model_files.ts";
 export * from "./model_reward.ts";
+export * from "./narrow_save.ts";
 export * from "./nash_md.ts";
 export * from "./online.ts";
 export * from "./online_dpo.ts";
