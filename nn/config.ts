@@ -73,8 +73,8 @@ export function configNumber(
 /** No tensor has more rows, and no model more heads. */
 const mostOfSizes = 2 ** 31 - 1;
 
-/** Models have some hundred; what is far beyond is no number of layers. */
-const mostLayers = 65_536;
+/** Models have some hundred, the deepest a thousand; what is far beyond is no number of layers. */
+const mostLayers = 4096;
 
 /** A size of the config: a positive integer. @throws UserError for another value. */
 export function configSize(

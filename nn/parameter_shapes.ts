@@ -1,9 +1,12 @@
 /** Trees of parameters before there are any: their names, sizes and beginnings. @module */
 
-import { leavesOf, type Path, type Shape } from "../core/mod.ts";
+import { leavesOf, type Path, type Shape, UserError } from "../core/mod.ts";
 
 /** How a fresh parameter begins: ones, zeros, or normal with so many times the config's `initializer_range`. */
 export type ParameterInit = "ones" | "zeros" | { readonly normal: number };
+
+/** Four TiB in f32. */
+const mostElements = 2 ** 40;
 
 /** A parameter that is to be. */
 export class ParameterShape {
@@ -12,12 +15,24 @@ export class ParameterShape {
   /** Whether files hold the transpose of this matrix, as they do for GPT-2's `Conv1D`. */
   readonly transposed: boolean;
 
-  /** Normal numbers in the order of the files by default. */
+  /**
+   * Normal numbers in the order of the files by default.
+   *
+   * @throws UserError for sizes that no machine holds.
+   */
   constructor(
     /** Its sizes. */
     readonly shape: Shape,
     options: { readonly init?: ParameterInit; readonly transposed?: boolean } = {},
   ) {
+    if (!(shape.reduce((product, size) => product * size, 1) <= mostElements)) {
+      throw new UserError(
+        `The config calls for a parameter of shape [${
+          shape.join(", ")
+        }], which is more than any model has. One of ` +
+          "its sizes is wrong.",
+      );
+    }
     this.init = options.init ?? { normal: 1 };
     this.transposed = options.transposed ?? false;
   }

@@ -206,6 +206,11 @@ Deno.test("windows, limits and other switches of families are checked too", asyn
   }
 });
 
+Deno.test("sizes that are possible one by one, and not together, are refused", async () => {
+  const sizes = { hidden_size: 2 ** 31 - 8, intermediate_size: 2 ** 31 - 1 };
+  assert.match(await refusal("llama", sizes), /a parameter of shape \[\d+, \d+\], which is more/);
+});
+
 Deno.test("negative ids of padding count from the end, as PyTorch's do", () => {
   assert.equal(paddingIdOf({ vocab_size: 10, pad_token_id: -1 }), 9);
   assert.equal(paddingIdOf({ vocab_size: 10, pad_token_id: 9 }), 9);
