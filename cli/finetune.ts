@@ -170,6 +170,11 @@ async function finetune<O extends Options, E>(
     const alone = await openModel({ ...modelSourceOf(values, head), notice: say });
     if (!values.dry_run) await refuseOtherKind(values.output_dir, alone);
     const opened = await command.complete?.(alone, values) ?? alone;
+    if (alone.adapter && !values.use_peft) {
+      say(
+        `${values.model_name_or_path} is an adapter over ${alone.adapter.base}: its weights are trained on.`,
+      );
+    }
     for (const notice of dropoutNotice(alone, values)) say(notice);
     const data = await readData(command, values, opened, say);
     const gauge = roofGauge(device);

@@ -56,7 +56,7 @@ export function openReporters(values: TrainingValues): Reporter {
   const quiet = values.log_level === "error" || values.log_level === "critical";
   const screen = consoleReporter({
     notices: !quiet,
-    ...(values.disable_tqdm === true ? { bar: false } : {}),
+    ...(values.disable_tqdm === true ? { bar: false, wrap: Deno.stderr.isTerminal() } : {}),
   });
   const toFile = values.report_to.some((name) => name === "jsonl" || name === "all");
   if (!toFile) return screen;

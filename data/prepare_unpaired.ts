@@ -107,7 +107,12 @@ export function prepareKto(
     ? examples
     : examples.filter(({ promptIds }) => promptIds.length < maxLength);
   requireSome(kept.length, maxLength);
-  if (!options.evaluation) warnUnbalanced(kept, options);
+  if (!options.evaluation) {
+    warnUnbalanced(kept, options);
+    if (klBatchSize !== null && format.kind === "preference") {
+      warnOneKind(kept, klBatchSize, options);
+    }
+  }
 
   const cut = kept.map((example, i): UnpairedExample => {
     const { promptIds } = example;
@@ -128,6 +133,23 @@ function lenderOf(index: number, count: number, batchSize: number): number {
   const start = index - index % batchSize;
   const size = Math.min(batchSize, count - start);
   return start + (index - start + size - 1) % size;
+}
+
+/** Pairs are taken apart many at a time, and the KL term wants the rows in their order. */
+function warnOneKind(
+  examples: readonly UnpairedExample[],
+  batchSize: number,
+  options: PrepareKtoOptions,
+): void {
+  const batches = Math.floor(examples.findIndex(({ label }) => !label) / batchSize);
+  if (batches < 1) return;
+  options.warn?.(
+    `The first ${
+      batches === 1 ? "batch holds" : `${batches} batches hold`
+    } good answers alone, for pairs are taken ` +
+      "apart 1000 at a time: first what was chosen, then what was rejected. For batches of both kinds, give the " +
+      "answers as rows with a label, shuffled.",
+  );
 }
 
 /** Eq. (8) of "KTO: Model Alignment as Prospect Theoretic Optimization" (arXiv 2402.01306). */

@@ -3,6 +3,7 @@
 import type { Reporter } from "./reporters.ts";
 import type { AnswerColumns } from "./rollout.ts";
 import { openRunFile } from "./run_file.ts";
+import { wrapped } from "./wrap.ts";
 
 /** What of the answers is shown. */
 export interface AnswerTableOptions {
@@ -14,7 +15,10 @@ export interface AnswerTableOptions {
   readonly width: number;
 }
 
-/** A table of answers: texts on one line each, cut to fit; numbers with three decimals. */
+/** Lines of a cell at most: an answer of hundreds of words would push all else off the screen. */
+const mostLines = 6;
+
+/** A table of answers that fits the width: texts are wrapped at words, and long ones cut; numbers have three decimals. */
 export function formatAnswers(table: AnswerColumns, options: AnswerTableOptions): string {
   const names = Object.keys(table);
   const rows = rowsOf(table, options);
@@ -24,10 +28,22 @@ export function formatAnswers(table: AnswerColumns, options: AnswerTableOptions)
   );
   const room = options.width - 3 * (names.length - 1);
   const widths = fitted(natural, room);
-  const line = (values: readonly string[]) =>
-    values.map((value, k) => cut(value, widths[k]!).padEnd(widths[k]!)).join(" │ ").trimEnd();
-  return [line(names), widths.map((width) => "─".repeat(width)).join("─┼─"), ...cells.map(line)]
-    .join("\n");
+  const lines = (values: readonly string[]): string[] => {
+    const parts = values.map((value, k) => cellLines(value, widths[k]!));
+    return Array.from(
+      { length: Math.max(...parts.map(({ length }) => length)) },
+      (_, i) => parts.map((part, k) => (part[i] ?? "").padEnd(widths[k]!)).join(" │ ").trimEnd(),
+    );
+  };
+  const rule = widths.map((width) => "─".repeat(width)).join("─┼─");
+  const bodies = cells.map(lines);
+  // Rows of one line need no rule between them.
+  const between = bodies.some(({ length }) => length > 1) ? [rule] : [];
+  return [
+    ...lines(names),
+    rule,
+    ...bodies.flatMap((body, i) => i === 0 ? body : [...between, ...body]),
+  ].join("\n");
 }
 
 /**
@@ -95,6 +111,9 @@ function fitted(natural: readonly number[], room: number): number[] {
   return natural.map((width) => Math.min(width, limit));
 }
 
-function cut(text: string, width: number): string {
-  return text.length <= width ? text : `${text.slice(0, width - 1)}…`;
+function cellLines(text: string, width: number): string[] {
+  const lines = wrapped(text, width);
+  if (lines.length <= mostLines) return lines;
+  const last = lines[mostLines - 1]!;
+  return [...lines.slice(0, mostLines - 1), `${last.slice(0, width - 1)}…`];
 }

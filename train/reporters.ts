@@ -6,6 +6,7 @@
 
 import { type BarState, formatBar, formatRecord, type LogRecord } from "./progress.ts";
 import { openRunFile } from "./run_file.ts";
+import { wrapped } from "./wrap.ts";
 
 /** Takes the records of a run in order. */
 export interface Reporter {
@@ -23,6 +24,8 @@ export interface ConsoleOptions {
   readonly bar?: boolean;
   /** Columns of the terminal, asked for at each redraw; 80 where it cannot be known. */
   readonly columns?: () => number;
+  /** Whether lines are broken between words to fit the columns; by default where there is a bar. */
+  readonly wrap?: boolean;
   /** Whether notices are shown; true by default. */
   readonly notices?: boolean;
   /** Milliseconds, for limiting redraws; `performance.now` by default. */
@@ -41,6 +44,7 @@ export function consoleReporter(options: ConsoleOptions = {}): Reporter {
     write = writeStandardError,
     bar = Deno.stderr.isTerminal(),
     columns = terminalColumns,
+    wrap = bar,
     notices = true,
     now = () => performance.now(),
   } = options;
@@ -49,6 +53,8 @@ export function consoleReporter(options: ConsoleOptions = {}): Reporter {
   let drawnAt = -Infinity;
   const erased = () => drawn ? "\r\x1b[2K" : "";
   const drawing = (current: BarState): string => {
+    // Before it is known how many steps there are, a bar says nothing.
+    if (current.totalSteps === 0) return "";
     drawn = true;
     drawnAt = now();
     // The last column stays free: some terminals wrap when it is filled.
@@ -61,7 +67,11 @@ export function consoleReporter(options: ConsoleOptions = {}): Reporter {
   return {
     report: (record) => {
       if ((record.kind === "notice" || record.kind === "memory") && !notices) return;
-      const line = formatRecord(record);
+      const row = formatRecord(record);
+      // A row's second line stands apart from the next row.
+      const line = wrap && row !== undefined
+        ? wrapped(row, columns() - 1, record.kind === "notice" ? 0 : 2).join("\n")
+        : row;
       if (!bar) {
         if (line !== undefined) write(`${line}\n`);
         return;

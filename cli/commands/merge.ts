@@ -3,7 +3,7 @@
 import { realize, UserError } from "../../core/mod.ts";
 import { openAskedDevice } from "../device.ts";
 import { writeTo } from "../chat/screen.ts";
-import { describeFileError, statIfPresent } from "../../data/local_paths.ts";
+import { describeFileError, missingPathError, statIfPresent } from "../../data/local_paths.ts";
 import { mergeAdapters, type ModelHead } from "../../nn/mod.ts";
 import { readAdapterConfig, resolveBaseModel } from "../../train/adapter_files.ts";
 import { openModel, writeModel } from "../../train/model_directory.ts";
@@ -41,6 +41,9 @@ export const mergeCommand: Command = {
   run: async (argv) => {
     const { values } = parse(argv, mergeOptions);
     const { model_name_or_path: directory, output_dir: output } = values;
+    if (await statIfPresent(directory) === undefined) {
+      throw await missingPathError(directory, "adapter");
+    }
     if (await statIfPresent(`${directory}/adapter_config.json`) === undefined) {
       throw new UserError(
         `${directory} is not an adapter: it has no adapter_config.json. Only adapters can be merged; a whole model ` +

@@ -23,6 +23,7 @@ export interface ReferenceRequest<E> {
     readonly precompute_ref_log_probs: boolean;
     readonly precompute_ref_batch_size: number | undefined;
     readonly seed: number;
+    readonly use_peft: boolean;
   };
   readonly say: (text: string) => void;
 }
@@ -89,6 +90,13 @@ export async function referenceOf<E>(request: ReferenceRequest<E>): Promise<Refe
     ? null
     : await openModel({ directory: values.ref_model_name_or_path, seed: values.seed });
   const reference = other ?? opened;
+  if (!other && opened.adapter && !evaluation) {
+    say(
+      values.use_peft
+        ? "The reference is the model without its adapter."
+        : "The reference is the model with the adapter as it is now, before training.",
+    );
+  }
   const compute = async (): Promise<ReferenceLogProbs> => {
     const order = evaluation ? null : visitedExamples(lengths, options);
     // What is kept for later runs is kept whole; else only what this run visits is computed.

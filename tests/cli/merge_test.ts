@@ -86,7 +86,8 @@ Deno.test("merge says what is wrong with what it is given", async () => {
       device: "cpu",
     });
   assert.match(await refusal(fixture("models/llama")), /not an adapter.*adapter_config\.json/);
-  assert.match(await refusal(`${place.path}/nowhere`), /nowhere/);
+  assert.match(await refusal(`${place.path}/nowhere`), /find the adapter ".*nowhere"/);
+  assert.match(await refusal("./nowhere/at/all"), /find the adapter|no local file/);
   const broken = `${place.path}/broken`;
   Deno.mkdirSync(broken);
   Deno.copyFileSync(`${adapter}/adapter_config.json`, `${broken}/adapter_config.json`);

@@ -279,3 +279,16 @@ Deno.test("the commands are listed with their summaries, and each explains its o
     assert.match(help.stdout, /--learning_rate FLOAT/);
   }
 });
+
+Deno.test("dpo on an adapter says that it trains that one on, and what its reference is", async () => {
+  using place = temporary();
+  const flags = (output: string, changes: Flags) =>
+    smallPreferenceRun("dpo", `${place.path}/${output}`, { max_steps: 1, ...changes });
+  const begun = await succeed("dpo", flags("a", { use_peft: true, lora_r: 2 }));
+  assert.match(begun.said, /The reference is the model without its adapter\./);
+  const further = await succeed("dpo", flags("b", { model_name_or_path: `${place.path}/a` }));
+  assert.match(further.said, /a is an adapter over .*llama: its weights are trained on\./);
+  assert.match(further.said, /The reference is the model with the adapter as it is now/);
+  const whole = await succeed("dpo", flags("c", {}));
+  assert.doesNotMatch(whole.said, /adapter|The reference is/);
+});

@@ -216,6 +216,20 @@ Deno.test("weights that do not balance good and bad answers are warned of with b
   assert.equal(warningsFor(2.5), "");
 });
 
+Deno.test("pairs for KTO say that the first batches hold good answers alone", () => {
+  const warningsFor = (pairs: number, klBatchSize: number | null, evaluation = false) => {
+    const warnings: string[] = [];
+    const rows = Array.from({ length: pairs }, () => pair);
+    prepareKto(rows, tokenizer, { klBatchSize, evaluation, warn: (w) => warnings.push(w) });
+    return warnings.join();
+  };
+  assert.match(warningsFor(5, 2), /The first 2 batches hold good answers alone, for pairs/);
+  assert.match(warningsFor(2, 2), /The first batch holds good answers alone/);
+  assert.equal(warningsFor(2, 3), "");
+  assert.equal(warningsFor(5, null), "");
+  assert.equal(warningsFor(5, 2, true), "");
+});
+
 Deno.test("tools that a command does not pass to the template are warned of", () => {
   const row = {
     prompt: [user("a")],

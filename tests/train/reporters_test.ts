@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import type { LogRecord } from "../../train/progress.ts";
-import { answersFile } from "../../train/answer_reporters.ts";
+import { answersFile, formatAnswers } from "../../train/answer_reporters.ts";
 import {
   allReporters,
   consoleReporter,
@@ -48,7 +48,7 @@ Deno.test("on a terminal the bar is redrawn below the rows and gone at the end",
   const erase = "\r\x1b[2K";
   assert.deepEqual(written, [
     `[#####${"-".repeat(15)}]  1/4  tokens/s 10`,
-    `${erase}step 2/4  epoch 0.5000  loss 2.500  grad_norm NaN\n` +
+    `${erase}step 2/4  epoch 0.5000  loss 2.500\n  grad_norm NaN\n` +
     "[####----]  2/4  loss 2.500  tokens/s 10",
     `${erase}step 4/4  done  in 00:01\n`,
   ]);
@@ -154,4 +154,33 @@ Deno.test("a log that cannot be opened is refused by name", () => {
   } finally {
     Deno.removeSync(directory);
   }
+});
+
+Deno.test("lines on a screen break between words, and no bar is drawn before the steps are counted", () => {
+  const { written, reporter } = recorded({ bar: true });
+  const text = "Rows that are longer than the screen are broken where a word ends.";
+  reporter.report({ ...notice, totalSteps: 0, text } as LogRecord);
+  reporter.close();
+  assert.equal(
+    written.join(""),
+    "Rows that are longer than the screen are\nbroken where a word ends.\n",
+  );
+});
+
+Deno.test("a table of answers fits the screen, its texts wrapped at words", () => {
+  const table = {
+    prompt: ["What is the capital of France, and how many people live in it?", "Short?"],
+    completion: ["word ".repeat(200).trim(), "Yes."],
+    accuracy_reward: [1, 0],
+    advantage: [0.70711, -0.70711],
+  };
+  const text = formatAnswers(table, { width: 79 });
+  const lines = text.split("\n");
+  assert.ok(lines.every((line) => line.length <= 79), text);
+  assert.match(lines[0]!, /^prompt +│ completion +│ accuracy_reward │ advantage$/);
+  const [, ...cells] = lines.slice(2).map((line) => line.split("│").map((part) => part.trim()));
+  const first = lines.slice(2, 8).map((line) => line.split("│")[0]!.trim()).join(" ").trim();
+  assert.equal(first, table.prompt[0]);
+  assert.match(lines[7]!, /…/);
+  assert.ok(cells.some(([prompt, , reward]) => prompt === "Short?" && reward === "0.000"));
 });
