@@ -105,7 +105,11 @@ export interface Finetuning<O extends Options, E> {
   /** The model's last layer, which flags may decide; logits over the vocabulary by default. */
   readonly head?: ModelHead | ((values: Values<O>) => ModelHead);
   /** The model with what else is trained along, if anything. */
-  readonly complete?: (opened: OpenModel, values: Values<O>) => Promise<OpenModel>;
+  readonly complete?: (
+    opened: OpenModel,
+    values: Values<O>,
+    say: (text: string) => void,
+  ) => Promise<OpenModel>;
   readonly prepare: (
     rows: readonly Row[],
     context: PrepareContext<Values<O>>,
@@ -169,7 +173,7 @@ async function finetune<O extends Options, E>(
     const head = typeof command.head === "function" ? command.head(values) : command.head;
     const alone = await openModel({ ...modelSourceOf(values, head), notice: say });
     if (!values.dry_run) await refuseOtherKind(values.output_dir, alone);
-    const opened = await command.complete?.(alone, values) ?? alone;
+    const opened = await command.complete?.(alone, values, say) ?? alone;
     if (alone.adapter && !values.use_peft) {
       say(
         `${values.model_name_or_path} is an adapter over ${alone.adapter.base}: its weights are trained on.`,

@@ -104,7 +104,10 @@ export function namedAsInTree(
   const root = first.slice(0, first.indexOf(".") + 1);
   const lacksRoot = !files.tensors.has(first) && files.tensors.has(first.slice(root.length));
   const renamed = new Map(Object.entries(storedNames).map(([name, stored]) => [stored, name]));
-  const named = (name: string): string => {
+  const named = (given: string): string => {
+    // As TensorFlow called them, whose names the oldest checkpoints have.
+    const name = given.replace(/(?<=LayerNorm\.)gamma$/, "weight")
+      .replace(/(?<=LayerNorm\.)beta$/, "bias");
     const [parent, ...rest] = name.split(".");
     if (renamed.has(parent!)) return [renamed.get(parent!), ...rest].join(".");
     const isHead = isOutputHead(parent!) || isValueHeadParameter(name);

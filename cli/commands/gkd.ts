@@ -22,10 +22,11 @@ export const gkdCommand: Command = finetuningCommand<typeof gkdOptions, Distilla
     return { examples, description: `${description}; ${examples.length} examples` };
   },
   describe: (example, tokenizer) => describeAnswers({ answer: example }, tokenizer),
-  task: async ({ opened, values, examples, evaluation }) => {
+  task: async ({ opened, values, examples, evaluation, say }) => {
     const teacher = await openModel({
       directory: values.teacher_model_name_or_path,
       seed: values.seed,
+      notice: evaluation ? undefined : say,
     });
     if (teacher.model.config.vocabularySize !== opened.model.config.vocabularySize) {
       throw new UserError(

@@ -35,10 +35,10 @@ export const ppoCommand: Command = onlineCommand<typeof ppoOptions>({
       }
       : {}),
   }),
-  complete: async (opened, { value_model_name_or_path: directory, seed }) => {
+  complete: async (opened, { value_model_name_or_path: directory, seed }, say) => {
     if (directory === undefined) return opened;
     const head = { kind: "sequence", labels: 1 } as const;
-    return withValueModel(opened, await openModel({ directory, seed, head }));
+    return withValueModel(opened, await openModel({ directory, seed, head, notice: say }));
   },
   prepare: (rows, context) => promptsOf(rows, context, context.values.response_length),
   describe: describePrompt,
@@ -60,10 +60,11 @@ export const ppoCommand: Command = onlineCommand<typeof ppoOptions>({
           examples,
           evaluation,
           maxCompletionLength: values.response_length,
+          notice: evaluation ? undefined : say,
         }),
         eosTokenIds,
       },
-      reference: await onlineReference(opened, values),
+      reference: await onlineReference(opened, values, evaluation ? undefined : say),
       values: opened.valueModel
         ? { kind: "model", model: opened.valueModel.model }
         : { kind: "head", dropout: values.summary_dropout_prob },

@@ -86,9 +86,11 @@ export async function referenceOf<E>(request: ReferenceRequest<E>): Promise<Refe
   const lengths = spec.examples.map((example) =>
     spec.answers(example).reduce((sum, a) => sum + a.promptIds.length + a.completionIds.length, 0)
   );
-  const other = values.ref_model_name_or_path === undefined
-    ? null
-    : await openModel({ directory: values.ref_model_name_or_path, seed: values.seed });
+  const other = values.ref_model_name_or_path === undefined ? null : await openModel({
+    directory: values.ref_model_name_or_path,
+    seed: values.seed,
+    notice: evaluation ? undefined : say,
+  });
   const reference = other ?? opened;
   if (!other && opened.adapter && !evaluation) {
     say(

@@ -78,21 +78,25 @@ export function describePrompt(
   return `${promptIds.length} tokens: ${tokenizer.decode(promptIds)}`;
 }
 
+type Notice = (text: string) => void;
+
 /** How prompts are answered, and what judges the answers. */
 export async function answeringOf(
   values: SamplingValues & JudgeValues & { readonly reward_weights: readonly number[] | undefined },
-  { opened, examples, maxCompletionLength, evaluation }: {
+  { opened, examples, maxCompletionLength, evaluation, notice }: {
     readonly opened: OpenModel;
     readonly examples: readonly PromptExample[];
     readonly maxCompletionLength: number;
     readonly evaluation: boolean;
+    /** Told what a user should know of the judges' files. */
+    readonly notice?: Notice | undefined;
   },
 ): Promise<AnsweringOptions> {
   return {
     model: opened.model,
     tokenizer: opened.tokenizer,
     examples,
-    rewards: await openJudges(values, { maxCompletionLength }),
+    rewards: await openJudges(values, { maxCompletionLength, notice }),
     rewardWeights: values.reward_weights,
     sampling: samplingOf(values),
     maxCompletionLength,
@@ -116,6 +120,7 @@ export interface ReferenceValues {
 export async function onlineReference(
   opened: OpenModel,
   values: ReferenceValues,
+  notice?: Notice,
 ): Promise<OnlineReference> {
   const { ref_model_name_or_path: directory, sync_ref_model: follows = false } = values;
   if (follows && (directory !== undefined || values.use_peft)) {
@@ -125,7 +130,7 @@ export async function onlineReference(
     );
   }
   if (directory !== undefined) {
-    const other = await openModel({ directory, seed: values.seed });
+    const other = await openModel({ directory, seed: values.seed, notice });
     if (other.model.config.vocabularySize !== opened.model.config.vocabularySize) {
       throw new UserError(
         `The reference in ${directory} has a vocabulary of ${other.model.config.vocabularySize} tokens, the policy ` +

@@ -9,17 +9,19 @@ import { answeringOf, onlineReference } from "./answering.ts";
 
 /** How answers come about, how they are cut into batches, and what the policy is held near. */
 export async function groupSettings(
-  { opened, values, examples, evaluation }: TaskContext<PromptExample, GroupValues>,
+  { opened, values, examples, evaluation, say }: TaskContext<PromptExample, GroupValues>,
 ): Promise<GroupSettings> {
+  const notice = evaluation ? undefined : say;
   return {
     answering: await answeringOf(values, {
       opened,
       examples,
       evaluation,
+      notice,
       maxCompletionLength: values.max_completion_length,
     }),
     plan: groupPlan(values, evaluation),
-    reference: values.beta === 0 ? undefined : await onlineReference(opened, values),
+    reference: values.beta === 0 ? undefined : await onlineReference(opened, values, notice),
     gradientCheckpointing: values.gradient_checkpointing,
     maskTruncated: values.mask_truncated_completions,
   };

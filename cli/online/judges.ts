@@ -104,13 +104,17 @@ async function modelAt(spec: string): Promise<Judge> {
 /** Opens what {@linkcode findJudges} finds. */
 export async function openJudges(
   values: JudgeValues,
-  settings: { readonly maxCompletionLength: number },
+  settings: {
+    readonly maxCompletionLength: number;
+    /** Told what a user should know of the models' files. */
+    readonly notice?: ((text: string) => void) | undefined;
+  },
 ): Promise<NamedReward[]> {
   const rewards: NamedReward[] = [];
   for (const judge of await findJudges(values)) {
     if (judge.kind === "built-in") rewards.push(builtInReward(judge.name, settings));
     else if (judge.kind === "function") rewards.push(judge.reward);
-    else rewards.push(await openRewardModel(judge, values.seed));
+    else rewards.push(await openRewardModel(judge, values.seed, settings.notice));
   }
   return rewards;
 }
@@ -118,8 +122,9 @@ export async function openJudges(
 async function openRewardModel(
   { directory, label }: JudgingModel,
   seed: number,
+  notice?: (text: string) => void,
 ): Promise<NamedReward> {
-  const opened = await openClassifier({ directory, seed });
+  const opened = await openClassifier({ directory, seed, notice });
   const name = basename(directory) + (label === undefined ? "" : `:${label}`);
   return { name, reward: modelReward({ opened, label }) };
 }

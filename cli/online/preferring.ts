@@ -8,9 +8,10 @@ import { answeringOf, onlineReference } from "./answering.ts";
 
 /** How answers come about and what they are compared with. */
 export async function preferenceSettings(
-  { opened, values, examples, evaluation }: TaskContext<PromptExample, OnlineDpoValues>,
+  { opened, values, examples, evaluation, say }: TaskContext<PromptExample, OnlineDpoValues>,
 ): Promise<PreferenceSettings> {
-  const reference = await onlineReference(opened, values);
+  const notice = evaluation ? undefined : say;
+  const reference = await onlineReference(opened, values, notice);
   if (reference.kind !== "fixed") {
     throw new Error("These commands have no flag that lets the reference follow");
   }
@@ -19,6 +20,7 @@ export async function preferenceSettings(
       opened,
       examples,
       evaluation,
+      notice,
       maxCompletionLength: values.max_new_tokens,
     }),
     reference,
