@@ -33,8 +33,8 @@ import {
   openModel,
   readCheckpoint,
   trainableOf,
-  writeModel,
 } from "../train/model_directory.ts";
+import { writeModel } from "../train/write_model.ts";
 import type { TrainOptions } from "../train/options.ts";
 import { formatBytes, type LogRecord, type RunPosition } from "../train/progress.ts";
 import type { Reporter } from "../train/reporters.ts";

@@ -70,4 +70,5 @@ export * from "./value_head_files.ts";
 export * from "./value_model.ts";
 export * from "./visited.ts";
 export * from "./windows.ts";
+export * from "./write_model.ts";
 export * from "./xpo.ts";

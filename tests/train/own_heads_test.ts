@@ -3,7 +3,8 @@ import { leavesOf, realize, type Tensor, valueAndGrad } from "../../core/mod.ts"
 import { openCheckpointFiles, writeCheckpointFiles } from "../../data/checkpoint_files.ts";
 import type { TensorToStore } from "../../data/safetensors.ts";
 import { causalModel, type DecoderParams, headIsTied } from "../../nn/mod.ts";
-import { openModel, writeModel } from "../../train/model_directory.ts";
+import { openModel } from "../../train/model_directory.ts";
+import { writeModel } from "../../train/write_model.ts";
 import { readParameters } from "../../train/read_parameters.ts";
 import { fixture, readFixture } from "../data/fixture_files.ts";
 import { eachDevice } from "../devices.ts";

@@ -19,8 +19,8 @@ import {
   openModel,
   readCheckpoint,
   trainableOf,
-  writeModel,
 } from "../../train/model_directory.ts";
+import { writeModel } from "../../train/write_model.ts";
 import { tensorsToStore } from "../../train/model_files.ts";
 import { assertClose } from "../core/compare.ts";
 import { fixture, readTensors } from "../data/fixture_files.ts";
