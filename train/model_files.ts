@@ -214,16 +214,19 @@ export function storedIn(
       const bytes = typeof tensor.data === "function" ? await tensor.data() : tensor.data;
       const values = new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
       const halves = round(values);
-      const overflows = dtype === "float16" && values.some((x) => Math.abs(x) >= largestFloat16);
-      if (overflows) {
-        throw new UserError(
-          `${tensor.name} has weights beyond ±65504, which float16 does not hold. Save in bfloat16 or float32.`,
-        );
-      }
       await rounding?.look(tensor.name, values, halves, round);
       return new Uint8Array(halves.buffer, halves.byteOffset, halves.byteLength);
     },
   };
+}
+
+/** The path of a parameter with numbers that float16 does not hold, or null. */
+export async function beyondFloat16(params: unknown): Promise<Path | null> {
+  for (const [path, leaf] of leavesOf(params)) {
+    if (!(leaf instanceof Tensor) || isValueHeadParameter(path)) continue;
+    if (await leaf.cast("f32").abs().max().item() >= largestFloat16) return path;
+  }
+  return null;
 }
 
 /** Writes parameters as `model.safetensors`, in shards if large; a value head in f32, whatever the dtype. */

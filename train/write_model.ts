@@ -6,7 +6,13 @@ import { saveTokenizer } from "../data/tokenizer_files.ts";
 import { headClasses, headIsTied, type HuggingFaceConfig, type ModelHead } from "../nn/mod.ts";
 import { writeAdapter } from "./adapter_files.ts";
 import type { OpenModel } from "./model_directory.ts";
-import { asStored, namedAsInFiles, type SavedDtype, writeParameters } from "./model_files.ts";
+import {
+  asStored,
+  beyondFloat16,
+  namedAsInFiles,
+  type SavedDtype,
+  writeParameters,
+} from "./model_files.ts";
 import { dtypeAsRead, roundingCount } from "./narrow_save.ts";
 import { writeValueHead } from "./value_head_files.ts";
 import { policyOf, splitValueModel, valueModelDirectory } from "./value_model.ts";
@@ -51,10 +57,18 @@ async function writeWhole(
   directory: string,
   { model, config, generationConfig, tokenizer, head, origin }: OpenModel,
   params: unknown,
-  dtype: SavedDtype,
+  wanted: SavedDtype,
   notice: WriteOptions["notice"],
 ): Promise<void> {
   const stored = asStored(params as object, model, head);
+  const large = wanted === "float16" ? await beyondFloat16(stored) : null;
+  // What was trained is not lost for it.
+  const dtype = large === null ? wanted : "float32";
+  if (large !== null) {
+    notice?.(
+      `${large} has weights beyond ±65504, which float16 does not hold: the model is saved in float32.`,
+    );
+  }
   if (dtype === "float32" || origin === undefined) {
     await writeParameters(directory, stored, dtype);
   } else {
