@@ -10,7 +10,7 @@ import {
 } from "../core/mod.ts";
 import { cleanTemporaries, writeFilesAtomically } from "../data/atomic.ts";
 import { describeFileError, statIfPresent } from "../data/local_paths.ts";
-import { readDataset, type Row } from "../data/readers.ts";
+import type { Row } from "../data/readers.ts";
 import type { Tokenizer } from "../data/tokenizer.ts";
 import {
   type DecoderParams,
@@ -52,6 +52,7 @@ import type { CommandValues, DatasetValues } from "./options/script.ts";
 import { availableBytes, memoryAdvice } from "./memory_advice.ts";
 import { withoutEffect } from "./idle_flags.ts";
 import { parse } from "./parse.ts";
+import { type PrepareContext, prepareData, type PreparedData } from "./preparing.ts";
 import { openProfiler } from "./profile.ts";
 import { openReporters, trainOptionsOf } from "./training.ts";
 
@@ -66,18 +67,6 @@ export type FinetuneValues = TrainingValues & ModelValues & DatasetValues & Comm
 export interface PreparedExamples<E> {
   readonly examples: readonly E[];
   readonly description: string;
-}
-
-/** What a command prepares rows with. */
-export interface PrepareContext<V> {
-  readonly tokenizer: Tokenizer;
-  readonly values: V;
-  /** The training rows, of which evaluation rows take some settings; the same rows in training. */
-  readonly trainRows: readonly Row[];
-  readonly evaluation: boolean;
-  /** Positions the model was made for. */
-  readonly positions: number;
-  readonly say: (text: string) => void;
 }
 
 /** What a command makes its task of. */
@@ -180,7 +169,13 @@ async function finetune<O extends Options, E>(
       );
     }
     for (const notice of dropoutNotice(alone, values)) say(notice);
-    const data = await readData(command, values, opened, say);
+    const data = await prepareData<E, Values<O> & FinetuneValues>(command, {
+      values,
+      tokenizer: opened.tokenizer,
+      positions: opened.model.config.maxPositions,
+      say,
+      progress: preparationProgress(reporter),
+    });
     const gauge = roofGauge(device);
     const gauged = alsoTelling(reporter, gauge.follow);
     const followed = profiler?.following(gauged) ?? gauged;
@@ -260,6 +255,16 @@ function noticing(inner: Reporter): {
   };
 }
 
+/** Reports how many rows are prepared. */
+function preparationProgress(reporter: Reporter): (done: number, total: number) => void {
+  const began = performance.now();
+  return (done, total) => {
+    const elapsedSeconds = (performance.now() - began) / 1000;
+    const position = { step: 0, totalSteps: 0, epoch: 0, elapsedSeconds };
+    reporter.report({ kind: "prepare", ...position, rows: done, totalRows: total });
+  };
+}
+
 /** How the base's weights are kept in memory; undefined is f32. */
 function storageOf(values: FinetuneValues): WeightStorage | undefined {
   if (values.load_in_4bit && values.load_in_8bit) {
@@ -326,43 +331,6 @@ async function openOutputDirectory(path: string): Promise<void> {
     throw describeFileError(error, { action: "write", path });
   }
   await cleanTemporaries(path);
-}
-
-interface PreparedData<E> {
-  readonly train: readonly E[];
-  readonly evaluation: readonly E[] | null;
-}
-
-async function readData<O extends Options, E>(
-  { prepare, describe }: Finetuning<O, E>,
-  values: Values<O> & FinetuneValues,
-  { tokenizer, model }: OpenModel,
-  say: (text: string) => void,
-): Promise<PreparedData<E>> {
-  const positions = model.config.maxPositions;
-  const trainRows = await readDataset(values.dataset_name, { split: values.dataset_train_split });
-  const { examples, description } = prepare(trainRows, {
-    tokenizer,
-    values,
-    trainRows,
-    evaluation: false,
-    positions,
-    say,
-  });
-  say(`${values.dataset_name}: ${trainRows.length} rows, ${description}`);
-  for (const example of examples.slice(0, values.show_data)) say(describe(example, tokenizer));
-  if (values.eval_strategy === "no" && !values.eval_on_start) {
-    return { train: examples, evaluation: null };
-  }
-  const rows = await readDataset(values.dataset_name, { split: values.dataset_test_split });
-  const evaluation =
-    prepare(rows, { tokenizer, values, trainRows, evaluation: true, positions, say }).examples;
-  if (evaluation.length === 0) {
-    throw new UserError(
-      `The split ${values.dataset_test_split} of ${values.dataset_name} has no usable rows.`,
-    );
-  }
-  return { train: examples, evaluation };
 }
 
 /** Trains; null if the run is a dry one, which ends before the first step. */

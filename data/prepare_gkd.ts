@@ -11,6 +11,7 @@ import { maybeConvertToChatml } from "./conversions.ts";
 import type { DatasetRow } from "./formats.ts";
 import { checkMaxLength } from "./length_limits.ts";
 import type { PromptedCompletion } from "./preference_tokens.ts";
+import { mapRows, type Progress } from "./prepared.ts";
 import { firstRow, inRow, isMessageList, isPresent, kindOf } from "./row_values.ts";
 import { tokenSpans } from "./token_spans.ts";
 import type { Tokenizer } from "./tokenizer.ts";
@@ -23,6 +24,8 @@ export interface DistillationExample extends PromptedCompletion {
 
 /** Options of `prepareGkd`, named after TRL's flags. */
 export interface PrepareGkdOptions {
+  /** Told how far it is. */
+  readonly progress?: Progress;
   /**
    * Tokens in a row at most; the first ones of longer rows are cut off. null for no limit
    * (where TRL takes 1024, or less if the tokenizer says so). Default 1024.
@@ -56,7 +59,7 @@ export function prepareGkd(
   checkMaxLength(maxLength);
   const first = maybeConvertToChatml(firstRow(rows));
   readConversation(first, 0);
-  const examples = rows.map((stored, row): DistillationExample => {
+  const examples = mapRows(rows, (stored, row): DistillationExample => {
     const { prompt, messages } = readConversation(maybeConvertToChatml(stored), row);
     return inRow(row, () => {
       const start = typeof prompt === "string"
@@ -81,7 +84,7 @@ export function prepareGkd(
         row,
       };
     });
-  });
+  }, options.progress);
   const column = isMessageList(first["messages"])
     ? "conversations (messages; the last one is the answer)"
     : "prompt-completion pairs of messages (prompt, completion)";

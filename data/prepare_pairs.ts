@@ -32,7 +32,12 @@ import {
   withEnd,
 } from "./preference_tokens.ts";
 import type { TruncationMode } from "./prepare_sft.ts";
-import type { Prepared, PreparePreferencesOptions } from "./prepared.ts";
+import {
+  mapRows,
+  type Prepared,
+  type PreparePreferencesOptions,
+  type Progress,
+} from "./prepared.ts";
 import { firstRow, inRow } from "./row_values.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
@@ -119,7 +124,7 @@ function preparePrompted(
       )
     );
     return { chosen: first!, rejected: second!, ...(third && { reference: third }), row };
-  });
+  }, options.progress);
   if (mismatches > 0) options.warn?.(mismatchWarning(mismatches, rows.length));
   return prepared;
 }
@@ -128,12 +133,13 @@ function readPairs<T>(
   rows: readonly DatasetRow[],
   command: PreferenceCommand,
   tokenize: (pair: PreferenceRow, index: number) => T,
+  progress: Progress | undefined,
 ) {
   const format = detectPreferenceFormat(firstRow(rows), command);
-  const examples = rows.map((row, index) => {
+  const examples = mapRows(rows, (row, index) => {
     const pair = readPreferenceRow(row, format, index);
     return inRow(index, () => tokenize(pair, index));
-  });
+  }, progress);
   return { examples, format };
 }
 
@@ -193,7 +199,7 @@ function prepareMerged(
       return { promptIds, completionIds: Int32Array.from(kept) };
     });
     return { chosen: a!, rejected: b!, row };
-  });
+  }, options.progress);
   if (hasTools) warn(toolsWarning(command));
   const kept = examples.filter(({ chosen, rejected }) =>
     chosen.completionIds.length > 0 && rejected.completionIds.length > 0

@@ -9,7 +9,7 @@ import { UserError } from "../core/errors.ts";
 import type { DatasetRow } from "./formats.ts";
 import { checkMaxLength } from "./length_limits.ts";
 import { detectPreferenceFormat } from "./preference_formats.ts";
-import type { Prepared } from "./prepared.ts";
+import { mapRows, type Prepared, type Progress } from "./prepared.ts";
 import { IGNORED } from "./prepare_sft.ts";
 import { firstRow, idList } from "./row_values.ts";
 import type { Tokenizer } from "./tokenizer.ts";
@@ -26,6 +26,8 @@ export interface StepwiseExample {
 
 /** Options of `preparePrm`, named after TRL's flags. */
 export interface PreparePrmOptions {
+  /** Told how far it is. */
+  readonly progress?: Progress;
   /** Tokens in a row at most; null for no limit. Default 1024. */
   readonly maxLength?: number | null;
   /** Tokens in an answer at most; null, the default, for no limit. */
@@ -54,10 +56,13 @@ export function preparePrm(
   checkMaxLength(maxLength);
   checkMaxLength(maxCompletionLength, "max_completion_length");
   const format = detectPreferenceFormat(firstRow(rows), "prm");
-  const examples = rows.map((row, index) =>
-    format.kind === "tokenized"
-      ? readTokenized(row, index)
-      : tokenize(row, index, tokenizer, options)
+  const examples = mapRows(
+    rows,
+    (row, index) =>
+      format.kind === "tokenized"
+        ? readTokenized(row, index)
+        : tokenize(row, index, tokenizer, options),
+    options.progress,
   );
   const bare = examples.filter(({ labels }) => labels.every((label) => label === IGNORED)).length;
   if (bare === examples.length) {

@@ -3,6 +3,7 @@
 import { UserError } from "../core/errors.ts";
 import { type Message, renderChat } from "./chat_template.ts";
 import { chatExtras, type DatasetRow } from "./formats.ts";
+import { mapRows, type Progress } from "./prepared.ts";
 import { firstRow, inRow, isMessageList, kindOf } from "./row_values.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
@@ -20,6 +21,8 @@ export interface PromptExample {
 
 /** Options of {@link preparePrompts}. */
 export interface PreparePromptsOptions {
+  /** Told how far it is. */
+  readonly progress?: Progress;
   /** Further variables of the chat template; those of a row win. */
   readonly templateVariables?: Readonly<Record<string, unknown>>;
   /** Positions the model was made for, and the most tokens of an answer: together they limit prompts. */
@@ -47,7 +50,7 @@ export function preparePrompts(
 ): PreparedPrompts {
   firstRow(rows);
   const { positions, answer } = options.room ?? { positions: Infinity, answer: 0 };
-  const examples = rows.map((stored, row) =>
+  const examples = mapRows(rows, (stored, row) =>
     inRow(row, (): PromptExample => {
       const { prompt, ...columns } = stored;
       if (typeof prompt !== "string" && !isMessageList(prompt)) {
@@ -72,8 +75,7 @@ export function preparePrompts(
         );
       }
       return { row, prompt, promptIds, columns };
-    })
-  );
+    }), options.progress);
   const longest = examples.reduce((most, { promptIds }) => Math.max(most, promptIds.length), 0);
   return { examples, description: `${examples.length} prompts, the longest of ${longest} tokens` };
 }

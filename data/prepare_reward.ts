@@ -15,7 +15,7 @@ import {
   readPreferenceRow,
 } from "./preference_formats.ts";
 import { closed, joinContents } from "./preference_tokens.ts";
-import type { Prepared } from "./prepared.ts";
+import { mapRows, type Prepared, type Progress } from "./prepared.ts";
 import { firstRow, idList, inRow, isPresent, readMargin } from "./row_values.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
@@ -33,6 +33,8 @@ export interface RewardPair {
 
 /** Options of `prepareReward`, named after TRL's flags. */
 export interface PrepareRewardOptions {
+  /** Told how far it is. */
+  readonly progress?: Progress;
   /** Tokens in a sequence at most: pairs with a longer one are left out. null for no limit. Default 1024. */
   readonly maxLength?: number | null;
 }
@@ -52,10 +54,13 @@ export function prepareReward(
   const { maxLength = 1024 } = options;
   checkMaxLength(maxLength);
   const format = detectPreferenceFormat(firstRow(rows), "reward");
-  const pairs = rows.map((row, index) =>
-    format.kind === "tokenized"
-      ? readTokenized(row, format, index)
-      : tokenize(row, format, index, tokenizer)
+  const pairs = mapRows(
+    rows,
+    (row, index) =>
+      format.kind === "tokenized"
+        ? readTokenized(row, format, index)
+        : tokenize(row, format, index, tokenizer),
+    options.progress,
   );
   const limit = maxLength ?? Infinity;
   const kept = pairs.filter(({ chosenIds, rejectedIds }) =>

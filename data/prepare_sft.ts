@@ -17,6 +17,7 @@ import {
 } from "./formats.ts";
 import { numpyPermutation } from "./numpy_random.ts";
 import { type Example, packExamples, type PackingStrategy } from "./packing.ts";
+import { mapRows, type Progress } from "./prepared.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 /** The label of a token that the loss ignores. */
@@ -48,6 +49,8 @@ export interface PrepareSftOptions {
   readonly shuffleSeed?: number | undefined;
   /** Gets each warning, at most once per kind. */
   readonly warn?: (message: string) => void;
+  /** Told how far it is. */
+  readonly progress?: Progress;
 }
 
 /** What `prepareSft` makes. */
@@ -105,7 +108,7 @@ export function prepareSft(
   checkOptions(rows, tokenizer, format, { ...options, completionOnlyLoss }, warn);
 
   let mismatches = 0;
-  const documents = rows.map((row, index) => {
+  const documents = mapRows(rows, (row, index) => {
     const normalized = normalizeSftRow(row, format, index);
     const tokenized = tokenize(
       withEndOfSequence(normalized, format, tokenizer),
@@ -115,7 +118,7 @@ export function prepareSft(
     );
     if (tokenized.promptMismatch) mismatches++;
     return buildExample(tokenized, completionOnlyLoss, index);
-  });
+  }, options.progress);
   if (mismatches > 0) {
     warn(
       `Mismatch between the tokenized prompt and the start of the tokenized prompt with its ` +

@@ -32,7 +32,7 @@ import {
   withBeginning,
   withEnd,
 } from "./preference_tokens.ts";
-import type { Prepared, PreparePreferencesOptions } from "./prepared.ts";
+import { mapRows, type Prepared, type PreparePreferencesOptions } from "./prepared.ts";
 import { firstRow, inRow } from "./row_values.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
@@ -235,7 +235,11 @@ function readUnpaired(
     ? takenApart(rows, format)
     : rows.map((row, index) => ({ row: index, answer: readUnpairedRow(row, format, index) }));
   if (!options.evaluation) requireBoth(answers.map(({ answer }) => answer.label), command);
-  const examples = answers.map(({ row, answer }) => inRow(row, () => tokenize(answer, row)));
+  const examples = mapRows(
+    answers,
+    ({ row, answer }) => inRow(row, () => tokenize(answer, row)),
+    options.progress,
+  );
   return { examples, format };
 }
 

@@ -2,12 +2,32 @@
 
 import type { PreferenceFormat } from "./preference_formats.ts";
 
+/** Told how many rows of how many are done. */
+export type Progress = (done: number, total: number) => void;
+
+/** `rows.map`, telling how far it is. */
+export function mapRows<Row, Made>(
+  rows: readonly Row[],
+  make: (row: Row, index: number) => Made,
+  progress?: Progress,
+): Made[] {
+  return rows.map((row, index) => {
+    const made = make(row, index);
+    if (progress && ((index + 1) % 64 === 0 || index + 1 === rows.length)) {
+      progress(index + 1, rows.length);
+    }
+    return made;
+  });
+}
+
 /** Options of every preparation of preferences, named after TRL's flags. */
 export interface PreparePreferencesOptions {
   /** Tokens in prompt and answer together at most; null for no limit. Default 1024. */
   readonly maxLength?: number | null;
   /** Gets each warning. */
   readonly warn?: (message: string) => void;
+  /** Told how far it is. */
+  readonly progress?: Progress;
 }
 
 /** What a preparation makes. */

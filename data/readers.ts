@@ -30,6 +30,17 @@ export async function datasetSplits(path: string): Promise<string[]> {
 }
 
 /**
+ * The files that the rows of a split come from.
+ *
+ * @throws {UserError} as `readDataset`, but for their contents and splits that are not there
+ */
+export async function datasetFiles(path: string, split: string): Promise<string[]> {
+  const { splits } = await resolveDataFiles(path);
+  const names = new Set(parseSplitSpec(split).map((slice) => slice.split));
+  return [...names].flatMap((name) => splits.get(name) ?? []).map((file) => file.path);
+}
+
+/**
  * Reads the rows of one split of a local dataset.
  *
  * `path` is a file (`.jsonl`, `.ndjson`, `.json`, `.csv`, `.tsv`, `.txt`, also with `.gz`), which is

@@ -32,6 +32,16 @@ export interface Pace {
   readonly deviceBytes?: number;
 }
 
+/** Rows are being made examples of, before the run begins. */
+export interface PrepareRecord extends RunPosition {
+  /** Tells the records apart. */
+  readonly kind: "prepare";
+  /** Rows done. */
+  readonly rows: number;
+  /** Rows there are. */
+  readonly totalRows: number;
+}
+
 /** The first step is about to be done; what was said before concerned the model and the data. */
 export interface BeginRecord extends RunPosition {
   /** Tells the records apart. */
@@ -108,6 +118,7 @@ export interface EndRecord extends RunPosition {
 
 /** A record of a run. */
 export type LogRecord =
+  | PrepareRecord
   | BeginRecord
   | ProgressRecord
   | TrainRecord
@@ -205,12 +216,14 @@ function formatStep(record: RunPosition): string {
 /**
  * The line of a record on a console without a bar, such as
  * `step  10/200  epoch 0.4000  loss 2.345  grad_norm 1.203  lr 2.00e-5  tokens/s 1234  eta 01:23`.
- * Undefined for `begin`, `progress` and `answers`, which are not logged.
+ * Undefined for `begin`, `progress` and `answers`, which are not logged. One for `prepare` is worth showing now and then.
  */
 export function formatRecord(record: LogRecord): string | undefined {
   const parts = (...rest: readonly string[]) => [formatStep(record), ...rest].join("  ");
   const epoch = `epoch ${formatNumber(record.epoch)}`;
   switch (record.kind) {
+    case "prepare":
+      return `Preparing rows: ${formatPreparation(record)}`;
     case "begin":
     case "progress":
     case "answers":
@@ -233,6 +246,17 @@ export function formatRecord(record: LogRecord): string | undefined {
         ...formatPace({ tokensPerSecond: record.tokensPerSecond }),
       );
   }
+}
+
+function formatPreparation({ rows, totalRows, elapsedSeconds }: PrepareRecord): string {
+  const rate = rows / Math.max(elapsedSeconds, 1e-3);
+  const left = formatDuration((totalRows - rows) / rate);
+  return `${rows}/${totalRows}  rows/s ${rate.toFixed(0)}  eta ${left}`;
+}
+
+/** The bar while rows are prepared: `[######----]  12000/20000 rows  rows/s 3400  eta 00:02`. */
+export function formatPreparationBar(record: PrepareRecord, width: number): string {
+  return barBeside(formatPreparation(record), record.rows / record.totalRows, width);
 }
 
 /** What the bar shows beside the step. */
@@ -259,10 +283,13 @@ export function formatBar(state: BarState, width: number): string {
       : []),
     ...formatPace(state),
   ].join("  ");
+  return barBeside(words, state.totalSteps > 0 ? state.step / state.totalSteps : 0, width);
+}
+
+function barBeside(words: string, share: number, width: number): string {
   const room = Math.min(40, width - words.length - 4);
   // A bar of a few cells says nothing; the words alone do.
   if (room < 8) return words.slice(0, Math.max(0, width));
-  const share = state.totalSteps > 0 ? Math.min(1, state.step / state.totalSteps) : 0;
-  const done = Math.floor(share * room);
+  const done = Math.floor(Math.min(1, share) * room);
   return `[${"#".repeat(done)}${"-".repeat(room - done)}]  ${words}`;
 }

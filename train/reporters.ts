@@ -4,7 +4,14 @@
  * @module
  */
 
-import { type BarState, formatBar, formatRecord, type LogRecord } from "./progress.ts";
+import {
+  type BarState,
+  formatBar,
+  formatPreparationBar,
+  formatRecord,
+  type LogRecord,
+  type PrepareRecord,
+} from "./progress.ts";
 import { openRunFile } from "./run_file.ts";
 import { wrapped } from "./wrap.ts";
 
@@ -31,6 +38,9 @@ export interface ConsoleOptions {
   /** Milliseconds, for limiting redraws; `performance.now` by default. */
   readonly now?: () => number;
 }
+
+/** Without a bar, this often is said how far the preparation is. */
+const PREPARATION_MILLISECONDS = 10_000;
 
 /** Redraws closer together than this cannot be seen and cost time. */
 const REDRAW_MILLISECONDS = 50;
@@ -60,6 +70,19 @@ export function consoleReporter(options: ConsoleOptions = {}): Reporter {
     // The last column stays free: some terminals wrap when it is filled.
     return formatBar(current, columns() - 1);
   };
+  let saidAt = now();
+  const prepare = (record: PrepareRecord) => {
+    const at = now();
+    if (bar) {
+      const over = record.rows === record.totalRows;
+      if (!over && at - drawnAt < REDRAW_MILLISECONDS) return;
+      write(erased() + (over ? "" : formatPreparationBar(record, columns() - 1)));
+      [drawn, drawnAt] = [!over, at];
+    } else if (at - saidAt >= PREPARATION_MILLISECONDS) {
+      write(`${formatRecord(record)}\n`);
+      saidAt = at;
+    }
+  };
   const erase = () => {
     if (drawn) write(erased());
     drawn = false;
@@ -67,6 +90,7 @@ export function consoleReporter(options: ConsoleOptions = {}): Reporter {
   return {
     report: (record) => {
       if ((record.kind === "notice" || record.kind === "memory") && !notices) return;
+      if (record.kind === "prepare") return prepare(record);
       const row = formatRecord(record);
       // A row's second line stands apart from the next row.
       const line = wrap && row !== undefined
@@ -126,13 +150,13 @@ function terminalColumns(): number {
 
 /**
  * The row of a record in a JSONL log: `kind`, `step`, `total_steps`, `epoch`, `elapsed_seconds`, then
- * the metrics by their names. A metric that is not a finite number is null. Undefined for `begin`, `progress` and
- * `answers`.
+ * the metrics by their names. A metric that is not a finite number is null. Undefined for `prepare`, `begin`,
+ * `progress` and `answers`.
  */
 export function formatJsonRow(record: LogRecord, run: Readonly<Record<string, string>> = {}):
   | string
   | undefined {
-  if (["begin", "progress", "answers"].includes(record.kind)) return undefined;
+  if (["prepare", "begin", "progress", "answers"].includes(record.kind)) return undefined;
   const row: Record<string, unknown> = {
     kind: record.kind,
     ...run,
@@ -178,6 +202,7 @@ export function jsonlReporter(
   let waiting: string[] | undefined = [];
   return {
     report: (record) => {
+      if (record.kind === "prepare") return;
       if (record.kind === "begin") file.begin(record);
       const row = formatJsonRow(record, run);
       if (waiting && record.kind === "notice") {

@@ -144,9 +144,8 @@ function sftBatch(
 function checkExamples(examples: readonly Example[], vocabularySize: number): void {
   let learned = false;
   for (const { inputIds, labels, segments, rows } of examples) {
-    const isToken = (id: number) => id >= 0 && id < vocabularySize;
-    const wrong = inputIds.find((id) => !isToken(id)) ??
-      labels.find((id) => id !== -100 && !isToken(id));
+    const wrong = otherThanTokens(inputIds, vocabularySize) ??
+      otherThanTokens(labels, vocabularySize, -100);
     if (wrong !== undefined) {
       throw new UserError(
         `${rows.length > 1 ? "One of the rows" : "Row"} ${
@@ -167,6 +166,15 @@ function checkExamples(examples: readonly Example[], vocabularySize: number): vo
         "ignores all others. Check the rows, --max_length and the options that mask the loss.",
     );
   }
+}
+
+/** The first that is neither a token's id nor `mark`. A loop, for there may be a hundred million. */
+function otherThanTokens(ids: Int32Array, vocabularySize: number, mark = 0): number | undefined {
+  for (let i = 0; i < ids.length; i++) {
+    const id = ids[i]!;
+    if ((id < 0 || id >= vocabularySize) && id !== mark) return id;
+  }
+  return undefined;
 }
 
 /** The documents of a packed row, each a sequence of its own. */

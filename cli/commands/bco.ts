@@ -16,9 +16,14 @@ export const bcoCommand: Command = finetuningCommand<typeof bcoOptions, Unpaired
   summary: "Binary classifier optimisation on single answers that are good or bad.",
   options: bcoOptions,
   check: checkPreference,
-  prepare: (rows, { tokenizer, values, evaluation, say }) =>
+  prepare: (rows, { tokenizer, values, evaluation, say, progress }) =>
     preparedLine(
-      prepareBco(rows, tokenizer, { maxLength: values.max_length ?? null, evaluation, warn: say }),
+      prepareBco(rows, tokenizer, {
+        maxLength: values.max_length ?? null,
+        evaluation,
+        warn: say,
+        progress,
+      }),
     ),
   describe: (example, tokenizer) =>
     describeAnswers({ [example.label ? "good" : "bad"]: example }, tokenizer),

@@ -15,8 +15,10 @@ export const cpoCommand: Command = finetuningCommand<typeof cpoOptions, Preferen
   summary: "Preference optimisation without a reference model: CPO, SimPO, AlphaPO.",
   options: cpoOptions,
   check: checkPreference,
-  prepare: (rows, { tokenizer, values, say }) =>
-    preparedLine(prepareCpo(rows, tokenizer, { maxLength: values.max_length ?? null, warn: say })),
+  prepare: (rows, { tokenizer, values, say, progress }) =>
+    preparedLine(
+      prepareCpo(rows, tokenizer, { maxLength: values.max_length ?? null, warn: say, progress }),
+    ),
   describe: ({ chosen, rejected }, tokenizer) => describeAnswers({ chosen, rejected }, tokenizer),
   task: async ({ opened, values, examples, evaluation, say }) => {
     const builtIn: PairObjective = (pairs) =>

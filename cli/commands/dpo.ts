@@ -34,11 +34,12 @@ export const dpoCommand: Command = finetuningCommand<typeof dpoOptions, Preferen
       );
     }
   },
-  prepare: (rows, { tokenizer, values, say }) =>
+  prepare: (rows, { tokenizer, values, say, progress }) =>
     preparedLine(prepareDpo(rows, tokenizer, {
       maxLength: values.max_length ?? null,
       truncationMode: values.truncation_mode,
       warn: say,
+      progress,
     })),
   describe: ({ chosen, rejected }, tokenizer) => describeAnswers({ chosen, rejected }, tokenizer),
   task: async ({ opened, values, options, examples, evaluation, say }) => {

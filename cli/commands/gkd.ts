@@ -15,9 +15,10 @@ export const gkdCommand: Command = finetuningCommand<typeof gkdOptions, Distilla
   summary: "Generalised knowledge distillation: a student takes on its teacher's distributions.",
   options: gkdOptions,
   check: checkPreference,
-  prepare: (rows, { tokenizer, values }) => {
+  prepare: (rows, { tokenizer, values, progress }) => {
     const { examples, description } = prepareGkd(rows, tokenizer, {
       maxLength: values.max_length ?? null,
+      progress,
     });
     return { examples, description: `${description}; ${examples.length} examples` };
   },

@@ -33,7 +33,7 @@ export const ktoCommand: Command = finetuningCommand<typeof ktoOptions, Unpaired
       );
     }
   },
-  prepare: (rows, { tokenizer, values, evaluation, say }) =>
+  prepare: (rows, { tokenizer, values, evaluation, say, progress }) =>
     preparedLine(prepareKto(rows, tokenizer, {
       klBatchSize: values.loss_type === "kto" ? values.per_device_train_batch_size : null,
       maxLength: values.max_length ?? null,
@@ -41,6 +41,7 @@ export const ktoCommand: Command = finetuningCommand<typeof ktoOptions, Unpaired
       desirableWeight: values.desirable_weight,
       undesirableWeight: values.undesirable_weight,
       warn: say,
+      progress,
     })),
   describe: (example, tokenizer) =>
     describeAnswers({ [example.label ? "good" : "bad"]: example }, tokenizer),

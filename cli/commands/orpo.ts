@@ -16,8 +16,10 @@ export const orpoCommand: Command = finetuningCommand<typeof orpoOptions, Prefer
     "Odds ratio preference optimisation: imitation and preference in one, without a reference model.",
   options: orpoOptions,
   check: checkPreference,
-  prepare: (rows, { tokenizer, values, say }) =>
-    preparedLine(prepareOrpo(rows, tokenizer, { maxLength: values.max_length ?? null, warn: say })),
+  prepare: (rows, { tokenizer, values, say, progress }) =>
+    preparedLine(
+      prepareOrpo(rows, tokenizer, { maxLength: values.max_length ?? null, warn: say, progress }),
+    ),
   describe: ({ chosen, rejected }, tokenizer) => describeAnswers({ chosen, rejected }, tokenizer),
   task: async ({ opened, values, examples, evaluation, say }) =>
     orpoTask({

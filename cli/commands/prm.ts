@@ -16,13 +16,14 @@ export const prmCommand: Command = finetuningCommand<typeof prmOptions, Stepwise
   options: prmOptions,
   check: checkPreference,
   head: { kind: "token", labels: 2 },
-  prepare: (rows, { tokenizer, values, evaluation, say }) =>
+  prepare: (rows, { tokenizer, values, evaluation, say, progress }) =>
     preparedLine(preparePrm(rows, tokenizer, {
       maxLength: values.max_length ?? null,
       maxCompletionLength: values.max_completion_length ?? null,
       stepSeparator: values.step_separator,
       trainOnLastStepOnly: !evaluation && values.train_on_last_step_only,
       warn: say,
+      progress,
     })),
   describe: ({ inputIds, labels, row }, tokenizer) =>
     describeRow({ inputIds, labels, rows: [row] }, tokenizer),

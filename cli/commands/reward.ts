@@ -15,9 +15,9 @@ export const rewardCommand: Command = finetuningCommand<typeof rewardOptions, Re
   options: rewardOptions,
   check: checkPreference,
   head: { kind: "sequence", labels: 1 },
-  prepare: (rows, { tokenizer, values }) =>
+  prepare: (rows, { tokenizer, values, progress }) =>
     preparedLine(
-      prepareReward(rows, tokenizer, { maxLength: values.max_length ?? null }),
+      prepareReward(rows, tokenizer, { maxLength: values.max_length ?? null, progress }),
       "longer than max_length",
     ),
   describe: ({ chosenIds, rejectedIds }, tokenizer) =>

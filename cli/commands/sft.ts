@@ -16,7 +16,7 @@ export const sftCommand: Command = finetuningCommand<typeof sftOptions, Example>
     "Supervised fine-tuning of a causal language model on texts, prompt-completion pairs or conversations.",
   options: sftOptions,
   check: checkSft,
-  prepare: (rows, { tokenizer, values, trainRows, evaluation, say }) => {
+  prepare: (rows, { tokenizer, values, trainRows, evaluation, say, progress }) => {
     const { examples, format, dropped } = prepareSft(rows, tokenizer, {
       datasetTextField: values.dataset_text_field,
       maxLength: values.max_length ?? null,
@@ -27,6 +27,7 @@ export const sftCommand: Command = finetuningCommand<typeof sftOptions, Example>
       assistantOnlyLoss: values.assistant_only_loss,
       shuffleSeed: values.shuffle_dataset ? values.seed : undefined,
       warn: say,
+      progress,
     });
     const tokens = examples.reduce((sum, { inputIds }) => sum + inputIds.length, 0);
     return {

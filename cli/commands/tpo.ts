@@ -15,11 +15,12 @@ export const tpoCommand: Command = finetuningCommand<typeof tpoOptions, Preferen
   summary: "Triple preference optimisation: a pair to compare and a gold answer to imitate.",
   options: tpoOptions,
   check: checkPreference,
-  prepare: (rows, { tokenizer, values, say }) =>
+  prepare: (rows, { tokenizer, values, say, progress }) =>
     preparedLine(prepareTpo(rows, tokenizer, {
       maxLength: values.max_length ?? null,
       truncationMode: values.truncation_mode,
       warn: say,
+      progress,
     })),
   describe: ({ chosen, rejected, reference }, tokenizer) =>
     describeAnswers({ chosen, rejected, reference }, tokenizer),

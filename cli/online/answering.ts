@@ -11,7 +11,8 @@ import type { AnsweringOptions } from "../../train/answers.ts";
 import { copied } from "../../train/following.ts";
 import { type OpenModel, openModel, trainableOf } from "../../train/model_directory.ts";
 import type { OnlineReference } from "../../train/online.ts";
-import type { PrepareContext, PreparedExamples } from "../finetune.ts";
+import type { PreparedExamples } from "../finetune.ts";
+import type { PrepareContext } from "../preparing.ts";
 import type { Row } from "../../data/readers.ts";
 import { type JudgeValues, openJudges } from "./judges.ts";
 
@@ -59,7 +60,7 @@ export function endingTokens({ tokenizer, generationConfig }: OpenModel): number
 /** Prompts that leave room for an answer. */
 export function promptsOf(
   rows: readonly Row[],
-  { tokenizer, positions, values }: PrepareContext<
+  { tokenizer, positions, values, progress }: PrepareContext<
     { readonly chat_template_kwargs: Readonly<Record<string, unknown>> | undefined }
   >,
   maxCompletionLength: number,
@@ -67,6 +68,7 @@ export function promptsOf(
   return preparePrompts(rows, tokenizer, {
     ...(values.chat_template_kwargs ? { templateVariables: values.chat_template_kwargs } : {}),
     room: { positions, answer: maxCompletionLength },
+    progress,
   });
 }
 
