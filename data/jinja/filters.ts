@@ -1,6 +1,6 @@
 /** Jinja's filters and tests, as far as chat templates use them. */
 
-import { capitalize, methodOf, replace, strip } from "./methods.ts";
+import { capitalize, formatPercent, methodOf, replace, strip } from "./methods.ts";
 import {
   asNumber,
   Callable,
@@ -68,6 +68,29 @@ function option(args: readonly Value[], keywords: Keywords, index: number, name:
   return index < args.length ? args[index] : keywords.get(name);
 }
 
+/** What `select`, `reject` and `map` run over: whatever counts as false is an empty sequence. */
+function lazily(value: Value): Value[] {
+  return truthy(value) ? iterate(value) : [];
+}
+
+function items(value: Value): Value[] {
+  if (value instanceof Undefined) return [];
+  if (value instanceof Map) return [...value].map((entry) => Tuple.from<Value>(entry));
+  throw new TemplateError(
+    `Can only get item pairs from a mapping; items was given a ${typeName(value)}`,
+  );
+}
+
+function format(value: Value, args: readonly Value[], keywords: Keywords): Value {
+  if (args.length > 0 && keywords.size > 0) {
+    throw new TemplateError("format takes positional or named arguments, not both");
+  }
+  return formatPercent(
+    toText(value),
+    keywords.size > 0 ? new Map<Value, Value>(keywords) : Tuple.from<Value>(args),
+  );
+}
+
 function length(value: Value): number {
   if (value instanceof Map) return value.size;
   if (Array.isArray(value) || typeof value === "string") return iterate(value).length;
@@ -87,7 +110,7 @@ function sorted(items: Value[], key: (item: Value) => Value, descending: boolean
 function select(items: Value, args: readonly Value[], wanted: boolean, byAttribute: boolean) {
   const attribute = byAttribute ? args[0] : undefined;
   const [name, ...testArgs] = byAttribute ? args.slice(1) : args;
-  return iterate(items).filter((item) => {
+  return lazily(items).filter((item) => {
     const value = attribute === undefined ? item : path(item, attribute);
     const holds = name === undefined ? truthy(value) : applyTest(toText(name), value, testArgs);
     return holds === wanted;
@@ -170,7 +193,7 @@ const FILTERS: Readonly<Record<string, Filter>> = {
   first: (value) => found(iterate(value)[0], new Undefined("the first item of an empty sequence")),
   float: (value, args, keywords) =>
     toFloat(value, found(option(args, keywords, 0, "default"), float(0))),
-  format: (value, args, keywords) => methodOf(toText(value), "format")!.call(args, keywords),
+  format,
   indent: (value, args, keywords) => {
     const width = option(args, keywords, 0, "width") ?? 4;
     const space = typeof width === "string" ? width : " ".repeat(asNumber(width) ?? 4);
@@ -181,7 +204,7 @@ const FILTERS: Readonly<Record<string, Filter>> = {
     ).join("\n");
   },
   int: (value, args, keywords) => toInteger(value, found(option(args, keywords, 0, "default"), 0)),
-  items: (value) => value instanceof Map ? [...value].map((entry) => Tuple.from<Value>(entry)) : [],
+  items,
   join: (value, args, keywords) => {
     const attribute = option(args, keywords, 1, "attribute");
     const items = iterate(value).map((x) =>
@@ -198,13 +221,13 @@ const FILTERS: Readonly<Record<string, Filter>> = {
     const attribute = keywords.get("attribute");
     if (attribute !== undefined) {
       const missing = keywords.get("default");
-      return iterate(value).map((item) => {
+      return lazily(value).map((item) => {
         const inner = path(item, attribute);
         return inner instanceof Undefined && missing !== undefined ? missing : inner;
       });
     }
     const [name, ...rest] = args;
-    return iterate(value).map((item) => applyFilter(toText(name ?? ""), item, rest, keywords));
+    return lazily(value).map((item) => applyFilter(toText(name ?? ""), item, rest, keywords));
   },
   max: (value) =>
     iterate(value).reduce<Value>(

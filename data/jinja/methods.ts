@@ -15,6 +15,7 @@ import {
   toText,
   Tuple,
   typeName,
+  Undefined,
   type Value,
 } from "./values.ts";
 
@@ -24,10 +25,17 @@ type Method<T> = (self: T, args: readonly Value[], keywords: Keywords) => Value;
 const WHITESPACE =
   "\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
 const LEADING = new RegExp(`^[${WHITESPACE}]+`);
-const TRAILING = new RegExp(`[${WHITESPACE}]+$`);
+const BLANK = new RegExp(`[${WHITESPACE}]`);
 const LINE_ENDS = "\\n-\\r\\x1c-\\x1e\\x85\\u2028\\u2029";
 const LINE_BREAK = new RegExp(`\\r\\n|[${LINE_ENDS}]`);
 const SPACES = new RegExp(`[${WHITESPACE}]+`);
+
+/** A pattern anchored at the end would be tried anew at every blank: quadratic in a row of them. */
+function trimEnd(text: string): string {
+  let end = text.length;
+  while (end > 0 && BLANK.test(text[end - 1]!)) end--;
+  return text.slice(0, end);
+}
 
 /** Python's `str.strip`, `lstrip` and `rstrip`. */
 export function strip(
@@ -37,7 +45,7 @@ export function strip(
 ): string {
   if (characters === undefined || characters === null) {
     const left = side === "right" ? text : text.replace(LEADING, "");
-    return side === "left" ? left : left.replace(TRAILING, "");
+    return side === "left" ? left : trimEnd(left);
   }
   const set = new Set(codePoints(toText(characters)));
   const points = codePoints(text);
@@ -270,20 +278,44 @@ export function methodOf(value: Value, name: string): Callable | undefined {
   return undefined;
 }
 
-/** Python's `text % values`, for `%s`, `%r`, `%d` and `%f`. */
+/**
+ * Python's `text % values`, for `%s`, `%r`, `%d`, `%i` and `%f`, by place or, from a dictionary, by
+ * name (`%(name)s`). Throws a `TemplateError` for any other conversion and for missing or surplus
+ * values.
+ */
 export function formatPercent(text: string, values: Value): string {
   const items = values instanceof Tuple ? [...values] : [values];
-  return text.replace(
-    /%(%|(?:\.(\d+))?([srdif]))/g,
-    (_, whole: string, digits: string | undefined, type: string) => {
-      if (whole === "%") return "%";
-      const value = items.shift();
-      if (value === undefined) throw new TemplateError("not enough arguments for format string");
-      if (type === "s") return toText(value);
-      if (type === "r") return represent(value);
+  const take = (name: string | undefined): Value => {
+    if (name === undefined) {
+      if (items.length === 0) throw new TemplateError("not enough arguments for format string");
+      return items.shift()!;
+    }
+    if (!(values instanceof Map)) throw new TemplateError("format requires a mapping");
+    return defined(found(values.get(name), new Undefined(`the format value '${name}'`)));
+  };
+  const result = text.replace(
+    /%(?:(%)|(?:\(([^()]*)\))?(?:\.(\d+))?([srdif])|(.?))/gsu,
+    (_, percent: string, name: string, digits: string, type: string, other: string) => {
+      if (percent !== undefined) return "%";
+      if (type === undefined) throw new TemplateError(`unsupported conversion '%${other}'`);
+      const places = Number(digits ?? 6);
+      if (places > 100 || (digits !== undefined && "di".includes(type))) {
+        throw new TemplateError(`unsupported conversion '%.${digits}${type}'`);
+      }
+      const value = take(name);
+      if (type === "s" || type === "r") {
+        const whole = type === "s" ? toText(value) : represent(value);
+        return digits === undefined ? whole : codePoints(whole).slice(0, places).join("");
+      }
       const number = asNumber(defined(value));
       if (number === undefined) throw new TemplateError(`%${type} needs a number`);
-      return type === "f" ? number.toFixed(Number(digits ?? 6)) : String(Math.trunc(number));
+      return type === "f" ? number.toFixed(places) : String(Math.trunc(number));
     },
   );
+  // Python lets dictionaries and lists pass unused.
+  const mayRest = !(values instanceof Tuple) && (values instanceof Map || Array.isArray(values));
+  if (items.length > 0 && !mayRest) {
+    throw new TemplateError("not all arguments converted during string formatting");
+  }
+  return result;
 }

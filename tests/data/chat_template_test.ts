@@ -220,3 +220,35 @@ Deno.test("a tokenizer without a template refuses conversations and says what to
     (error: Error) => error instanceof UserError && /--chat_template_path/.test(error.message),
   );
 });
+
+Deno.test("filters take nothing for empty and refuse what they cannot take", () => {
+  const render = (template: string, context: Record<string, unknown> = {}) =>
+    compileTemplate(template).render(context).text;
+  assert.equal(render("{{ none|select|list }}{{ none|map('upper')|list }}"), "[][]");
+  assert.equal(render("{{ none|selectattr('a')|list }}{{ missing|items|list }}"), "[][]");
+  assert.throws(() => render("{{ none|items|list }}"), /item pairs from a mapping/);
+  assert.throws(() => render("{{ '{}'|items|list }}"), /item pairs from a mapping/);
+});
+
+Deno.test("the format filter and % fill places by order and by name, or refuse", () => {
+  const render = (template: string) => compileTemplate(template).render({}).text;
+  assert.equal(render("{{ '%s: %.1f%%'|format('a', 2) }}"), "a: 2.0%");
+  assert.equal(render("{{ '%(x)s-%(y)r'|format(x=1, y='b') }}"), "1-'b'");
+  assert.equal(render("{{ '%.2s' % 'abc' }}"), "ab");
+  for (
+    const wrong of ["'%s' % (1, 2)", "'%s%s' % 1", "'%q' % 1", "'%' % 1", "'%(x)s'|format(y=1)"]
+  ) {
+    assert.throws(() => render(`{{ ${wrong} }}`), TemplateError, wrong);
+  }
+});
+
+Deno.test("trimming takes time in proportion to the blanks", () => {
+  const text = "a" + " ".repeat(300_000) + "b";
+  const start = performance.now();
+  assert.equal(
+    compileTemplate("{{ x|trim }}{{ x.rstrip() }}").render({ x: text }).text,
+    text + text,
+  );
+  // A quadratic scan takes minutes here, a linear one milliseconds.
+  assert.ok(performance.now() - start < 5_000);
+});
