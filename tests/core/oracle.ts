@@ -58,19 +58,44 @@ export function randomIntegers(
 
 /** All coordinates of a shape, row-major. */
 export function* coordinates(shape: readonly number[]): Generator<number[]> {
-  for (let number = 0; number < countOf(shape); number++) {
-    const at: number[] = [];
-    let rest = number;
-    for (const n of shape.toReversed()) {
-      at.unshift(rest % n);
-      rest = Math.floor(rest / n);
-    }
-    yield at;
+  const at: number[] = shape.map(() => 0);
+  for (let left = countOf(shape); left > 0; left--) {
+    yield at.slice();
+    for (let d = shape.length - 1; d >= 0 && ++at[d]! === shape[d]; d--) at[d] = 0;
   }
 }
 
 function place(shape: readonly number[], at: readonly number[]): number {
-  return at.reduce((sum, i, d) => sum * shape[d]! + i, 0);
+  let sum = 0;
+  for (let d = 0; d < at.length; d++) sum = sum * shape[d]! + at[d]!;
+  return sum;
+}
+
+/** Elements between neighbours along each axis. */
+function stridesOf(shape: readonly number[]): number[] {
+  return shape.map((_, d) => countOf(shape.slice(d + 1)));
+}
+
+/** Other places of the same elements: the one at coordinates i is at `offset` + Σ i·strides. */
+function strided(
+  x: NdArray,
+  shape: readonly number[],
+  strides: readonly number[],
+  offset = 0,
+): NdArray {
+  const data = new Float64Array(countOf(shape));
+  const at = shape.map(() => 0);
+  let from = offset;
+  for (let i = 0; i < data.length; i++) {
+    data[i] = x.data[from]!;
+    for (let d = shape.length - 1; d >= 0; d--) {
+      from += strides[d]!;
+      if (++at[d]! < shape[d]!) break;
+      from -= strides[d]! * shape[d]!;
+      at[d] = 0;
+    }
+  }
+  return { shape, data };
 }
 
 /** An array whose elements are a function of their coordinates. */
@@ -101,14 +126,24 @@ export function zip(f: (...values: number[]) => number, ...xs: readonly NdArray[
     const sizes = xs.map((x) => x.shape[i - rank + x.shape.length] ?? 1);
     return sizes.find((n) => n !== 1) ?? 1;
   });
-  const wide = xs.map((x) => broadcast(x, shape));
-  return build(shape, (i) => f(...wide.map((x) => at(x, i))));
+  const wide = xs.map((x) => broadcast(x, shape).data);
+  const [a, b] = wide;
+  const data = new Float64Array(countOf(shape));
+  for (let i = 0; i < data.length; i++) {
+    data[i] = wide.length === 1
+      ? f(a![i]!)
+      : wide.length === 2
+      ? f(a![i]!, b![i]!)
+      : f(...wide.map((x) => x[i]!));
+  }
+  return { shape, data };
 }
 
 /** Repeats axes of size 1 and adds axes in front. */
 export function broadcast(x: NdArray, shape: readonly number[]): NdArray {
-  const extra = shape.length - x.shape.length;
-  return build(shape, (i) => at(x, x.shape.map((n, d) => n === 1 ? 0 : i[d + extra]!)));
+  if (x.shape.length === shape.length && x.shape.every((n, d) => n === shape[d])) return x;
+  const own = stridesOf(x.shape).map((stride, d) => x.shape[d] === 1 ? 0 : stride);
+  return strided(x, shape, [...Array(shape.length - own.length).fill(0), ...own]);
 }
 
 /** The same elements in another shape. */
@@ -118,22 +153,23 @@ export function reshape(x: NdArray, shape: readonly number[]): NdArray {
 
 /** Axis d of the result is axis order[d] of x. */
 export function permute(x: NdArray, order: readonly number[]): NdArray {
-  const shape = order.map((axis) => x.shape[axis]!);
-  return build(shape, (i) => at(x, x.shape.map((_, axis) => i[order.indexOf(axis)]!)));
+  const strides = stridesOf(x.shape);
+  return strided(x, order.map((axis) => x.shape[axis]!), order.map((axis) => strides[axis]!));
 }
 
 /** Elements start … end − 1 along an axis. */
 export function slice(x: NdArray, axis: number, start: number, end: number): NdArray {
   const shape = x.shape.map((n, d) => d === axis ? end - start : n);
-  return build(shape, (i) => at(x, i.map((n, d) => d === axis ? n + start : n)));
+  const strides = stridesOf(x.shape);
+  return strided(x, shape, strides, start * strides[axis]!);
 }
 
 /** Reversed along axes. */
 export function flip(x: NdArray, axes: readonly number[]): NdArray {
-  return build(
-    x.shape,
-    (i) => at(x, i.map((n, d) => axes.includes(d) ? x.shape[d]! - 1 - n : n)),
-  );
+  const strides = stridesOf(x.shape);
+  const turned = strides.map((stride, d) => axes.includes(d) ? -stride : stride);
+  const offset = total(axes.map((d) => (x.shape[d]! - 1) * strides[d]!));
+  return strided(x, x.shape, turned, offset);
 }
 
 /** Zeros before and after along an axis. */
@@ -166,22 +202,20 @@ export function reduce(
   keep = false,
 ): NdArray {
   const gone = x.shape.map((_, d) => axes === null || axes.includes(d));
-  const kept = build(
-    x.shape.map((n, d) => gone[d] ? 1 : n),
-    (i) => {
-      const values: number[] = [];
-      for (const j of coordinates(x.shape.map((n, d) => gone[d] ? n : 1))) {
-        values.push(at(x, i.map((n, d) => n + j[d]!)));
-      }
-      return f(values);
-    },
-  );
+  const folded = [...coordinates(x.shape.map((n, d) => gone[d] ? n : 1))]
+    .map((j) => place(x.shape, j));
+  const kept = build(x.shape.map((n, d) => gone[d] ? 1 : n), (i) => {
+    const first = place(x.shape, i);
+    return f(folded.map((step) => x.data[first + step]!));
+  });
   return keep ? kept : reshape(kept, x.shape.filter((_, d) => !gone[d]));
 }
 
 /** Sum of numbers. */
 export function total(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0);
+  let sum = 0;
+  for (const value of values) sum += value;
+  return sum;
 }
 
 /** Product of the last two axes; the axes before them broadcast. */
@@ -198,9 +232,11 @@ export function matmul(a: NdArray, b: NdArray, transposeA = false, transposeB = 
   const [m, k, n] = [left.shape.at(-2)!, left.shape.at(-1)!, right.shape.at(-1)!];
   const [l, r] = [broadcast(left, [...batch, m, k]), broadcast(right, [...batch, k, n])];
   return build([...batch, m, n], (i) => {
-    const [outer, row, column] = [i.slice(0, -2), i.at(-2)!, i.at(-1)!];
+    const [outer, row, column] = [place(batch, i.slice(0, -2)), i.at(-2)!, i.at(-1)!];
     let sum = 0;
-    for (let j = 0; j < k; j++) sum += at(l, [...outer, row, j]) * at(r, [...outer, j, column]);
+    for (let j = 0; j < k; j++) {
+      sum += l.data[(outer * m + row) * k + j]! * r.data[(outer * k + j) * n + column]!;
+    }
     return sum;
   });
 }
