@@ -54,9 +54,8 @@ export async function writeWorkload(
   { steps, quick }: { readonly steps: number; readonly quick: boolean },
 ): Promise<Workload> {
   const model = causalModel(quick ? small : large);
-  const words = model.config.vocabularySize - specialTokens.length;
   const path = (name: string) => `${directory}/${name}`;
-  await Deno.mkdir(path("model"), { recursive: true });
+  const { words } = await writeRandomModel(path("model"), quick ? small : large);
   const device = await openDevice("cpu");
   const params = await realize(initParameters(model, randomKey(0)));
   await writeParameters(path("model"), params);
@@ -64,27 +63,7 @@ export async function writeWorkload(
   const sizes = leavesOf(params).map(([name, leaf]) => [name, leaf as Tensor] as const);
   const sizeOf = (wanted: (name: string, tensor: Tensor) => boolean) =>
     sizes.reduce((sum, [name, tensor]) => sum + (wanted(name, tensor) ? tensor.size : 0), 0);
-  await writeModelFiles(path("model"), quick ? small : large, words);
-
-  const text = textOf(words);
-  const rows = Array.from({ length: steps }, () => sftLengths).flat();
-  await writeRows(
-    path("sft.jsonl"),
-    rows.map(([prompt, completion]) => ({
-      prompt: text(prompt),
-      completion: ` ${text(completion)}`,
-    })),
-  );
-  const pairs = Array.from({ length: steps }, () => sftLengths.slice(0, dpoRows)).flat();
-  await writeRows(
-    path("dpo.jsonl"),
-    pairs.map(([prompt, completion]) => ({
-      prompt: text(prompt),
-      chosen: ` ${text(completion)}`,
-      rejected: ` ${text(rejectedLength(completion))}`,
-    })),
-  );
-  await writeRows(path("prompts.jsonl"), rows.map(([prompt]) => ({ prompt: text(prompt) })));
+  const given = { text: textOf(words), steps };
   const total = (
     of: (lengths: readonly [prompt: number, completion: number]) => number,
     rows: number,
@@ -100,9 +79,9 @@ export async function writeWorkload(
     parameters: sizeOf(() => true),
     bodyWeights: sizeOf((name, { shape }) => shape.length === 2 && !name.includes("embed_tokens")),
     headWeights: sizeOf((name) => name.includes("embed_tokens")),
-    sft: path("sft.jsonl"),
-    dpo: path("dpo.jsonl"),
-    prompts: path("prompts.jsonl"),
+    sft: await writeRowsFor("sft", path("sft.jsonl"), given),
+    dpo: await writeRowsFor("dpo", path("dpo.jsonl"), given),
+    prompts: await writeRowsFor("grpo", path("prompts.jsonl"), given),
     steps,
     counts: {
       sft: {
@@ -120,6 +99,42 @@ export async function writeWorkload(
   };
 }
 
+/** Writes the files of a model beside its weights, which are not there; gives how many words its tokenizer knows. */
+export async function writeRandomModel(
+  directory: string,
+  config: Readonly<Record<string, unknown>> & { readonly vocab_size: number },
+): Promise<{ readonly words: number }> {
+  await Deno.mkdir(directory, { recursive: true });
+  const words = config.vocab_size - specialTokens.length;
+  await writeModelFiles(directory, config, words);
+  return { words };
+}
+
+/** Writes the rows of so many steps of a method, which are alike; gives their path. */
+export async function writeRowsFor(
+  method: "sft" | "dpo" | "grpo",
+  path: string,
+  { text, steps }: { readonly text: (tokens: number) => string; readonly steps: number },
+): Promise<string> {
+  const lengths = sftLengths.slice(0, { sft: sftRows, dpo: dpoRows, grpo: grpoPrompts }[method]);
+  const rowOf = ([prompt, completion]: readonly [number, number]) => {
+    switch (method) {
+      case "sft":
+        return { prompt: text(prompt), completion: ` ${text(completion)}` };
+      case "dpo":
+        return {
+          prompt: text(prompt),
+          chosen: ` ${text(completion)}`,
+          rejected: ` ${text(rejectedLength(completion))}`,
+        };
+      case "grpo":
+        return { prompt: text(prompt) };
+    }
+  };
+  await writeRows(path, Array.from({ length: steps }, () => lengths.map(rowOf)).flat());
+  return path;
+}
+
 /** Rejected answers differ in length from chosen ones, as real ones do. */
 function rejectedLength(completion: number): number {
   return Math.round(completion * 0.8);
@@ -128,7 +143,7 @@ function rejectedLength(completion: number): number {
 const specialTokens = ["<|pad|>", "<|end|>", "<|unknown|>"] as const;
 
 /** Text of so many tokens, one a word; the same every time. Words of low number are frequent. */
-function textOf(words: number): (tokens: number) => string {
+export function textOf(words: number): (tokens: number) => string {
   let state = 1;
   return (tokens) =>
     Array.from({ length: tokens }, () => {
