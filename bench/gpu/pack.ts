@@ -2,8 +2,10 @@
  * Packs everything that the measurement needs into `bench/gpu/packed/`, for a machine with a card and without a
  * network: the project, Deno, the packages from npm, and the Vulkan loader.
  *
- *     deno run -A bench/gpu/pack.ts
+ *     deno run -A bench/gpu/pack.ts [--without-project]
  *     bench/gpu/run.sh [flags of main.ts]     # on the other machine
+ *
+ * `--without-project` leaves the project out, where its checkout goes along anyway.
  *
  * @module
  */
@@ -31,8 +33,9 @@ const loaders = ["x86_64", "aarch64"].map((cpu) => `/usr/lib/${cpu}-linux-gnu/li
 await Deno.remove(packed, { recursive: true }).catch(() => {});
 await Deno.mkdir(packed);
 // The project as it is committed; what is measured has a name.
-await run("git", ["archive", "--format=tar.gz", "-o", `${packed}/project.tar.gz`, "HEAD"]);
-await run("git", ["rev-parse", "HEAD"]);
+if (!Deno.args.includes("--without-project")) {
+  await run("git", ["archive", "--format=tar.gz", "-o", `${packed}/project.tar.gz`, "HEAD"]);
+}
 const cache = await Deno.makeTempDir({ prefix: "plumb-pack-" });
 try {
   const tests = ["core", "nn", "cli", "train"].map((part) => `tests/${part}`);

@@ -6,7 +6,11 @@ packed=$(cd "$(dirname "$0")" && pwd)/packed
 work=$(mktemp -d)
 out=${OUT:-$PWD/gpu-results}
 mkdir -p "$work/project" "$work/cache" "$work/lib" "$out"
-tar -C "$work/project" -xzf "$packed/project.tar.gz"
+if [ -e "$packed/project.tar.gz" ]; then
+  tar -C "$work/project" -xzf "$packed/project.tar.gz"
+else
+  cp -R "$packed/../../../." "$work/project/"
+fi
 tar -C "$work/cache" -xzf "$packed/npm.tar.gz"
 gzip -dc "$packed/deno.gz" >"$work/deno"
 chmod +x "$work/deno"

@@ -22,6 +22,16 @@ const methods = {
   ],
 } as const;
 
+/** What miniatures take instead. */
+const miniature = {
+  sft: ["--per_device_train_batch_size", "2"],
+  dpo: ["--per_device_train_batch_size", "1"],
+  grpo: [
+    ...["--per_device_train_batch_size", "8", "--max_completion_length", "8"],
+    ...["--generation_kwargs", '{"min_new_tokens": 8}'],
+  ],
+} as const;
+
 /** A method of training. */
 export type Method = keyof typeof methods;
 
@@ -62,12 +72,7 @@ export function measureSteps(
         ],
         ...["--train_sampling_strategy", "sequential", "--disable_tqdm"],
         ...methods[method],
-        ...small && method === "grpo"
-          ? [
-            ...["--per_device_train_batch_size", "8", "--max_completion_length", "8"],
-            ...["--generation_kwargs", '{"min_new_tokens": 8}'],
-          ]
-          : [],
+        ...small ? miniature[method] : [],
       ]);
       if (code !== 0) throw new Error(`${method} ended with status ${code}`);
       keep({ model: name, method, ...readLog(`${output}/log.jsonl`, small ? 1 : skipped) });
