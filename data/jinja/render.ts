@@ -51,18 +51,33 @@ export interface Template {
  * @throws {TemplateError} on a syntax error; rendering throws it where the template raises or fails
  */
 export function compileTemplate(source: string): Template {
-  const statements = parseTemplate(source);
+  const statements = withinLimits(() => parseTemplate(source));
   return {
-    render: (variables, options = {}) => {
-      const root: Output = { text: "" };
-      const generated: [number, number][] = [];
-      const scope = new Scope(globals(options.now ?? new Date()));
-      for (const [name, value] of Object.entries(variables)) scope.set(name, toValue(value));
-      const interpreter = new Interpreter(root, generated);
-      interpreter.run(statements, new Scope(scope), root);
-      return { text: root.text, generated };
-    },
+    render: (variables, options = {}) =>
+      withinLimits(() => {
+        const root: Output = { text: "" };
+        const generated: [number, number][] = [];
+        const scope = new Scope(globals(options.now ?? new Date()));
+        for (const [name, value] of Object.entries(variables)) scope.set(name, toValue(value));
+        const interpreter = new Interpreter(root, generated);
+        interpreter.run(statements, new Scope(scope), root);
+        return { text: root.text, generated };
+      }),
   };
+}
+
+/** Names the limits of the JavaScript engine (its stack, its longest text) for what they are. */
+function withinLimits<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new TemplateError(
+      error.message.includes("call stack")
+        ? "it nests too deeply or calls itself without end (recursion)"
+        : `it makes a text, list or number beyond what can be held (${error.message})`,
+    );
+  }
 }
 
 interface Output {

@@ -252,3 +252,16 @@ Deno.test("trimming takes time in proportion to the blanks", () => {
   // A quadratic scan takes minutes here, a linear one milliseconds.
   assert.ok(performance.now() - start < 5_000);
 });
+
+Deno.test("templates without end of depth or size are refused as such", () => {
+  const render = (template: string) => compileTemplate(template).render({});
+  const recursion = /nests too deeply or calls itself/;
+  const refused = (template: string, message: RegExp) =>
+    assert.throws(
+      () => render(template),
+      (thrown: Error) => thrown instanceof TemplateError && message.test(thrown.message),
+    );
+  refused("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", recursion);
+  refused(`{{ ${"(".repeat(50_000)}1${")".repeat(50_000)} }}`, recursion);
+  refused("{{ 'a'.ljust(9007199254740991) }}", /beyond what can be held/);
+});
