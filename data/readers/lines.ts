@@ -4,6 +4,8 @@
  * @module
  */
 
+import { pipeline, Readable } from "node:stream";
+import { createGunzip } from "node:zlib";
 import { UserError } from "../../core/errors.ts";
 import { describeFileError } from "../local_paths.ts";
 import type { DataFile } from "./data_files.ts";
@@ -25,11 +27,12 @@ export async function* readBytes(
   try {
     const file = await Deno.open(path, { read: true });
     const stream = gzip
-      ? file.readable.pipeThrough(new DecompressionStream("gzip"))
+      // DecompressionStream would end at the first of several members. Errors reach the loop below.
+      ? pipeline(Readable.fromWeb(file.readable), createGunzip(), () => {})
       : file.readable;
     for await (const piece of stream) yield piece;
   } catch (error) {
-    if (gzip && error instanceof TypeError) {
+    if (error instanceof Error && "code" in error && String(error.code).startsWith("Z_")) {
       throw new UserError(
         `Cannot read ${path}: its gzip data is corrupt or truncated (${error.message}).`,
       );

@@ -153,6 +153,10 @@ Deno.test("gzipped files of every format are read, and broken gzip data is named
   assert.deepEqual(await rowsOf("x.json.gz", await gzip('[{"a":1}]')), [{ a: 1 }]);
   assert.deepEqual(await rowsOf("x.csv.gz", await gzip("a\n1\n")), [{ a: 1 }]);
   assert.deepEqual(await rowsOf("x.txt.gz", await gzip("a")), [{ text: "a" }]);
+  const members = [await gzip('{"a":1}\n{"a'), await gzip('":2}\n')];
+  const several = await new Blob(members as Uint8Array<ArrayBuffer>[]).bytes();
+  assert.deepEqual(await rowsOf("x.jsonl.gz", several), [{ a: 1 }, { a: 2 }]);
+  await refuses(rowsOf("x.jsonl.gz", several.subarray(0, several.length - 9)), /gz.*gzip/);
   const whole = await gzip(line({ a: "x".repeat(1000) }));
   await refuses(rowsOf("x.jsonl.gz", whole.subarray(0, whole.length - 9)), /x\.jsonl\.gz.*gzip/);
   await refuses(rowsOf("x.jsonl.gz", new TextEncoder().encode(line({}))), /x\.jsonl\.gz.*gzip/);
