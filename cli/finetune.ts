@@ -54,6 +54,7 @@ import { withoutEffect } from "./idle_flags.ts";
 import { parse } from "./parse.ts";
 import { type PrepareContext, prepareData, type PreparedData } from "./preparing.ts";
 import { openProfiler } from "./profile.ts";
+import { timeLeftNotice } from "./time_left.ts";
 import { openReporters, trainOptionsOf } from "./training.ts";
 
 /** The values every training command has. */
@@ -177,7 +178,7 @@ async function finetune<O extends Options, E>(
       progress: preparationProgress(reporter),
     });
     const gauge = roofGauge(device);
-    const gauged = alsoTelling(reporter, gauge.follow);
+    const gauged = alsoTelling(alsoTelling(reporter, timeLeftNotice(say)), gauge.follow);
     const followed = profiler?.following(gauged) ?? gauged;
     const result = await run(command, values, opened, data, followed, say);
     if (result === null) return 0;

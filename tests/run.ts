@@ -18,7 +18,7 @@ import { killAll, type TestJob } from "./runner/process.ts";
 import { testReport } from "./runner/report.ts";
 
 /** A file that takes longer than this is left out of the quick run. */
-const quickSeconds = 3;
+const quickSeconds = 2.5;
 
 /** A file that takes longer than this hangs. */
 const limitSeconds = 600;

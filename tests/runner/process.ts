@@ -24,6 +24,10 @@ export interface TestOutcome {
   readonly output: string;
   /** Why it failed, where its output does not say: a crash, a time-out. */
   readonly reason: string | undefined;
+  /** Whether a signal ended it when all its tests had passed. */
+  readonly diedAfterPassing: boolean;
+  /** Why it was run a second time, if it was: this is what came of that. */
+  readonly again?: string | undefined;
 }
 
 const running = new Set<Deno.ChildProcess>();
@@ -73,7 +77,16 @@ export async function runJob(
     : undefined;
   const { passed, failed } = told ?? { passed: 0, failed: 0 };
   const failures = reason === undefined ? failed : Math.max(1, failed);
-  return { name: job.name, passed, failed: failures, seconds, output: text, reason };
+  const diedAfterPassing = !late && status.signal !== null && passed > 0 && failed === 0;
+  return {
+    name: job.name,
+    passed,
+    failed: failures,
+    seconds,
+    output: text,
+    reason,
+    diedAfterPassing,
+  };
 }
 
 /** The counts of `deno test`'s last line, such as `ok | 12 passed (3 steps) | 0 failed | 1 ignored (2s)`. */

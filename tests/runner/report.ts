@@ -17,9 +17,10 @@ export function testReport(write: (line: string) => void): TestReport {
   const seconds = (value: number) => `${value.toFixed(1)} s`.padStart(8);
   const tests = (count: number) => `${count} ${count === 1 ? "test" : "tests"}`;
   return {
-    done: ({ name, passed, failed, seconds: taken, output, reason }) => {
+    done: ({ name, passed, failed, seconds: taken, output, reason, again }) => {
       const count = tests(passed + failed).padStart(10);
       write(`${failed === 0 ? "ok    " : "FAILED"} ${seconds(taken)} ${count}  ${name}`);
+      if (again) write(`  ${name}: its tests had passed when ${again}; it was run again`);
       if (failed === 0) return;
       write(output.trimEnd().replaceAll(/^/gm, "  | "));
       if (reason) write(`  ${name}: ${reason}`);

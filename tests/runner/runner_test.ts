@@ -83,6 +83,29 @@ Deno.test("a file that hangs is ended, with the processes that hold its output, 
   assert.equal(outcome.failed, 1);
 });
 
+Deno.test("a file that crashes when its tests have passed is run again, once, and that is said", async () => {
+  for (const crashes of [0, 1, 2]) {
+    await inTempDir(async (directory) => {
+      // What a driver does that crashes at the very end.
+      const script = `
+        import process from "node:process";
+        let runs = 0;
+        try { runs = Deno.readTextFileSync("${directory}/runs").length; } catch { /* the first */ }
+        Deno.writeTextFileSync("${directory}/runs", "x".repeat(runs + 1));
+        Deno.stdout.writeSync(new TextEncoder().encode("ok | 1 passed | 0 failed (1ms)\\n"));
+        if (runs < ${crashes}) process.kill(process.pid, "SIGKILL");`;
+      await Deno.writeTextFile(`${directory}/script.ts`, script);
+      const args = ["run", "-A", "--no-check", `${directory}/script.ts`];
+      const job = { name: "a_test.ts", args, counts: true };
+      const options = { processes: 1, limitSeconds: 60, env: {}, done: () => {} };
+      const text = printed(await runPool([job], options));
+      const note = /its tests had passed when it was ended by SIGKILL; it was run again/;
+      assert.equal(note.test(text), crashes > 0);
+      assert.match(text, crashes < 2 ? /1 passed, 0 failed$/ : /1 passed, 1 failed$/);
+    });
+  }
+});
+
 Deno.test("a pool runs as many processes at a time as it is told, in their order", async () => {
   await inTempDir(async (directory) => {
     // Each waits for the file of the other: alone, neither would end.
