@@ -93,7 +93,7 @@ export async function measureAttention(
 ): Promise<void> {
   const roofs = await measureCard(small);
   const device = await open();
-  for (const [heads, keyHeads, width, tokens, of] of attentions) {
+  for (const [heads, keyHeads, width, tokens, of] of small ? attentions.slice(1, 3) : attentions) {
     const t = small ? 64 : tokens;
     const { segments } = buildStream([{ ids: new Int32Array(t) }]);
     const at = tensor(segments, { shape: [5, t] });

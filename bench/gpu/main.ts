@@ -12,7 +12,7 @@
  */
 
 import { parseArgs } from "node:util";
-import { type Device, openDevice } from "../../core/mod.ts";
+import { type Device, openDevice, UserError } from "../../core/mod.ts";
 import { describeAdapter, isSoftware, listAdapters } from "../../core/device/webgpu/adapter.ts";
 import { describeDriver } from "../../core/device/webgpu/driver.ts";
 import type { Row } from "../piece.ts";
@@ -116,6 +116,9 @@ async function runHere(name: string): Promise<void> {
   Deno.exit(0);
 }
 
+/** Ends the section that runs, if one does. */
+let endSection = () => {};
+
 /** Runs a section in a process of its own, which is ended when its time is over. */
 async function runApart(
   section: Section,
@@ -133,11 +136,15 @@ async function runApart(
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
+    // A group of its own, so that what it started ends with it and leaves the card free.
+    detached: true,
   }).spawn();
   let cut = false;
+  const end = () => Deno.kill(-child.pid, "SIGKILL");
+  endSection = end;
   const watch = setTimeout(() => {
     cut = true;
-    child.kill("SIGKILL");
+    end();
   }, seconds * 1000);
   const said = new Response(child.stderr).text();
   const rows: Row[] = [];
@@ -150,6 +157,7 @@ async function runApart(
   }
   const { code } = await child.status;
   clearTimeout(watch);
+  endSection = () => {};
   const status = cut ? "cut" : code === 0 ? "done" : "failed";
   const spent = Math.round((performance.now() - began) / 100) / 10;
   return {
@@ -188,9 +196,21 @@ function write(about: Record<string, unknown>, outcomes: readonly Outcome[]): vo
   Deno.writeTextFileSync(`${values.out}/gpu.txt`, heading + parts.join(""));
 }
 
+/** The sections of these names, or all, in the order of their worth. */
+function wantedSections(only: readonly string[] | undefined): readonly Section[] {
+  const names = sections.map(({ name }) => name);
+  const unknown = only?.find((name) => !names.includes(name));
+  if (unknown !== undefined) {
+    throw new UserError(`There is no section "${unknown}". Sections: ${names.join(", ")}.`);
+  }
+  return only ? sections.filter(({ name }) => only.includes(name)) : sections;
+}
+
 async function runAll(): Promise<boolean> {
-  const end = performance.now() + Number(values.minutes) * 60_000;
-  const wanted = sections.filter(({ name }) => !values.only || values.only.includes(name));
+  const minutes = Number(values.minutes);
+  if (!(minutes > 0)) throw new UserError(`--minutes is ${values.minutes}; it must be above 0.`);
+  const end = performance.now() + minutes * 60_000;
+  const wanted = wantedSections(values.only);
   const about = await machine();
   const outcomes: Outcome[] = [];
   const say = (text: string) => Deno.stderr.writeSync(new TextEncoder().encode(`${text}\n`));
@@ -219,5 +239,17 @@ async function runAll(): Promise<boolean> {
 
 if (import.meta.main) {
   if (values.section !== undefined) await runHere(values.section);
-  else Deno.exit(await runAll() ? 0 : 1);
+  for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
+    Deno.addSignalListener(signal, () => {
+      endSection();
+      Deno.exit(code);
+    });
+  }
+  try {
+    Deno.exit(await runAll() ? 0 : 1);
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    Deno.stderr.writeSync(new TextEncoder().encode(`Error: ${error.message}\n`));
+    Deno.exit(2);
+  }
 }

@@ -4,6 +4,8 @@
 set -eu
 packed=$(cd "$(dirname "$0")" && pwd)/packed
 work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 143' INT TERM
 out=${OUT:-$PWD/gpu-results}
 mkdir -p "$work/project" "$work/cache" "$work/lib" "$out"
 if [ -e "$packed/project.tar.gz" ]; then
@@ -28,4 +30,4 @@ export DENO_DIR="$work/cache" DENO_NO_UPDATE_CHECK=1 NO_COLOR=1
 cd "$work/project"
 "$work/deno" run -A --no-check cli/main.ts env >"$out/env.txt" 2>&1 || true
 cat "$out/env.txt"
-exec "$work/deno" run -A --no-check --cached-only bench/gpu/main.ts --out "$out" "$@"
+"$work/deno" run -A --no-check --cached-only bench/gpu/main.ts --out "$out" "$@"

@@ -16,10 +16,14 @@ interface Result {
   }[];
 }
 
-function start(out: string, sections: readonly string[]): Deno.ChildProcess {
+function start(
+  out: string,
+  sections: readonly string[],
+  flags: readonly string[] = [],
+): Deno.ChildProcess {
   const only = sections.flatMap((name) => ["--only", name]);
   return new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--no-check", main, "--small", "--out", out, ...only],
+    args: ["run", "-A", "--no-check", main, "--small", "--out", out, ...only, ...flags],
     stdin: "null",
     stdout: "null",
     stderr: "piped",
@@ -33,23 +37,40 @@ Deno.test({
   ignore,
   fn: () =>
     inTempDir(async (out) => {
-      const child = start(out, ["products", "operators", "sft-27M", "qlora-8B-512"]);
+      const child = start(out, ["products", "operators", "sft-27M"]);
       const said = await new Response(child.stderr).text();
       assert.equal((await child.status).code, 0, said);
       const { sections } = resultIn(out);
       assert.deepEqual(
         sections.map(({ name, status }) => [name, status]),
-        [["operators", "done"], ["products", "done"], ["sft-27M", "done"], [
-          "qlora-8B-512",
-          "done",
-        ]],
+        [["operators", "done"], ["products", "done"], ["sft-27M", "done"]],
       );
       assert.ok(Number(sections[0]!.rows[0]!["passed"]) > 0);
       for (const { rows } of sections.slice(2)) assert.ok(Number(rows[0]!["tokens/s"]) > 0);
       const table = Deno.readTextFileSync(`${out}/gpu.txt`);
       assert.match(table, /% of the roof/);
-      assert.match(table, /QLoRA, Llama 3 8B's shape.*: done in/);
+      assert.match(table, /SFT, 27 M.*: done in/);
     }),
+});
+
+Deno.test({
+  name: "sections for which no time is left are told as such, and parity not shown is a failure",
+  ignore,
+  fn: () =>
+    inTempDir(async (out) => {
+      const child = start(out, ["models", "grpo-0.5B"], ["--minutes", "0.03"]);
+      await new Response(child.stderr).text();
+      assert.equal((await child.status).code, 1, "parity was not shown");
+      const { sections } = resultIn(out);
+      assert.deepEqual(sections.map(({ status }) => status), ["no time left", "no time left"]);
+    }),
+});
+
+Deno.test("a section that there is not is refused with those there are", async () => {
+  const child = start("unused", ["prodcuts"]);
+  const said = await new Response(child.stderr).text();
+  assert.equal((await child.status).code, 2);
+  assert.match(said, /^Error: There is no section "prodcuts"\. Sections: operators, .*products/);
 });
 
 Deno.test({
