@@ -203,7 +203,7 @@ class CpuDevice implements Device {
       runs: this.#runs,
       flops: this.#flops,
       bytes,
-      peakBytes: bytes,
+      peakBytes: this.memory.reached,
     };
   }
 

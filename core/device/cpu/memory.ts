@@ -63,6 +63,7 @@ export class DeviceMemory {
   readonly #used: Map<number, number> = new Map();
   #pages: number;
   #growths = 0;
+  #reached = 0;
 
   /** @param reservedBytes Bytes at address 0 that the pool leaves alone. */
   constructor(reservedBytes: number) {
@@ -77,6 +78,14 @@ export class DeviceMemory {
   /** Bytes of the whole memory. It never shrinks. */
   get bytes(): number {
     return this.#pages * pageBytes;
+  }
+
+  /**
+   * The end of the highest piece there ever was. What lies beyond is reserved, and the system gives memory to nothing
+   * that was not written.
+   */
+  get reached(): number {
+    return this.#reached;
   }
 
   /** How often the memory has grown. */
@@ -103,6 +112,7 @@ export class DeviceMemory {
       this.#insert({ address: block.address + size, bytes: block.bytes - size });
     }
     this.#used.set(block.address, size);
+    this.#reached = Math.max(this.#reached, block.address + size);
     return block.address;
   }
 
