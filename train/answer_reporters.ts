@@ -81,7 +81,8 @@ export function answersOnConsole(
       if (record.kind === "answers") newest = record.table;
       if (record.kind !== "train" || !newest) return;
       const { kind: _, values: __, ...position } = record;
-      const text = formatAnswers(newest, { ...options, width: options.width() });
+      // The last column stays free, as behind every other line.
+      const text = formatAnswers(newest, { ...options, width: options.width() - 1 });
       inner.report({ ...position, kind: "notice", text });
       newest = undefined;
     },
@@ -100,7 +101,8 @@ function rowsOf(table: AnswerColumns, { rows = Infinity, uniquePrompts }: Answer
 function cell(value: unknown): string {
   if (typeof value === "number") return Number.isNaN(value) ? "–" : value.toFixed(3);
   const text = typeof value === "string" ? value : JSON.stringify(value) ?? "";
-  return text.replaceAll(/\s*\n\s*/g, " ⏎ ");
+  // A tab, or another character that moves the cursor, would break the columns.
+  return text.replaceAll(/\s*\n\s*/g, " ⏎ ").replaceAll(/\p{Cc}/gu, " ");
 }
 
 /** Widths that fit: the widest columns share what the others leave. */
