@@ -6,7 +6,7 @@
  *
  * Sections run in the order of their worth, each in a process of its own with a time of its own. `gpu.json` and
  * `gpu.txt` are written anew after each row and each section: whatever ends the measurement, what was done is there.
- * `--small` runs miniatures, which any adapter of software does within a minute.
+ * `--small` runs miniatures, to see on any adapter that all of it works.
  *
  * @module
  */
