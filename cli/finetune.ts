@@ -48,9 +48,9 @@ import type { ModelValues } from "./options/model.ts";
 import { openAskedDevice } from "./device.ts";
 import { deviceName, type TrainingValues } from "./options/training_checks.ts";
 import { roofGauge } from "./roof.ts";
+import { idleOptions } from "./options/when.ts";
 import type { CommandValues, DatasetValues } from "./options/script.ts";
 import { availableBytes, memoryAdvice } from "./memory_advice.ts";
-import { withoutEffect } from "./idle_flags.ts";
 import { parse } from "./parse.ts";
 import { type PrepareContext, prepareData, type PreparedData } from "./preparing.ts";
 import { openProfiler } from "./profile.ts";
@@ -88,6 +88,8 @@ export interface Finetuning<O extends Options, E> {
   readonly options: O;
   /** Checks across options. */
   readonly check: (values: Values<O>) => void;
+  /** Lines about values that go together, but hardly as they are meant. */
+  readonly caution?: (values: Values<O>) => readonly string[];
   /** Checks of files that flags name, ahead of the long work: reading the model and the data. */
   readonly checkFiles?: (values: Values<O>) => Promise<unknown>;
   /** Values that follow from others. */
@@ -136,7 +138,11 @@ export function finetuningCommand<O extends Options, E>(
       const { values, notices, given } = parse(argv, options, { check: command.check });
       const all = (command.settle?.(values) ?? values) as Values<O> & FinetuneValues;
       await command.checkFiles?.(all);
-      return await finetune(command, all, [...notices, ...withoutEffect(all, given)]);
+      return await finetune(command, all, [
+        ...notices,
+        ...idleOptions(options, all, given),
+        ...command.caution?.(all) ?? [],
+      ]);
     },
   };
 }

@@ -32,7 +32,8 @@ import type { Command } from "./finetune.ts";
 import type { Options } from "./options/option.ts";
 import { parse, UnknownOption } from "./parse.ts";
 
-const commands: readonly Command[] = [
+/** All commands. */
+export const commands: readonly Command[] = [
   sftCommand,
   dpoCommand,
   ktoCommand,

@@ -6,7 +6,7 @@ import type { Command } from "../finetune.ts";
 import { describePrompt, promptsOf } from "../online/answering.ts";
 import { onlineCommand } from "../online/command.ts";
 import { groupSettings } from "../online/groups.ts";
-import { checkGroups, grpoOptions } from "../options/grpo.ts";
+import { cautionGrpo, checkCorrection, checkGroups, grpoOptions } from "../options/grpo.ts";
 import { ownObjective } from "../own_loss.ts";
 
 /** What `grpo` is called with. */
@@ -14,7 +14,11 @@ export const grpoCommand: Command = onlineCommand<typeof grpoOptions>({
   name: "grpo",
   summary: "Group-relative policy optimisation: answers are compared with others to the prompt.",
   options: grpoOptions,
-  check: checkGroups,
+  check: (values) => {
+    checkGroups(values);
+    checkCorrection(values);
+  },
+  caution: cautionGrpo,
   prepare: (rows, context) => promptsOf(rows, context, context.values.max_completion_length),
   describe: describePrompt,
   task: async (context) => {

@@ -14,7 +14,7 @@ import {
   promptsOf,
 } from "../online/answering.ts";
 import { onlineCommand } from "../online/command.ts";
-import { checkPpo, idleOptions, ppoOptions, type PpoValues, settlePpo } from "../options/ppo.ts";
+import { checkPpo, ppoOptions, type PpoValues, settlePpo } from "../options/ppo.ts";
 import { ownObjective } from "../own_loss.ts";
 
 /** What `ppo` is called with. */
@@ -45,7 +45,6 @@ export const ppoCommand: Command = onlineCommand<typeof ppoOptions>({
   task: async ({ opened, values, examples, evaluation, say }) => {
     const eosTokenIds = stopTokens(opened, values);
     if (!evaluation) {
-      idleOptions(values).forEach(say);
       if (eosTokenIds.length === 0 && values.rollouts === undefined) {
         say(
           `Answers do not end before ${values.response_length} tokens. To let them end at ` +

@@ -6,7 +6,7 @@
  */
 
 import { type DeviceName, parseDeviceName } from "../../core/device/choice.ts";
-import type { Alias, Option, Reading, Status } from "./option.ts";
+import type { Alias, Condition, Option, Reading, Status } from "./option.ts";
 
 /** What every builder takes. `notice` and `refused` exclude each other. */
 export interface Spec<T> {
@@ -18,6 +18,8 @@ export interface Spec<T> {
   readonly optional?: boolean;
   /** Whether the command cannot run without it. */
   readonly required?: boolean;
+  /** What must hold for it to have an effect; all of them, if there are several. */
+  readonly when?: Condition | readonly Condition[];
   /** Older names. */
   readonly aliases?: readonly (string | Alias)[];
   /** Accepted without effect, for this reason. */
@@ -83,6 +85,7 @@ function declare<T>(spec: Spec<T>, shape: Shape<T>): Option<T | undefined> {
     ),
     status: statusOf(spec),
     valueNotices: spec.valueNotices ?? {},
+    when: [spec.when ?? []].flat(),
     read,
   };
 }

@@ -7,11 +7,16 @@ import { checkPreference } from "./preference.ts";
 import { onlineBase, rolloutOptions } from "./sampling.ts";
 import { trainingOptions } from "./training.ts";
 import { ownLoss } from "./own_loss.ts";
+import { evaluating, notFor, onlyFor, onlyWith, onlyWithout } from "./when.ts";
 
 const generations = (numGenerations: number) =>
   section("Sampling", {
     num_generations: int({ default: numGenerations, min: 2, help: "Answers to each prompt." }),
-    num_generations_eval: int({ min: 1, help: "The same in evaluation; unset: num_generations." }),
+    num_generations_eval: int({
+      when: evaluating,
+      min: 1,
+      help: "The same in evaluation; unset: num_generations.",
+    }),
     max_completion_length: int({ default: 512, min: 1, help: "The most tokens of an answer." }),
     shuffle_dataset: bool({ default: true, help: "Take prompts in random order." }),
     generation_batch_size: int({
@@ -25,24 +30,49 @@ const generations = (numGenerations: number) =>
     num_iterations: int({ default: 1, min: 1, help: "How often a generation is learned from." }),
   });
 
+/** There is a reference only where something holds the policy near it. */
+const held = onlyWith("beta");
+
+const builtIn = onlyWithout("loss");
+
 const reference = section("Reference", {
-  sync_ref_model: bool({ default: false, help: "Let the reference follow the policy (TR-DPO)." }),
+  sync_ref_model: bool({
+    when: held,
+    default: false,
+    help: "Let the reference follow the policy (TR-DPO).",
+  }),
   ref_model_mixup_alpha: float({
+    when: [held, onlyWith("sync_ref_model")],
     default: 0.6,
     min: 0,
     max: 1,
     help: "The policy's share in an update of it.",
   }),
-  ref_model_sync_steps: int({ default: 512, min: 1, help: "Optimiser steps between two updates." }),
+  ref_model_sync_steps: int({
+    when: [held, onlyWith("sync_ref_model")],
+    default: 512,
+    min: 1,
+    help: "Optimiser steps between two updates.",
+  }),
   ref_model_name_or_path: string({
+    when: held,
     shown: "DIR",
     help: "Checkpoint of the reference; unset: the policy as it begins. Not in TRL's command.",
   }),
 });
 
 const clipping = {
-  epsilon: float({ default: 0.2, min: 0, help: "Ratios are clipped to 1 ± this." }),
-  epsilon_high: float({ min: 0, help: "Upper bound of clipping; unset: epsilon." }),
+  epsilon: float({
+    when: [builtIn, notFor("loss_type", "cispo", "sapo", "vespo")],
+    default: 0.2,
+    min: 0,
+    help: "Ratios are clipped to 1 ± this.",
+  }),
+  epsilon_high: float({
+    when: [builtIn, notFor("loss_type", "sapo", "vespo")],
+    min: 0,
+    help: "Upper bound of clipping; unset: epsilon.",
+  }),
   mask_truncated_completions: bool({
     default: false,
     help: "Learn nothing from answers that were cut off.",
@@ -82,23 +112,28 @@ const correctionModes = [
   "sequence_mask",
 ] as const;
 
+const corrected = [onlyWith("rollouts"), onlyWith("vllm_importance_sampling_correction")];
+
 const correction = section("Sampling", {
   vllm_importance_sampling_correction: bool({
+    when: onlyWith("rollouts"),
     default: true,
     help: "Correct for the sampler, where --rollouts gives its log-probs.",
   }),
   vllm_importance_sampling_mode: choice({
+    when: corrected,
     choices: correctionModes,
     default: "sequence_mask",
     help: "How: of tokens or sequences; ratios out of range are cut, or count 0.",
   }),
   vllm_importance_sampling_clip_max: float({
+    when: corrected,
     default: 3,
     optional: true,
     aliases: ["vllm_importance_sampling_cap"],
     help: "Largest ratio.",
   }),
-  vllm_importance_sampling_clip_min: float({ help: "Smallest ratio." }),
+  vllm_importance_sampling_clip_min: float({ when: corrected, help: "Smallest ratio." }),
 });
 
 /** Every option of `grpo`. */
@@ -109,38 +144,101 @@ export const grpoOptions = {
   ...reference,
   ...section("Loss", {
     loss_type: choice({
+      when: builtIn,
       choices: grpoLossNames,
       default: "dapo",
       help: "The variant; gmpo is TRL's experimental one.",
     }),
     beta: float({ default: 0, min: 0, help: "Weight of the divergence from the reference." }),
     ...clipping,
-    delta: float({ above: 0, help: "Upper bound of the ratio that is not clipped." }),
-    use_bias_correction_kl: bool({ default: true, help: "Multiply the divergence by the ratio." }),
+    delta: float({
+      when: [builtIn, notFor("loss_type", "gmpo", "cispo", "sapo", "vespo")],
+      above: 0,
+      help: "Upper bound of the ratio that is not clipped.",
+    }),
+    use_bias_correction_kl: bool({
+      when: [builtIn, held, notFor("loss_type", "gmpo")],
+      default: true,
+      help: "Multiply the divergence by the ratio.",
+    }),
     importance_sampling_level: choice({
+      when: [builtIn, notFor("loss_type", "gmpo", "vespo")],
       choices: ["token", "sequence", "sequence_token"],
       default: "token",
       help: "What ratios are of; sequence is GSPO.",
     }),
-    sapo_temperature_pos: float({ default: 1, above: 0, help: "SAPO's, of good answers." }),
-    sapo_temperature_neg: float({ default: 1.05, above: 0, help: "SAPO's, of bad answers." }),
-    vespo_k_pos: float({ default: 2, help: "VESPO's power, of good answers." }),
-    vespo_lambda_pos: float({ default: 3, help: "VESPO's decay, of good answers." }),
-    vespo_k_neg: float({ default: 3, help: "VESPO's power, of bad answers." }),
-    vespo_lambda_neg: float({ default: 2, help: "VESPO's decay, of bad answers." }),
+    sapo_temperature_pos: float({
+      when: [builtIn, onlyFor("loss_type", "sapo")],
+      default: 1,
+      above: 0,
+      help: "SAPO's, of good answers.",
+    }),
+    sapo_temperature_neg: float({
+      when: [builtIn, onlyFor("loss_type", "sapo")],
+      default: 1.05,
+      above: 0,
+      help: "SAPO's, of bad answers.",
+    }),
+    vespo_k_pos: float({
+      when: [builtIn, onlyFor("loss_type", "vespo")],
+      default: 2,
+      help: "VESPO's power, of good answers.",
+    }),
+    vespo_lambda_pos: float({
+      when: [builtIn, onlyFor("loss_type", "vespo")],
+      default: 3,
+      help: "VESPO's decay, of good answers.",
+    }),
+    vespo_k_neg: float({
+      when: [builtIn, onlyFor("loss_type", "vespo")],
+      default: 3,
+      help: "VESPO's power, of bad answers.",
+    }),
+    vespo_lambda_neg: float({
+      when: [builtIn, onlyFor("loss_type", "vespo")],
+      default: 2,
+      help: "VESPO's decay, of bad answers.",
+    }),
     top_entropy_quantile: float({
+      when: builtIn,
       default: 1,
       min: 0,
       max: 1,
       help: "Share of the tokens that are learned from, those of largest entropy.",
     }),
-    entropy_coef: float({ default: 0, help: "Weight of the entropy bonus." }),
-    use_adaptive_entropy: bool({ default: false, help: "Let this weight follow the entropy." }),
-    entropy_coef_min: float({ default: 0, help: "Its least value." }),
-    entropy_coef_max: float({ default: 1, help: "Its largest value." }),
-    entropy_coef_delta: float({ default: 0.005, min: 0, help: "Its change at each step." }),
-    entropy_target: float({ default: 0.2, help: "Entropy to stay above." }),
+    entropy_coef: float({
+      when: [builtIn, notFor("loss_type", "gmpo")],
+      default: 0,
+      help: "Weight of the entropy bonus.",
+    }),
+    use_adaptive_entropy: bool({
+      when: [builtIn, notFor("loss_type", "gmpo")],
+      default: false,
+      help: "Let this weight follow the entropy.",
+    }),
+    entropy_coef_min: float({
+      when: [builtIn, onlyWith("use_adaptive_entropy")],
+      default: 0,
+      help: "Its least value.",
+    }),
+    entropy_coef_max: float({
+      when: [builtIn, onlyWith("use_adaptive_entropy")],
+      default: 1,
+      help: "Its largest value.",
+    }),
+    entropy_coef_delta: float({
+      when: [builtIn, onlyWith("use_adaptive_entropy")],
+      default: 0.005,
+      min: 0,
+      help: "Its change at each step.",
+    }),
+    entropy_target: float({
+      when: [builtIn, onlyWith("use_adaptive_entropy")],
+      default: 0.2,
+      help: "Entropy to stay above.",
+    }),
     off_policy_mask_threshold: float({
+      when: [builtIn, notFor("loss_type", "gmpo")],
       help: "Leave out bad answers that the policy has moved away from by more than this.",
     }),
   }),
@@ -257,6 +355,51 @@ export function checkGroups(values: GroupValues): void {
     );
   }
   checkJudges(values);
+}
+
+/** Checks of GRPO's correction for another sampler. @throws {UserError} As TRL does. */
+export function checkCorrection(values: Values<typeof grpoOptions>): void {
+  const {
+    vllm_importance_sampling_mode: mode,
+    vllm_importance_sampling_clip_min: min,
+    vllm_importance_sampling_clip_max: max,
+  } = values;
+  if (min !== undefined && max !== undefined && min >= max) {
+    throw new UserError(
+      `--vllm_importance_sampling_clip_min ${min} must be below --vllm_importance_sampling_clip_max ${max}.`,
+    );
+  }
+  if (min === undefined && max === undefined && mode.endsWith("_truncate")) {
+    throw new UserError(
+      `--vllm_importance_sampling_mode ${mode} cuts ratios off and needs --vllm_importance_sampling_clip_min or ` +
+        "--vllm_importance_sampling_clip_max.",
+    );
+  }
+  const corrects = values.vllm_importance_sampling_correction && values.rollouts !== undefined;
+  if (values.loss_type === "vespo" && corrects && mode.startsWith("sequence")) {
+    throw new UserError(
+      `--loss_type vespo weighs sequences itself and needs --vllm_importance_sampling_mode token_truncate or ` +
+        `token_mask, not ${mode}.`,
+    );
+  }
+}
+
+/** Lines about a loss and a level of ratios that are not meant for each other, as TRL warns. */
+export function cautionGrpo(values: Values<typeof grpoOptions>): string[] {
+  const { loss_type: loss, importance_sampling_level: level } = values;
+  if (values.loss !== undefined) return [];
+  if (loss === "luspo" && level !== "sequence") {
+    return [
+      `--loss_type luspo is meant for --importance_sampling_level sequence, as in its paper; it is ${level}.`,
+    ];
+  }
+  if (level === "sequence" && ["bnpo", "dr_grpo", "dapo", "cispo"].includes(loss)) {
+    return [
+      `--importance_sampling_level sequence with --loss_type ${loss} adds up tokens, so that long answers count more. ` +
+      "For GSPO as in its paper give --loss_type grpo.",
+    ];
+  }
+  return [];
 }
 
 /** Whether anything judges answers. */

@@ -6,6 +6,7 @@
 
 import { bool, choice, float, int, string, strings } from "./builders.ts";
 import { type Options, section, type Values } from "./option.ts";
+import { onlyWith } from "./when.ts";
 
 const heldInF32 =
   "weights that are trained are held in float32, and saved so unless save_dtype says otherwise; frozen ones under " +
@@ -71,26 +72,44 @@ const source = section("Model", {
 
 const adapter = section("Adapters and quantisation", {
   use_peft: bool({ default: false, help: "Train a LoRA adapter over frozen weights." }),
-  lora_r: int({ default: 16, min: 1, help: "LoRA rank." }),
-  lora_alpha: int({ default: 32, min: 1, help: "LoRA α: updates are scaled by α/r." }),
-  lora_dropout: float({ default: 0.05, min: 0, below: 1, help: "LoRA dropout." }),
+  lora_r: int({ when: onlyWith("use_peft"), default: 16, min: 1, help: "LoRA rank." }),
+  lora_alpha: int({
+    when: onlyWith("use_peft"),
+    default: 32,
+    min: 1,
+    help: "LoRA α: updates are scaled by α/r.",
+  }),
+  lora_dropout: float({
+    when: onlyWith("use_peft"),
+    default: 0.05,
+    min: 0,
+    below: 1,
+    help: "LoRA dropout.",
+  }),
   lora_target_modules: strings({
+    when: onlyWith("use_peft"),
     help: "Layers that get LoRA: all-linear, names, or a regular expression. Unset: the family's.",
   }),
   lora_target_parameters: strings({
     help: "Parameters of expert layers that get LoRA.",
     refused: "no model family of this version has expert layers",
   }),
-  lora_modules_to_save: strings({ help: "Layers trained whole beside the adapter." }),
+  lora_modules_to_save: strings({
+    when: onlyWith("use_peft"),
+    help: "Layers trained whole beside the adapter.",
+  }),
   lora_exclude_modules: strings({
+    when: onlyWith("use_peft"),
     help: "Layers that get no LoRA: names, or a regular expression. Not in TRL.",
   }),
   lora_bias: choice({
+    when: onlyWith("use_peft"),
     choices: ["none", "all", "lora_only"],
     default: "none",
     help: "Biases that are trained along: all, or those of the layers with LoRA. Not in TRL.",
   }),
   init_lora_weights: choice({
+    when: onlyWith("use_peft"),
     choices: [
       "true",
       "false",
@@ -105,20 +124,32 @@ const adapter = section("Adapters and quantisation", {
     help: "How LoRA begins; all but false and the last four leave the model as it is. Not in TRL.",
   }),
   lora_task_type: string({
+    when: onlyWith("use_peft"),
     default: "CAUSAL_LM",
     help: "PEFT task type.",
     notice: "the command decides it",
   }),
-  use_rslora: bool({ default: false, help: "Scale by α/√r." }),
-  use_dora: bool({ default: false, help: "DoRA: magnitudes and directions apart." }),
+  use_rslora: bool({ when: onlyWith("use_peft"), default: false, help: "Scale by α/√r." }),
+  use_dora: bool({
+    when: onlyWith("use_peft"),
+    default: false,
+    help: "DoRA: magnitudes and directions apart.",
+  }),
   initial_adapter: string({
+    when: onlyWith("use_peft"),
     shown: "DIR",
     help: "An adapter whose weights the fresh one takes; the reference stays the base. Not in TRL.",
   }),
   load_in_8bit: bool({ default: false, help: "Keep the frozen weights in 8 bit." }),
   load_in_4bit: bool({ default: false, help: "Keep the frozen weights in 4 bit (QLoRA)." }),
-  bnb_4bit_quant_type: choice({ choices: ["nf4", "fp4"], default: "nf4", help: "4-bit code." }),
+  bnb_4bit_quant_type: choice({
+    when: onlyWith("load_in_4bit"),
+    choices: ["nf4", "fp4"],
+    default: "nf4",
+    help: "4-bit code.",
+  }),
   use_bnb_nested_quant: bool({
+    when: onlyWith("load_in_4bit"),
     default: false,
     help: "Quantise the 4-bit code's scales too.",
   }),

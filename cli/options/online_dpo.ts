@@ -8,6 +8,7 @@ import { checkPreference } from "./preference.ts";
 import { onlineBase, rolloutOptions } from "./sampling.ts";
 import { trainingOptions } from "./training.ts";
 import { ownLoss } from "./own_loss.ts";
+import { onlyWithout } from "./when.ts";
 
 const { reward_model_name_or_path: _, ...blocks } = onlineBase;
 
@@ -33,7 +34,11 @@ const base = {
     }),
   }),
   ...section("Loss", {
-    beta: floats({ default: [0.1], help: "Pull to the reference; several: one for each epoch." }),
+    beta: floats({
+      when: onlyWithout("loss"),
+      default: [0.1],
+      help: "Pull to the reference; several: one for each epoch.",
+    }),
   }),
   ...section("Without effect here", {
     vllm_gpu_memory_utilization: float({
@@ -50,7 +55,12 @@ const base = {
 const lossTypes = ["sigmoid", "ipo"] as const;
 
 const lossType = section("Loss", {
-  loss_type: choice({ choices: lossTypes, default: "sigmoid", help: "The variant." }),
+  loss_type: choice({
+    when: onlyWithout("loss"),
+    choices: lossTypes,
+    default: "sigmoid",
+    help: "The variant.",
+  }),
 });
 
 const wholePrompts = section("Without effect here", {
@@ -103,6 +113,7 @@ export const xpoOptions = {
   ...lossType,
   ...section("Loss", {
     alpha: floats({
+      when: onlyWithout("loss"),
       default: [1e-5],
       help: "Bonus for leaving the reference's answers; several: one for each epoch.",
     }),

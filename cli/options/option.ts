@@ -29,6 +29,16 @@ export type Reading<T> =
   | { readonly ok: true; readonly value: T }
   | { readonly ok: false; readonly unavailable?: string };
 
+/** When an option has an effect. */
+export interface Condition {
+  /** The options it depends on. */
+  readonly on: readonly string[];
+  /** Whether it has one beside these values. */
+  readonly holds: (values: Readonly<Record<string, unknown>>) => boolean;
+  /** Why not, as the end of the sentence "It has no effect: …". */
+  readonly because: (values: Readonly<Record<string, unknown>>) => string;
+}
+
 /** A declared option whose value has type `T`. */
 export interface Option<T> {
   /** The value when nothing is given. Undefined for a required option. */
@@ -51,6 +61,8 @@ export interface Option<T> {
   readonly aliases: readonly Alias[];
   /** What becomes of it here. */
   readonly status: Status;
+  /** What must all hold for it to have an effect. */
+  readonly when: readonly Condition[];
   /** Lines for single values of an option that works, by the value as text. */
   readonly valueNotices: Readonly<Record<string, string>>;
   /** Reads command-line text, a list of texts, or a value from YAML. */

@@ -7,6 +7,7 @@ import { type Options, section, type Values } from "./option.ts";
 import { checkPreference } from "./preference.ts";
 import { onlineBase, rolloutOptions } from "./sampling.ts";
 import { ownLoss } from "./own_loss.ts";
+import { onlyFor, onlyWith, onlyWithout } from "./when.ts";
 
 const derived = "it follows from the batch size, the accumulation steps and num_mini_batches";
 const oneAdapter = "a model has one adapter here, and the reference is the model without it";
@@ -81,14 +82,35 @@ const rewards = section("Rewards", {
   }),
   adap_kl_ctrl: bool({ default: false, help: "Let this weight follow the divergence." }),
   init_kl_coef: float({ min: 0, help: "Its first value; unset: kl_coef." }),
-  target: float({ default: 6, above: 0, help: "Divergence of an answer to aim at." }),
-  horizon: float({ default: 10000, above: 0, help: "Answers after which it may change by 20 %." }),
+  target: float({
+    when: onlyWith("adap_kl_ctrl"),
+    default: 6,
+    above: 0,
+    help: "Divergence of an answer to aim at.",
+  }),
+  horizon: float({
+    when: onlyWith("adap_kl_ctrl"),
+    default: 10000,
+    above: 0,
+    help: "Answers after which it may change by 20 %.",
+  }),
 });
 
 const loss = section("Loss", {
-  cliprange: float({ default: 0.2, min: 0, help: "Ratios are clipped to 1 ± this." }),
-  vf_coef: float({ default: 0.1, min: 0, help: "Weight of the value loss." }),
+  cliprange: float({
+    when: onlyWithout("loss"),
+    default: 0.2,
+    min: 0,
+    help: "Ratios are clipped to 1 ± this.",
+  }),
+  vf_coef: float({
+    when: onlyWithout("loss"),
+    default: 0.1,
+    min: 0,
+    help: "Weight of the value loss.",
+  }),
   cliprange_value: float({
+    when: onlyWithout("loss"),
     default: 0.2,
     min: 0,
     help: "Values are clipped to the old ones ± this.",
@@ -105,15 +127,18 @@ const values = section("Value function", {
       "Not in TRL's command.",
   }),
   v_head_init_strategy: choice({
+    when: onlyWithout("value_model_name_or_path"),
     choices: ["normal"],
     help: "How a value head begins; unset: uniform, as PyTorch's linear layers.",
   }),
   v_head_initializer_range: float({
+    when: [onlyWithout("value_model_name_or_path"), onlyFor("v_head_init_strategy", "normal")],
     default: 0.2,
     min: 0,
     help: "Standard deviation of a normal beginning.",
   }),
   summary_dropout_prob: float({
+    when: onlyWithout("value_model_name_or_path"),
     default: 0.1,
     min: 0,
     below: 1,
@@ -228,31 +253,4 @@ export function checkPpo(given: PpoValues): void {
         "--eval_strategy out.",
     );
   }
-}
-
-/** Lines about options that others leave without effect. */
-export function idleOptions(given: PpoValues): string[] {
-  const changed = (names: readonly (keyof PpoValues & keyof typeof ppoOptions)[]) =>
-    names.filter((name) => given[name] !== ppoOptions[name].default);
-  const lines: readonly [names: readonly string[], because: string][] = [
-    [
-      given.adap_kl_ctrl ? [] : changed(["target", "horizon"]),
-      "--adap_kl_ctrl is off",
-    ],
-    [
-      given.value_model_name_or_path === undefined ? [] : changed([
-        "v_head_init_strategy",
-        "v_head_initializer_range",
-        "summary_dropout_prob",
-      ]),
-      "values come from --value_model_name_or_path",
-    ],
-    [
-      given.v_head_init_strategy === "normal" ? [] : changed(["v_head_initializer_range"]),
-      "--v_head_init_strategy is not normal",
-    ],
-  ];
-  return lines.flatMap(([names, because]) =>
-    names.map((name) => `--${name} has no effect: ${because}.`)
-  );
 }

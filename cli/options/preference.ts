@@ -9,6 +9,7 @@ import { sftOptions } from "./sft.ts";
 import { trainingOptions } from "./training.ts";
 import { checkTraining, type TrainingValues } from "./training_checks.ts";
 import { ownLoss } from "./own_loss.ts";
+import { anyOf, notFor, onlyFor, onlyWith, onlyWithout } from "./when.ts";
 
 const rows = section("Data", {
   max_length: int({
@@ -56,32 +57,49 @@ const completionLength = section("Data", {
   }),
 });
 
+const compared = onlyWithout("reference_free");
+
 const reference = section("Reference", {
   precompute_ref_log_probs: bool({
+    when: compared,
     default: false,
     help: "Keep the reference's log-probs in a file beside the dataset and reuse them. They are " +
       "computed once ahead in any case.",
   }),
   precompute_ref_batch_size: int({
+    when: compared,
     min: 1,
     help: "Batch size of that pass; unset: the training one.",
   }),
   ref_model_name_or_path: string({
+    when: compared,
     shown: "DIR",
     help:
       "Checkpoint of the reference model; unset: the policy as it begins. Not in TRL's command.",
   }),
 });
 
+const builtIn = onlyWithout("loss");
+
 const following = section("Reference", {
-  sync_ref_model: bool({ default: false, help: "Let the reference follow the policy (TR-DPO)." }),
+  sync_ref_model: bool({
+    when: compared,
+    default: false,
+    help: "Let the reference follow the policy (TR-DPO).",
+  }),
   ref_model_mixup_alpha: float({
+    when: [compared, onlyWith("sync_ref_model")],
     default: 0.6,
     min: 0,
     max: 1,
     help: "The policy's share in an update of it.",
   }),
-  ref_model_sync_steps: int({ default: 512, min: 1, help: "Optimiser steps between two updates." }),
+  ref_model_sync_steps: int({
+    when: [compared, onlyWith("sync_ref_model")],
+    default: 512,
+    min: 1,
+    help: "Optimiser steps between two updates.",
+  }),
 });
 
 const base = {
@@ -96,14 +114,16 @@ const base = {
 const rate = <D extends number>(value: D) => ({ ...trainingOptions.learning_rate, default: value });
 
 const strength = (value: number) =>
-  float({ default: value, above: 0, help: "Scale of the rewards (β)." });
+  float({ when: onlyWithout("loss"), default: value, above: 0, help: "Scale of the rewards (β)." });
 
-const smoothing = float({
-  default: 0,
-  min: 0,
-  max: 1,
-  help: "Share of labels taken to be wrong (ε).",
-});
+const smoothing = (...losses: readonly string[]) =>
+  float({
+    when: [builtIn, onlyFor("loss_type", ...losses)],
+    default: 0,
+    min: 0,
+    max: 1,
+    help: "Share of labels taken to be wrong (ε).",
+  });
 
 /** The names of DPO's losses. */
 export const dpoLossNames = [
@@ -134,19 +154,25 @@ export const dpoOptions = {
   ...following,
   ...section("Loss", {
     loss_type: choices({
+      when: builtIn,
       choices: dpoLossNames,
       default: ["sigmoid"],
       help: "The loss, or several that are added (MPO).",
     }),
-    loss_weights: strings({ help: "A factor for each loss; 1 by default." }),
+    loss_weights: strings({ when: builtIn, help: "A factor for each loss; 1 by default." }),
     beta: strength(0.1),
-    label_smoothing: smoothing,
+    label_smoothing: smoothing("sigmoid_cdpo", "exo_pair", "robust", "aot", "aot_unpaired"),
     f_divergence_type: choice({
+      when: builtIn,
       choices: ["reverse_kl", "forward_kl", "js_divergence", "alpha_divergence"],
       default: "reverse_kl",
       help: "What holds the policy near the reference.",
     }),
-    f_alpha_divergence_coef: float({ default: 0.5, help: "α of alpha_divergence." }),
+    f_alpha_divergence_coef: float({
+      when: [builtIn, onlyFor("f_divergence_type", "alpha_divergence")],
+      default: 0.5,
+      help: "α of alpha_divergence.",
+    }),
     use_weighting: bool({
       default: false,
       help: "Weigh pairs by the policy's own probability (WPO).",
@@ -156,8 +182,14 @@ export const dpoOptions = {
       max: 1,
       help: "Factor of tokens beyond the shorter answer's length (LD-DPO).",
     }),
-    discopop_tau: float({ default: 0.05, above: 0, help: "Temperature of discopop." }),
+    discopop_tau: float({
+      when: [builtIn, onlyFor("loss_type", "discopop")],
+      default: 0.05,
+      above: 0,
+      help: "Temperature of discopop.",
+    }),
     rpo_alpha: float({
+      when: builtIn,
       min: 0,
       help: "Weight of the chosen answers' negative log-likelihood (RPO).",
     }),
@@ -173,19 +205,25 @@ export const cpoOptions = {
   ...completionLength,
   ...section("Loss", {
     loss_type: choice({
+      when: builtIn,
       choices: ["sigmoid", "hinge", "ipo", "simpo", "alphapo"],
       default: "sigmoid",
       help: "simpo with cpo_alpha 0 is SimPO.",
     }),
     beta: strength(0.1),
-    label_smoothing: smoothing,
+    label_smoothing: smoothing("sigmoid", "simpo", "alphapo"),
     cpo_alpha: float({
+      when: [builtIn, notFor("loss_type", "alphapo")],
       default: 1,
       min: 0,
       help: "Weight of the chosen answers' negative log-likelihood.",
     }),
-    simpo_gamma: float({ default: 0.5, help: "SimPO's target margin." }),
-    alpha: float({ default: 0, help: "AlphaPO's α; 0 is log-probs as they are." }),
+    simpo_gamma: float({
+      when: [builtIn, onlyFor("loss_type", "simpo", "alphapo")],
+      default: 0.5,
+      help: "SimPO's target margin.",
+    }),
+    alpha: float({ when: builtIn, default: 0, help: "AlphaPO's α; 0 is log-probs as they are." }),
   }),
   ...ownLoss("pairs' log-probs"),
   learning_rate: rate(1e-6),
@@ -212,18 +250,24 @@ export const tpoOptions = {
   ...truncation,
   ...section("Loss", {
     loss_type: choice({
+      when: builtIn,
       choices: ["sigmoid", "hinge", "ipo", "tpo-l"],
       default: "sigmoid",
       help: "The loss.",
     }),
     beta: strength(0.01),
-    label_smoothing: smoothing,
+    label_smoothing: smoothing("sigmoid", "tpo-l"),
     tpo_alpha: float({
+      when: builtIn,
       default: 1,
       min: 0,
       help: "Weight of the gold answers' negative log-likelihood.",
     }),
-    tpo_l_gamma: float({ default: 0.5, help: "Target margin of tpo-l." }),
+    tpo_l_gamma: float({
+      when: [builtIn, onlyFor("loss_type", "tpo-l")],
+      default: 0.5,
+      help: "Target margin of tpo-l.",
+    }),
   }),
   learning_rate: rate(5e-7),
   ...ownLoss("pairs' and gold answers' log-probs"),
@@ -235,10 +279,25 @@ export const ktoOptions = {
   ...reference,
   ...following,
   ...section("Loss", {
-    loss_type: choice({ choices: ["kto", "apo_zero_unpaired"], default: "kto", help: "The loss." }),
+    loss_type: choice({
+      when: builtIn,
+      choices: ["kto", "apo_zero_unpaired"],
+      default: "kto",
+      help: "The loss.",
+    }),
     beta: strength(0.1),
-    desirable_weight: float({ default: 1, min: 0, help: "Factor of good answers' losses." }),
-    undesirable_weight: float({ default: 1, min: 0, help: "Factor of bad answers' losses." }),
+    desirable_weight: float({
+      when: builtIn,
+      default: 1,
+      min: 0,
+      help: "Factor of good answers' losses.",
+    }),
+    undesirable_weight: float({
+      when: builtIn,
+      default: 1,
+      min: 0,
+      help: "Factor of bad answers' losses.",
+    }),
   }),
   learning_rate: rate(1e-6),
   train_sampling_strategy: {
@@ -284,6 +343,7 @@ export const rewardOptions = {
   ...base,
   ...section("Loss", {
     center_rewards_coefficient: float({
+      when: builtIn,
       min: 0,
       help: "Weight of (r₁ + r₂)², which keeps scores near 0.",
     }),
@@ -348,6 +408,7 @@ export const gkdOptions = {
   }),
   ...section("Loss", {
     beta: float({
+      when: builtIn,
       default: 0.5,
       min: 0,
       max: 1,
@@ -360,11 +421,13 @@ export const gkdOptions = {
       help: "Share of batches whose answers the student samples, in place of the data's.",
     }),
     temperature: float({
+      when: anyOf(onlyWith("lmbda"), onlyWith("seq_kd")),
       default: 0.9,
       above: 0,
       help: "Divisor of the logits where answers are sampled.",
     }),
     max_new_tokens: int({
+      when: anyOf(onlyWith("lmbda"), onlyWith("seq_kd")),
       default: 128,
       min: 1,
       help: "The most tokens of a sampled answer.",

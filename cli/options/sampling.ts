@@ -7,6 +7,7 @@ import { type Options, section } from "./option.ts";
 import { commandOptions, datasetOptions } from "./script.ts";
 import { sftOptions } from "./sft.ts";
 import { trainingOptions } from "./training.ts";
+import { onlyWith } from "./when.ts";
 
 const oneEngine = "the sampler and the trainer are one engine here";
 
@@ -96,8 +97,16 @@ export const showingOptions = section("Logging", {
     default: false,
     help: "Show answers with their rewards when logging, and write them to completions.jsonl.",
   }),
-  num_completions_to_print: int({ min: 1, help: "The most answers shown; unset: all." }),
-  log_unique_prompts: bool({ default: false, help: "Show one answer of each prompt." }),
+  num_completions_to_print: int({
+    when: onlyWith("log_completions"),
+    min: 1,
+    help: "The most answers shown; unset: all.",
+  }),
+  log_unique_prompts: bool({
+    when: onlyWith("log_completions"),
+    default: false,
+    help: "Show one answer of each prompt.",
+  }),
 });
 
 /** What all online commands take. */

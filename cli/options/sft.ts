@@ -12,6 +12,7 @@ import { commandOptions, datasetOptions } from "./script.ts";
 import { checkTraining } from "./training_checks.ts";
 import { trainingOptions } from "./training.ts";
 import { ownLoss } from "./own_loss.ts";
+import { anyOf, evaluating, onlyWith, onlyWithout } from "./when.ts";
 
 const rows = section("Data", {
   dataset_text_field: string({
@@ -47,13 +48,14 @@ const rows = section("Data", {
   shuffle_dataset: bool({ default: false, help: "Shuffle the rows before they are packed." }),
   packing: bool({ default: false, help: "Put several rows into one sequence of max_length." }),
   packing_strategy: choice({
+    when: anyOf(onlyWith("packing"), onlyWith("eval_packing")),
     choices: ["bfd", "bfd_split", "wrapped"],
     synonyms: { "bfd-requeue": "bfd_split", bfd_requeue: "bfd_split" },
     default: "bfd",
     help: "bfd: best fit, long rows cut. bfd_split: best fit, long rows split. wrapped: cut " +
       "anywhere.",
   }),
-  eval_packing: bool({ help: "Pack the evaluation rows; unset: as packing." }),
+  eval_packing: bool({ when: evaluating, help: "Pack the evaluation rows; unset: as packing." }),
   padding_free: bool({
     default: false,
     help: "Train without padding.",
@@ -68,6 +70,7 @@ const rows = section("Data", {
 
 const objective = section("Loss", {
   loss_type: choice({
+    when: onlyWithout("loss"),
     choices: ["chunked_nll", "nll", "dft"],
     help: "nll and chunked_nll are the same number here; dft weighs tokens by their probability. " +
       "Unset: chunked_nll.",

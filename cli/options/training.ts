@@ -19,6 +19,7 @@ import {
 import { optimizerNames } from "../../nn/mod.ts";
 import { type Options, section } from "./option.ts";
 import { inertOptions } from "./training_inert.ts";
+import { anyOf, evaluating, matching, notFor, notPositive, onlyFor, onlyWith } from "./when.ts";
 
 const steps = ["no", "steps", "epoch"] as const;
 
@@ -38,13 +39,28 @@ const otherOptimisers = (
   "apollo_adamw apollo_adamw_layerwise stable_adamw"
 ).split(" ");
 
+/** Optimisers with moments that have decays. */
+const adaptive = matching("optim", /^(?!sgd|adagrad|rmsprop|adafactor)/);
+
+/** Where an evaluation may be the best. */
+const choosing = anyOf(
+  onlyWith("load_best_model_at_end"),
+  onlyFor("save_strategy", "best"),
+  onlyFor("lr_scheduler_type", "reduce_lr_on_plateau", "greedy"),
+);
+
 const run = section("Training", {
   output_dir: string({
     shown: "DIR",
     default: "trainer_output",
     help: "Where checkpoints, logs and the final model go.",
   }),
-  num_train_epochs: float({ default: 3, above: 0, help: "Passes over the rows." }),
+  num_train_epochs: float({
+    when: notPositive("max_steps"),
+    default: 3,
+    above: 0,
+    help: "Passes over the rows.",
+  }),
   max_steps: int({ default: -1, min: -1, help: "Optimiser steps; -1: by num_train_epochs." }),
   per_device_train_batch_size: int({
     default: 8,
@@ -80,6 +96,7 @@ const run = section("Training", {
     help: "Go on from a checkpoint directory, or, as a bare flag, from the newest in output_dir.",
   }),
   ignore_data_skip: bool({
+    when: onlyWith("resume_from_checkpoint"),
     default: false,
     help: "On resuming, start the rows from the beginning instead of where they stopped.",
   }),
@@ -131,9 +148,26 @@ const optimiser = section("Optimiser and schedule", {
     min: 0,
     help: "Decoupled weight decay; biases and norms are spared.",
   }),
-  adam_beta1: float({ default: 0.9, min: 0, below: 1, help: "Decay of the first moment." }),
-  adam_beta2: float({ default: 0.999, min: 0, below: 1, help: "Decay of the second moment." }),
-  adam_epsilon: float({ default: 1e-8, min: 0, help: "Added to the root of the second moment." }),
+  adam_beta1: float({
+    when: adaptive,
+    default: 0.9,
+    min: 0,
+    below: 1,
+    help: "Decay of the first moment.",
+  }),
+  adam_beta2: float({
+    when: adaptive,
+    default: 0.999,
+    min: 0,
+    below: 1,
+    help: "Decay of the second moment.",
+  }),
+  adam_epsilon: float({
+    when: adaptive,
+    default: 1e-8,
+    min: 0,
+    help: "Added to the root of the second moment.",
+  }),
   max_grad_norm: float({
     default: 1,
     min: 0,
@@ -149,17 +183,20 @@ const evaluation = section("Evaluation", {
     help: "When to evaluate on dataset_test_split.",
   }),
   eval_steps: float({
+    when: onlyFor("eval_strategy", "steps"),
     min: 0,
     ratioOrWhole: true,
     help: "Steps between evaluations, below 1 a share of all steps; unset or 0: logging_steps.",
   }),
   eval_delay: float({
+    when: notFor("eval_strategy", "no"),
     default: 0,
     min: 0,
     help: "Steps (or epochs, as eval_strategy) before the first evaluation.",
   }),
   eval_on_start: bool({ default: false, help: "Evaluate before the first step." }),
   per_device_eval_batch_size: int({
+    when: evaluating,
     default: 8,
     min: 1,
     aliases: ["per_gpu_eval_batch_size"],
@@ -170,6 +207,7 @@ const evaluation = section("Evaluation", {
 const logging = section("Logging", {
   logging_strategy: choice({ choices: steps, default: "steps", help: "When to log." }),
   logging_steps: float({
+    when: onlyFor("logging_strategy", "steps"),
     default: 10,
     above: 0,
     ratioOrWhole: true,
@@ -206,16 +244,19 @@ const saving = section("Checkpoints", {
     help: "When to write a checkpoint; best: when an evaluation is the best so far.",
   }),
   save_steps: float({
+    when: onlyFor("save_strategy", "steps"),
     default: 500,
     above: 0,
     ratioOrWhole: true,
     help: "Steps between checkpoints, below 1 a share of all steps.",
   }),
   save_total_limit: int({
+    when: notFor("save_strategy", "no"),
     min: 1,
     help: "Checkpoints kept; the oldest go, the best one stays. Unset: all.",
   }),
   save_only_model: bool({
+    when: notFor("save_strategy", "no"),
     default: false,
     help: "Leave the optimiser out of checkpoints; they cannot be resumed from.",
   }),
@@ -224,9 +265,11 @@ const saving = section("Checkpoints", {
     help: "End with the weights of the best evaluation.",
   }),
   metric_for_best_model: string({
+    when: choosing,
     help: "Metric that decides which is best, with or without eval_; unset: loss.",
   }),
   greater_is_better: bool({
+    when: choosing,
     help: "Whether more of it is better; unset: unless its name ends in loss.",
   }),
 });

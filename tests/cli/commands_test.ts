@@ -283,7 +283,7 @@ Deno.test("flags that need another one say so where it is missing", async () => 
       "--lora_r has no effect: --use_peft is not given.",
       "--use_dora has no effect: --use_peft is not given.",
       "--bnb_4bit_quant_type has no effect: --load_in_4bit is not given.",
-      "--packing_strategy has no effect: --packing is not given.",
+      "--packing_strategy has no effect: --packing is not given and --eval_packing is not given.",
       "--adam_beta1 has no effect: --optim is sgd.",
     ]
   ) assert.ok(stderr.includes(`${line}\n`), `${line} in: ${stderr}`);
