@@ -13,7 +13,7 @@ import {
 import { breather } from "./breather.ts";
 import { type CachedLogits, modelLogits } from "./cached_logits.ts";
 import type { DecoderParams } from "./decoder.ts";
-import { compileSteps, type Packed } from "./generate_steps.ts";
+import { compileSteps, type Packed, wantsTokens } from "./generate_steps.ts";
 import type { CausalModel } from "./model.ts";
 import { logitsProcessors, type SamplingOptions } from "./sampling.ts";
 import { layOutPrompts } from "./sampling_layout.ts";
@@ -29,7 +29,15 @@ export interface GenerateOptions extends SamplingOptions {
    * in vain. 8 by default, on the CPU 1.
    */
   readonly stepsPerRead?: number;
+  /** What ends a sequence beside tokens; looks at each new token. */
+  readonly stop?: StopCriterion;
 }
+
+/** Whether a sequence ends with its newest token: looks at the new tokens so far, and at the prompt. */
+export type StopCriterion = (
+  tokens: readonly number[],
+  prompt: ArrayLike<number>,
+) => boolean;
 
 /** Options of one call of a generator. */
 export interface CallOptions {
@@ -41,8 +49,8 @@ export interface CallOptions {
   readonly eosTokenIds?: readonly (readonly number[])[];
 }
 
-/** Why a sequence ended. */
-export type FinishReason = "eos" | "length";
+/** Why a sequence ended: with an EOS token, by the stop criterion, or where there was no more room. */
+export type FinishReason = "eos" | "stop" | "length";
 
 /** New tokens of one sequence. */
 export interface TokenBlock {
@@ -139,8 +147,7 @@ export function generatorOf<P>(decoder: CachedLogits<P>, options: GenerateOption
   if (stepsPerRead !== undefined) positiveInteger("stepsPerRead", stepsPerRead);
   logitsProcessors(options);
   const { prefill, decode, select } = compileSteps(decoder, options);
-  const wantsPast = (options.repetitionPenalty ?? 1) !== 1 ||
-    (options.noRepeatNgramSize ?? 0) !== 0;
+  const wantsPast = (options.repetitionPenalty ?? 1) !== 1 || wantsTokens(options);
 
   async function* stream(
     params: P,
@@ -154,6 +161,7 @@ export function generatorOf<P>(decoder: CachedLogits<P>, options: GenerateOption
     const breathe = breather();
     const lengths = new Array<number>(prompts.length * completions).fill(0);
     const open = new Set(lengths.keys());
+    const said = options.stop && lengths.map((): number[] => []);
     /** The sequence in each row of the batch, in order. */
     let places = [...open];
 
@@ -205,9 +213,15 @@ export function generatorOf<P>(decoder: CachedLogits<P>, options: GenerateOption
         for (const [place, sequence] of places.entries()) {
           if (!open.has(sequence)) continue;
           const prompt = Math.floor(sequence / completions);
+          const ends = endsOf[prompt]!;
           const block = blockOf(values, place, sequence, {
             start: lengths[sequence]!,
-            ends: endsOf[prompt]!,
+            endOf: (token) => {
+              if (ends.has(token)) return "eos";
+              if (!said || !options.stop) return null;
+              said[sequence]!.push(token);
+              return options.stop(said[sequence]!, prompts[prompt]!) ? "stop" : null;
+            },
             room: room[prompt]!,
           });
           lengths[sequence]! += block.tokens.length;
@@ -290,14 +304,16 @@ function blockOf(
   steps: readonly ReadStep[],
   place: number,
   sequence: number,
-  { start, ends, room }: {
+  { start, endOf, room }: {
     readonly start: number;
-    readonly ends: ReadonlySet<number>;
+    /** Why the sequence ends with its next token, if it does. */
+    readonly endOf: (token: number) => FinishReason | null;
     readonly room: number;
   },
 ): TokenBlock {
   const within = steps.slice(0, room - start);
-  const end = within.findIndex(({ tokens }) => ends.has(tokens[place]!));
+  let reason: FinishReason | null = null;
+  const end = within.findIndex(({ tokens }) => (reason = endOf(tokens[place]!)) !== null);
   const own = end < 0 ? within : within.slice(0, end + 1);
   const full = start + own.length >= room;
   if (!own.every(({ rawLogProbs }) => Number.isFinite(rawLogProbs[place]!))) {
@@ -312,7 +328,7 @@ function blockOf(
     tokens: own.map(({ tokens }) => tokens[place]!),
     logProbs: own.map(({ logProbs }) => logProbs[place]!),
     rawLogProbs: own.map(({ rawLogProbs }) => rawLogProbs[place]!),
-    finished: end >= 0 ? "eos" : full ? "length" : null,
+    finished: end >= 0 ? reason : full ? "length" : null,
   };
 }
 

@@ -23,6 +23,7 @@ import {
   seenTokens,
   type TokensSoFar,
 } from "./sampling.ts";
+import { needsHistory } from "./sampling_constraints.ts";
 import type { DecodingSequences } from "./sampling_layout.ts";
 
 /** What a step hands to the next. */
@@ -92,7 +93,7 @@ export function compileSteps<P>(
   options: SamplingOptions,
 ): CompiledSteps<P> {
   const wantsSeen = (options.repetitionPenalty ?? 1) !== 1;
-  const wantsHistory = (options.noRepeatNgramSize ?? 0) !== 0;
+  const wantsHistory = wantsTokens(options);
 
   const choose = (
     logits: Tensor,
@@ -167,8 +168,13 @@ export function compileSteps<P>(
   return { prefill, decode, select };
 }
 
+/** Whether options need the tokens so far. */
+export function wantsTokens(options: SamplingOptions): boolean {
+  return (options.noRepeatNgramSize ?? 0) !== 0 || needsHistory(options);
+}
+
 /** A history i32 [B, L] with a token i32 [B] at one position, i32 [B], of each row. */
-function append(history: Tensor, positions: Tensor, tokens: Tensor): Tensor {
+export function append(history: Tensor, positions: Tensor, tokens: Tensor): Tensor {
   const [rows, columns] = history.shape as [number, number];
   const here = iota(columns).reshape(1, columns).eq(positions.reshape(rows, 1));
   return where(here, tokens.reshape(rows, 1), history);

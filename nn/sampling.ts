@@ -18,10 +18,17 @@ import {
   where,
   zeros,
 } from "../core/mod.ts";
+import {
+  badWords,
+  biasSequences,
+  type ConstraintContext,
+  type TokenConstraints,
+  tokenConstraints,
+} from "./sampling_constraints.ts";
 import { largestThreshold, orderedBits } from "./sampling_select.ts";
 
 /** How tokens are chosen. Fields and their effect are those of transformers' `GenerationConfig`. */
-export interface SamplingOptions {
+export interface SamplingOptions extends TokenConstraints, ConstraintContext {
   /** Draw tokens instead of taking the most probable one. Only then do the fields from `temperature` to `epsilonCutoff` count. */
   readonly doSample?: boolean;
   /** Divisor of the logits; above 0. 1 by default. */
@@ -40,21 +47,17 @@ export interface SamplingOptions {
   readonly repetitionPenalty?: number;
   /** No run of so many tokens comes twice. 0, the default, is no limit. */
   readonly noRepeatNgramSize?: number;
-  /** Tokens that end a sequence. */
-  readonly eosTokenIds?: readonly number[];
-  /** None of these comes before so many new tokens. 0, the default, is no limit. */
-  readonly minNewTokens?: number;
 }
 
 /** What processors know of the tokens so far: prompts and what was added to them. */
 export interface TokensSoFar {
   /** f32 [B, V]: not 0 where a token occurs. Needed by the repetition penalty. */
   readonly seen?: Tensor;
-  /** i32 [B, L]: the tokens, from the left. Needed by `noRepeatNgramSize`. */
+  /** i32 [B, L]: the tokens, from the left. Needed by `noRepeatNgramSize` and by runs of several tokens. */
   readonly history?: Tensor;
   /** i32 [B]: how many of the history's columns are tokens. */
   readonly lengths?: Tensor;
-  /** i32 [B]: how many of them are the prompt's. Needed by `minNewTokens`. */
+  /** i32 [B]: how many of them are the prompt's. Needed by constraints. */
   readonly promptLengths?: Tensor;
   /** i32 [B]: numbers of the sequences, on which with the key what is drawn depends; 0 … B − 1 by default. */
   readonly sequences?: Tensor;
@@ -137,17 +140,6 @@ export function repetitionPenalty(penalty: number): LogitsProcessor {
   };
 }
 
-/** Excludes some tokens until there are so many new ones. */
-export function minNewTokens(count: number, excluded: readonly number[]): LogitsProcessor {
-  return (logits, { lengths, promptLengths }) => {
-    if (!lengths || !promptLengths) throw new RangeError("minNewTokens needs the lengths so far");
-    const [rows, vocabulary] = logits.shape as [number, number];
-    const tooFew = lengths.sub(promptLengths).lt(count).reshape(rows, 1);
-    const token = iota(vocabulary).reshape(1, vocabulary);
-    return excluded.reduce((x, id) => where(tooFew.and(token.eq(id)), -Infinity, x), logits);
-  };
-}
-
 /** Excludes tokens that would repeat a run of n tokens. */
 export function noRepeatNgram(n: number): LogitsProcessor {
   return (logits, { history, lengths }) => {
@@ -183,8 +175,8 @@ export function markSeen(seen: Tensor, tokens: Tensor): Tensor {
 }
 
 /**
- * The processors of some options, in transformers' order: penalties first, then, if tokens are drawn,
- * temperature, top-k, top-p, min-p, typical-p and epsilon.
+ * The processors of some options, in transformers' order: biases, penalties and constraints first, then, if tokens are
+ * drawn, temperature, top-k, top-p, min-p, typical-p and epsilon.
  *
  * @throws UserError if an option is out of range.
  */
@@ -198,9 +190,12 @@ export function logitsProcessors(options: SamplingOptions): LogitsProcessor[] {
   ) => {
     if (value !== undefined && value !== neutral) list.push(make(value));
   };
+  const { sequenceBias = [], badWordsIds = [], eosTokenIds } = options;
+  if (sequenceBias.length > 0) list.push(biasSequences(sequenceBias));
   add(repetitionPenalty, options.repetitionPenalty, 1);
   add(noRepeatNgram, options.noRepeatNgramSize, 0);
-  add((count) => minNewTokens(count, options.eosTokenIds ?? []), options.minNewTokens, 0);
+  if (badWordsIds.length > 0) list.push(badWords(badWordsIds, eosTokenIds));
+  list.push(...tokenConstraints(options));
   if (!options.doSample) return list;
   add(temperature, options.temperature, 1);
   add(topK, options.topK, 0);
@@ -325,6 +320,7 @@ function checkSampling(options: SamplingOptions): void {
     ["typicalP", (x) => x > 0 && x <= 1, "above 0 and at most 1"],
     ["epsilonCutoff", (x) => x >= 0 && x < 1, "from 0 to below 1"],
     ["repetitionPenalty", (x) => x > 0 && x < Infinity, "above 0, 1 for none"],
+    ["minLength", (x) => Number.isInteger(x) && x >= 0, "a whole number, 0 for no limit"],
     ["minNewTokens", (x) => Number.isInteger(x) && x >= 0, "a whole number, 0 for no limit"],
     ["noRepeatNgramSize", (x) => Number.isInteger(x) && x >= 0, "a whole number, 0 for no limit"],
   ];

@@ -10,6 +10,7 @@ import {
   type Generator,
   generator,
   type SamplingOptions,
+  type StopCriterion,
 } from "../nn/mod.ts";
 import {
   type NamedReward,
@@ -73,7 +74,9 @@ export interface AnsweringOptions {
   readonly rewardWeights?: readonly number[] | undefined;
   /** How tokens are drawn. */
   readonly sampling: SamplingOptions;
-  /** The most tokens of an answer. */
+  /** What ends an answer beside tokens. */
+  readonly stop?: StopCriterion;
+  /** The most tokens of an answer; `sampling.maxNewTokens` may be fewer. */
   readonly maxCompletionLength: number;
   /** Tokens that end an answer. */
   readonly eosTokenIds: readonly number[];
@@ -155,9 +158,18 @@ export function answerSampler(
 
 /** How answers are generated. */
 export function generateOptionsOf(
-  { sampling, maxCompletionLength, eosTokenIds }: Omit<AnsweringOptions, "rewards" | "examples">,
+  { sampling, stop, maxCompletionLength, eosTokenIds }: Omit<
+    AnsweringOptions,
+    "rewards" | "examples"
+  >,
 ): GenerateOptions {
-  return { ...sampling, doSample: true, maxNewTokens: maxCompletionLength, eosTokenIds };
+  return {
+    ...sampling,
+    doSample: true,
+    maxNewTokens: sampling.maxNewTokens ?? maxCompletionLength,
+    eosTokenIds,
+    ...(stop ? { stop } : {}),
+  };
 }
 
 /** A generator as a sampler; an aborted signal ends it where tokens are looked at next. */
@@ -173,7 +185,7 @@ export function samplerWith<P>(generate: Generator<P>, seed: number): AnswerSamp
       signal?.throwIfAborted();
       const answer = answers[sequence]!;
       answer.ids.push(...tokens);
-      answer.ended = finished === "eos";
+      answer.ended = finished === "eos" || finished === "stop";
     }
     return answers;
   };

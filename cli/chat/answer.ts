@@ -1,8 +1,9 @@
 /** One answer: tokens sampled, and their text handed on as it comes. @module */
 
 import { currentDevice, UserError } from "../../core/mod.ts";
-import { type Generator, generator } from "../../nn/mod.ts";
+import { type FinishReason, type Generator, generator } from "../../nn/mod.ts";
 import type { GenerationModel } from "../generation/open.ts";
+import { generateOptions } from "../generation/completions.ts";
 import type { GenerationSettings } from "../generation/settings.ts";
 import { textStream, withoutEnd } from "../generation/text_stream.ts";
 
@@ -22,8 +23,8 @@ export interface AnswerRequest {
   readonly remedy: string;
 }
 
-/** How an answer ended: with an EOS token, at `max_new_tokens`, where the model's positions end, or stopped. */
-export type AnswerEnd = "eos" | "length" | "positions" | "stopped";
+/** How an answer ended: with an EOS token or a stop string, at `max_new_tokens`, where the model's positions end, or stopped. */
+export type AnswerEnd = FinishReason | "positions" | "stopped";
 
 /** What was answered. */
 export interface Answer {
@@ -51,10 +52,10 @@ export function answerer({ model, params, tokenizer }: GenerationModel): Answere
   const stepsPerRead = currentDevice().kind === "cpu" ? 1 : GPU_STEPS_PER_READ;
   let compiled: { readonly key: string; readonly generate: Generator } | undefined;
 
-  const generatorFor = ({ values, sampling }: GenerationSettings): Generator => {
-    const maxNewTokens = Math.min(values.max_new_tokens, positions);
-    const options = { ...sampling, maxNewTokens, stepsPerRead };
-    const key = JSON.stringify(options);
+  const generatorFor = (settings: GenerationSettings): Generator => {
+    const maxNewTokens = Math.min(settings.values.max_new_tokens, positions);
+    const options = { ...generateOptions(settings, maxNewTokens), stepsPerRead };
+    const key = JSON.stringify([options, settings.values.stop_strings]);
     if (compiled?.key !== key) compiled = { key, generate: generator(model, options) };
     return compiled.generate;
   };

@@ -240,6 +240,7 @@ export function describeAnswer(
     : "";
   const reasons = {
     eos: "",
+    stop: "; ended by a stop string",
     length: `; cut at max_new_tokens = ${maxNewTokens}`,
     positions: "; cut where the model's positions end, `clear` begins a new conversation",
     stopped: "; stopped",

@@ -3,7 +3,7 @@
 import { UserError } from "../../core/errors.ts";
 import type { Row } from "../../data/readers.ts";
 import type { Tokenizer } from "../../data/tokenizer.ts";
-import { type FinishReason, generator } from "../../nn/mod.ts";
+import { type FinishReason, type GenerateOptions, generator } from "../../nn/mod.ts";
 import type { GenerationModel } from "./open.ts";
 import type { Prompt } from "./prompts.ts";
 import { drawSeed } from "./seeds.ts";
@@ -57,7 +57,7 @@ export async function* completeInBatches(
   }
   const positions = model.config.maxPositions;
   const maxNewTokens = Math.min(settings.values.max_new_tokens, positions);
-  const generate = generator(model, { ...settings.sampling, maxNewTokens });
+  const generate = generator(model, generateOptions(settings, maxNewTokens));
   for (let start = 0; start < prompts.length; start += batchSize) {
     const batch = prompts.slice(start, start + batchSize);
     const found = batch.flatMap(({ ids }) =>
@@ -83,6 +83,14 @@ export async function* completeInBatches(
       tokens: found.reduce((sum, { tokens }) => sum + tokens.length, 0),
     };
   }
+}
+
+/** What a generator is made of, given the settings. */
+export function generateOptions(
+  { sampling, stop, eosTokenIds }: GenerationSettings,
+  maxNewTokens: number,
+): GenerateOptions {
+  return { ...sampling, maxNewTokens, eosTokenIds, ...(stop ? { stop } : {}) };
 }
 
 /** A completion under way. */

@@ -5,12 +5,14 @@ import { nearNames } from "../../data/local_paths.ts";
 import type { Tokenizer } from "../../data/tokenizer.ts";
 import {
   type ConfiguredGeneration,
-  configuredNumbers,
-  generationOptions,
   type HuggingFaceConfig,
+  readGeneration,
   type SamplingOptions,
+  type StopCriterion,
 } from "../../nn/mod.ts";
+import { constraintNames, type ConstraintValues } from "../options/constraints.ts";
 import type { SamplingValues } from "../options/generation.ts";
+import { stopStrings } from "./stop_strings.ts";
 
 /** What settings are resolved against. */
 export interface Checkpoint {
@@ -26,19 +28,13 @@ export interface GenerationSettings {
   readonly values: SamplingValues;
   /** The same for the sampler. */
   readonly sampling: SamplingOptions;
+  /** What ends an answer beside tokens. */
+  readonly stop: StopCriterion | undefined;
   /** Tokens that end an answer. */
   readonly eosTokenIds: readonly number[];
   /** Lines about what has no effect. */
   readonly notices: readonly string[];
 }
-
-const { min_new_tokens: _, ...numbers } = configuredNumbers;
-
-/** Flags by the names of their values in a configuration; those left out here it cannot say. */
-const configured = {
-  ...numbers,
-  do_sample: "doSample",
-} as const satisfies Partial<Record<keyof SamplingValues, keyof ConfiguredGeneration>>;
 
 const onlyWhenSampling = [
   "temperature",
@@ -48,6 +44,20 @@ const onlyWhenSampling = [
   "typical_p",
   "epsilon_cutoff",
 ] as const;
+
+/** Flags by the names of their values in a configuration; those left out here it cannot say. */
+const configured = {
+  max_new_tokens: "maxNewTokens",
+  temperature: "temperature",
+  top_k: "topK",
+  top_p: "topP",
+  min_p: "minP",
+  typical_p: "typicalP",
+  epsilon_cutoff: "epsilonCutoff",
+  repetition_penalty: "repetitionPenalty",
+  no_repeat_ngram_size: "noRepeatNgramSize",
+  do_sample: "doSample",
+} as const satisfies Partial<Record<keyof SamplingValues, keyof ConfiguredGeneration>>;
 
 /**
  * The settings in effect.
@@ -60,12 +70,14 @@ export function resolveSettings(
   given: ReadonlySet<string>,
   { tokenizer, generationConfig = {} }: Checkpoint,
 ): GenerationSettings {
-  const config = generationOptions(generationConfig);
+  const { options: config, unavailable } = readGeneration(generationConfig);
   const fromConfig = Object.entries(configured).flatMap(([flag, name]) =>
     given.has(flag) || config[name] === undefined ? [] : [[flag, config[name]] as const]
   );
   // A spread of entries has lost their types, which `generationOptions` has checked.
   const values: SamplingValues = { ...flags, ...Object.fromEntries(fromConfig) };
+  const { stopStrings: stops, ...constraints } = constraintsOf(flags, generationConfig);
+  const eosTokenIds = endingTokens(values, config.eosTokenIds ?? [], tokenizer);
   const drawing: SamplingOptions = {
     temperature: values.temperature,
     topK: values.top_k,
@@ -81,11 +93,18 @@ export function resolveSettings(
       repetitionPenalty: values.repetition_penalty,
       noRepeatNgramSize: values.no_repeat_ngram_size,
       ...(values.do_sample ? drawing : {}),
+      ...constraints,
     },
-    eosTokenIds: endingTokens(values, config.eosTokenIds ?? [], tokenizer),
+    stop: stops && stopStrings(tokenizer, stops),
+    eosTokenIds,
     notices: [
       ...withoutEffect(values, given, given.has("do_sample")),
-      ...unknownBeams(generationConfig),
+      ...unusedBeams(config),
+      ...unavailable.map(({ name, value, because }) =>
+        `${name} = ${
+          JSON.stringify(value)?.slice(0, 80)
+        } in the checkpoint's generation_config.json has no effect: ${because}.`
+      ),
     ],
   };
 }
@@ -104,15 +123,22 @@ function withoutEffect(
   );
 }
 
-function unknownBeams(config: HuggingFaceConfig): string[] {
-  const beams = config["num_beams"] ?? 1;
-  if (beams === 1) return [];
+function unusedBeams({ numBeams = 1 }: ConfiguredGeneration): string[] {
+  if (numBeams === 1) return [];
   return [
-    `num_beams = ${
-      JSON.stringify(beams)
-    } in the checkpoint's generation_config.json has no effect: ` +
-    "tokens are chosen one by one, without beams.",
+    `num_beams = ${numBeams} in the checkpoint's generation_config.json has no effect: tokens are chosen one by one, ` +
+    "without beams.",
   ];
+}
+
+/** Which tokens may come, and what ends an answer: by flags, else by a configuration. */
+export function constraintsOf(
+  flags: ConstraintValues,
+  config: Readonly<Record<string, unknown>> = {},
+): ConfiguredGeneration {
+  const named = constraintNames.map((name) => [name, flags[name] ?? config[name]] as const);
+  return readGeneration(Object.fromEntries(named), "The command (or generation_config.json)")
+    .options;
 }
 
 /** The ids the flags name, else the checkpoint's: its configuration's and its tokenizer's. */

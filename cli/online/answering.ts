@@ -2,11 +2,7 @@
 
 import { UserError } from "../../core/mod.ts";
 import { preparePrompts, type PromptExample } from "../../data/prepare_prompts.ts";
-import {
-  type ConfiguredGeneration,
-  generationOptions,
-  type SamplingOptions,
-} from "../../nn/mod.ts";
+import { type ConfiguredGeneration, generationOptions, readGeneration } from "../../nn/mod.ts";
 import type { AnsweringOptions } from "../../train/answers.ts";
 import { copied } from "../../train/following.ts";
 import { type OpenModel, openModel, trainableOf } from "../../train/model_directory.ts";
@@ -14,10 +10,13 @@ import type { OnlineReference } from "../../train/online.ts";
 import type { PreparedExamples } from "../finetune.ts";
 import type { PrepareContext } from "../preparing.ts";
 import type { Row } from "../../data/readers.ts";
+import { constraintsOf } from "../generation/settings.ts";
+import { stopStrings } from "../generation/stop_strings.ts";
+import type { ConstraintValues } from "../options/constraints.ts";
 import { type JudgeValues, openJudges } from "./judges.ts";
 
 /** Flags of sampling. */
-export interface SamplingValues {
+export interface SamplingValues extends ConstraintValues {
   readonly temperature: number;
   readonly top_p: number;
   readonly top_k: number;
@@ -26,14 +25,9 @@ export interface SamplingValues {
   readonly generation_kwargs: Readonly<Record<string, unknown>> | undefined;
 }
 
-/** How tokens are drawn. */
-export function samplingOf(values: SamplingValues): SamplingOptions {
-  const further: ConfiguredGeneration = generationOptions(values.generation_kwargs ?? {});
-  if (further.doSample === false) {
-    throw new UserError(
-      "--generation_kwargs turns do_sample off, but all answers to a prompt would then be the same. Leave it out.",
-    );
-  }
+/** How tokens are drawn; `generation_kwargs` count before flags, as in TRL. */
+export function samplingOf(values: SamplingValues): ConfiguredGeneration {
+  const further = furtherSettings(values);
   return {
     doSample: true,
     temperature: values.temperature,
@@ -41,8 +35,61 @@ export function samplingOf(values: SamplingValues): SamplingOptions {
     topK: values.top_k,
     ...(values.min_p === undefined ? {} : { minP: values.min_p }),
     repetitionPenalty: values.repetition_penalty,
+    ...constraintsOf(values),
     ...further,
   };
+}
+
+/**
+ * The settings of `generation_kwargs`.
+ *
+ * @throws {UserError} naming a key that answers to be compared cannot have, or that is not known.
+ */
+function furtherSettings({ generation_kwargs, temperature }: SamplingValues): ConfiguredGeneration {
+  const { options, unavailable } = readGeneration(generation_kwargs ?? {}, "--generation_kwargs");
+  const refuse = (name: string, because: string): never => {
+    throw new UserError(`--generation_kwargs has ${name}: ${because}. Leave it out.`);
+  };
+  for (const { name, because } of unavailable) refuse(name, because);
+  if (options.doSample === false) {
+    refuse("do_sample", "without it all answers to a prompt would be the same");
+  }
+  if ((options.numBeams ?? 1) !== 1) {
+    refuse("num_beams", "answers to be compared are drawn, and not searched for with beams");
+  }
+  if (options.temperature !== undefined && options.temperature !== temperature) {
+    refuse(
+      "temperature",
+      "log-probs would be taken at another temperature than answers are drawn at; give --temperature, which is for both",
+    );
+  }
+  if (options.numReturnSequences !== undefined) {
+    refuse("num_return_sequences", "how many answers a prompt has is an option of the command");
+  }
+  return options;
+}
+
+/** Lines about settings of `generation_kwargs` that change nothing. */
+export function idleSettings({ generation_kwargs }: SamplingValues): string[] {
+  const { options, idle } = readGeneration(generation_kwargs ?? {}, "--generation_kwargs");
+  const ofBeams = ["lengthPenalty", "earlyStopping"] as const;
+  return [
+    ...idle.map(({ name, because }) => `${name} in --generation_kwargs has no effect: ${because}.`),
+    ...ofBeams.filter((name) => options[name] !== undefined).map((name) =>
+      `${
+        name === "lengthPenalty" ? "length_penalty" : "early_stopping"
+      } in --generation_kwargs has no effect: it is for beam search.`
+    ),
+  ];
+}
+
+/** The most tokens of an answer. @throws {UserError} if `generation_kwargs` ask for more than there is room for. */
+function longestAnswer({ maxNewTokens }: ConfiguredGeneration, room: number): number {
+  if (maxNewTokens === undefined || maxNewTokens <= room) return maxNewTokens ?? room;
+  throw new UserError(
+    `--generation_kwargs has max_new_tokens ${maxNewTokens}, but answers have ${room} tokens at most. Raise the flag ` +
+      "that says so instead.",
+  );
 }
 
 /** Tokens that end an answer: the tokenizer's, and those of `generation_config.json`. */
@@ -94,15 +141,17 @@ export async function answeringOf(
     readonly notice?: Notice | undefined;
   },
 ): Promise<AnsweringOptions> {
+  const { stopStrings: stops, eosTokenIds, ...sampling } = samplingOf(values);
   return {
     model: opened.model,
     tokenizer: opened.tokenizer,
     examples,
     rewards: await openJudges(values, { maxCompletionLength, notice }),
     rewardWeights: values.reward_weights,
-    sampling: samplingOf(values),
+    sampling: { ...sampling, maxNewTokens: longestAnswer(sampling, maxCompletionLength) },
+    ...(stops ? { stop: stopStrings(opened.tokenizer, stops) } : {}),
     maxCompletionLength,
-    eosTokenIds: endingTokens(opened),
+    eosTokenIds: eosTokenIds ?? endingTokens(opened),
     // Evaluation draws other numbers than training.
     seed: evaluation ? values.seed + 1 : values.seed,
   };

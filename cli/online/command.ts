@@ -11,11 +11,12 @@ import {
   finetuningCommand,
 } from "../finetune.ts";
 import type { Options, Values } from "../options/option.ts";
+import { idleSettings, type SamplingValues } from "./answering.ts";
 import { findJudges, type JudgeNames } from "./judges.ts";
 import { rolloutsFile } from "./rollouts_file.ts";
 
 /** Flags of what is shown and given. */
-export interface OnlineValues extends FinetuneValues, JudgeNames {
+export interface OnlineValues extends FinetuneValues, JudgeNames, SamplingValues {
   readonly log_completions: boolean;
   readonly num_completions_to_print: number | undefined;
   readonly log_unique_prompts: boolean;
@@ -35,6 +36,10 @@ export function onlineCommand<O extends Options>(
   const particular: OnlineCommand<O> = command;
   const whole: Finetuning<O, PromptExample> = {
     ...particular,
+    caution: (values) => [
+      ...particular.caution?.(values) ?? [],
+      ...idleSettings(values as Values<O> & OnlineValues),
+    ],
     checkFiles: (values) => findJudges(values as Values<O> & OnlineValues),
     rollout: (values) => givenAnswers(values as Values<O> & OnlineValues),
     report: (reporter, values) => withAnswers(reporter, values as Values<O> & OnlineValues),

@@ -350,6 +350,45 @@ export function floats(spec: Spec<readonly number[]>): Option<readonly number[] 
   });
 }
 
+/** A list of whole numbers. */
+export function ints(
+  spec: Spec<readonly number[]> & Pick<NumberSpec, "min">,
+): Option<readonly number[] | undefined> {
+  return declare(spec, {
+    shown: "INT …",
+    expected: `one or more whole numbers${bounds({ help: "", ...pick(spec) })}`,
+    arity: "many",
+    read: (raw) => {
+      if (isNone(raw)) return bad;
+      return readList(raw, (item) => {
+        const value = readNumber(item);
+        const fits = Number.isSafeInteger(value) && value! >= (spec.min ?? -Infinity);
+        return fits ? good(value!) : bad;
+      });
+    },
+  });
+}
+
+function pick({ min }: Pick<NumberSpec, "min">): Pick<NumberSpec, "min"> {
+  return min === undefined ? {} : { min };
+}
+
+/** A value as JSON text on the command line, or as YAML gives it. */
+export function json(spec: Spec<unknown>): Option<unknown> {
+  return declare(spec, {
+    shown: "JSON",
+    expected: "a value as JSON text",
+    read: (raw) => {
+      if (typeof raw !== "string") return good(raw);
+      try {
+        return good(JSON.parse(raw));
+      } catch {
+        return bad;
+      }
+    },
+  });
+}
+
 /** A mapping with text keys, as JSON gives it. */
 export type Dict = Readonly<Record<string, unknown>>;
 

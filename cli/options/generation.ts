@@ -8,6 +8,7 @@ import { UserError } from "../../core/errors.ts";
 import { bool, choice, float, int, string } from "./builders.ts";
 import { modelOptions } from "./model.ts";
 import { type Options, section, type Values } from "./option.ts";
+import { constraintOptions } from "./constraints.ts";
 import { commandOptions } from "./script.ts";
 
 const oneBeam =
@@ -93,6 +94,7 @@ export const samplingFlags = section("Generation", {
     min: 0,
     help: "No run of so many tokens comes twice; 0 for no limit.",
   }),
+  ...constraintOptions("Generation"),
   eos_tokens: string({
     help: "Tokens that end an answer, separated by commas. Unset: the checkpoint's.",
   }),

@@ -2,6 +2,7 @@
 
 import { builtInRewardNames } from "../../rl/mod.ts";
 import { bool, dict, float, floats, int, string, strings } from "./builders.ts";
+import { constraintOptions } from "./constraints.ts";
 import { modelOptions } from "./model.ts";
 import { type Options, section } from "./option.ts";
 import { commandOptions, datasetOptions } from "./script.ts";
@@ -62,6 +63,7 @@ export const samplingOptions = section("Sampling", {
   top_k: int({ default: 0, min: 0, help: "Draw from so many of the likeliest tokens; 0: all." }),
   min_p: float({ min: 0, max: 1, help: "Least share of the likeliest token's probability." }),
   repetition_penalty: float({ default: 1, above: 0, help: "Penalty of tokens that occurred." }),
+  ...constraintOptions("Sampling"),
   generation_kwargs: dict({
     help: "Further settings of sampling, by the names of generation_config.json.",
   }),

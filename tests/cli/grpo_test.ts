@@ -381,8 +381,8 @@ Deno.test("a loss of one's own sees tokens and advantages", async () => {
   const loss = `${output.path}/loss.ts`;
   Deno.writeTextFileSync(
     loss,
-    `export default (tokens, { share }) => ({
-      loss: tokens.logProbs.mul(tokens.advantages.gather(tokens.segments)).mul(tokens.mask).sum().neg().mul(share),
+    `export default (tokens) => ({
+      losses: tokens.logProbs.mul(tokens.advantages.gather(tokens.segments)).neg(),
       metrics: { plain: tokens.mask.sum() },
     });`,
   );

@@ -363,7 +363,7 @@ Deno.test("what other options leave idle is told", async () => {
       max_steps: 1,
     }),
   );
-  assert.match(said, /--target has no effect: --adap_kl_ctrl is off\./);
+  assert.match(said, /--target has no effect: --adap_kl_ctrl is not given\./);
   assert.match(said, /--v_head_initializer_range has no effect: --v_head_init_strategy is not/);
   assert.match(said, /--num_sample_generations has no effect: --log_completions/);
 });
