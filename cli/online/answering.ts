@@ -69,11 +69,19 @@ function furtherSettings({ generation_kwargs, temperature }: SamplingValues): Co
   return options;
 }
 
-/** Lines about settings of `generation_kwargs` that change nothing. */
-export function idleSettings({ generation_kwargs }: SamplingValues): string[] {
+/** Lines about settings that change nothing, and about ends that TRL's trainer does not know. */
+export function settingNotices({ generation_kwargs, stop_strings }: SamplingValues): string[] {
   const { options, idle } = readGeneration(generation_kwargs ?? {}, "--generation_kwargs");
+  const stops = options.stopStrings ?? stop_strings;
   const ofBeams = ["lengthPenalty", "earlyStopping"] as const;
   return [
+    ...(stops
+      ? [
+        `Answers end with stop_strings too (${
+          JSON.stringify(stops)
+        }), and then count as ended, not as cut off.`,
+      ]
+      : []),
     ...idle.map(({ name, because }) => `${name} in --generation_kwargs has no effect: ${because}.`),
     ...ofBeams.filter((name) => options[name] !== undefined).map((name) =>
       `${

@@ -11,7 +11,7 @@ import {
   finetuningCommand,
 } from "../finetune.ts";
 import type { Options, Values } from "../options/option.ts";
-import { idleSettings, type SamplingValues } from "./answering.ts";
+import { type SamplingValues, settingNotices } from "./answering.ts";
 import { findJudges, type JudgeNames } from "./judges.ts";
 import { rolloutsFile } from "./rollouts_file.ts";
 
@@ -38,7 +38,7 @@ export function onlineCommand<O extends Options>(
     ...particular,
     caution: (values) => [
       ...particular.caution?.(values) ?? [],
-      ...idleSettings(values as Values<O> & OnlineValues),
+      ...settingNotices(values as Values<O> & OnlineValues),
     ],
     checkFiles: (values) => findJudges(values as Values<O> & OnlineValues),
     rollout: (values) => givenAnswers(values as Values<O> & OnlineValues),
