@@ -1,6 +1,5 @@
 /** Which tokens the assistant says. */
 
-import { tokenSpans } from "./token_spans.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 /**
@@ -21,7 +20,7 @@ export function generationMask(
 ): Uint8Array {
   const mask = new Uint8Array(ids.length);
   if (generated.length === 0) return mask;
-  const spans = tokenSpans(tokenizer, text, ids);
+  const spans = tokenizer.spans(text);
   const tokenAt = (position: number) =>
     spans.findIndex(([start, end]) => position >= start && position < end);
   for (const [start, end] of generated) {

@@ -13,7 +13,6 @@ import { checkMaxLength } from "./length_limits.ts";
 import type { PromptedCompletion } from "./preference_tokens.ts";
 import { mapRows, type Progress } from "./prepared.ts";
 import { firstRow, inRow, isMessageList, isPresent, kindOf } from "./row_values.ts";
-import { tokenSpans } from "./token_spans.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 /** A prompt and the last answer of a conversation. */
@@ -103,7 +102,7 @@ function answerStart(
     return tokenizer.encode(prompt, { addSpecialTokens: false }).length;
   }
   let end = 0;
-  const starts = tokenSpans(tokenizer, whole, ids).map(([from, to]) => {
+  const starts = tokenizer.spans(whole).map(([from, to]) => {
     // A token of blanks that its span leaves out stands where the one before it ended.
     const start = from === to ? end : from;
     end = from === to ? end : to;

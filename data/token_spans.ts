@@ -6,7 +6,17 @@
 
 import { UserError } from "../core/errors.ts";
 import { isRecord, type JsonRecord } from "./json_files.ts";
-import type { Tokenizer } from "./tokenizer.ts";
+import type { Codec } from "./tokenizer/codec.ts";
+
+/** What is known of a tokenizer whose library tells no offsets. */
+interface Spelling extends Pick<Codec, "tokenOf"> {
+  /** For messages. */
+  readonly directory: string;
+  /** `tokenizer.json`. */
+  readonly definition: JsonRecord;
+  /** Added tokens. */
+  readonly addedTokens: readonly { readonly id: number; readonly content: string }[];
+}
 
 /** Start and end (exclusive) of a token in UTF-16 units of its text. */
 export type TokenSpan = readonly [number, number];
@@ -17,8 +27,8 @@ export type TokenSpan = readonly [number, number];
  *
  * @throws {UserError} if the tokens do not spell the text (a normaliser that rewrites it)
  */
-export function tokenSpans(
-  tokenizer: Tokenizer,
+export function spelledSpans(
+  tokenizer: Spelling,
   text: string,
   ids: readonly number[],
 ): TokenSpan[] {
@@ -71,7 +81,7 @@ export function tokenSpans(
   });
 }
 
-function misaligned(tokenizer: Tokenizer, token: string, text: string, at: number | undefined) {
+function misaligned(tokenizer: Spelling, token: string, text: string, at: number | undefined) {
   const near = JSON.stringify(text.slice(at ?? text.length).slice(0, 40));
   return new UserError(
     `The token ${
@@ -84,7 +94,7 @@ function misaligned(tokenizer: Tokenizer, token: string, text: string, at: numbe
 }
 
 /** The text in UTF-8 after the normaliser, with the span of the original text behind each byte. */
-function spell(tokenizer: Tokenizer, text: string) {
+function spell(tokenizer: Spelling, text: string) {
   const form = unicodeForm(tokenizer.definition);
   // Only the characters that combine can change together; the rest maps one to one.
   const clusters = form === undefined || text.normalize(form) === text

@@ -1,14 +1,15 @@
 /**
- * Tokenizers from a checkpoint's own files (`tokenizer.json`, `tokenizer_config.json`), through
- * Hugging Face's JavaScript implementation.
+ * Tokenizers from a checkpoint's own files (`tokenizer.json` and its neighbours), through Hugging Face's own library.
  */
 
-import { Tokenizer as Backend } from "@huggingface/tokenizers";
 import { UserError } from "../core/errors.ts";
 import { compileTemplate } from "./jinja/render.ts";
 import { type ChatTemplates, readChatTemplates } from "./chat_template_files.ts";
 import { isRecord, type JsonRecord, readJsonFile, readTextFile } from "./json_files.ts";
 import { nearNames } from "./local_paths.ts";
+import type { TokenSpan } from "./token_spans.ts";
+import { findBadId, specialTokenNames, withDeclaredTokens } from "./tokenizer/added_tokens.ts";
+import { type Codec, openCodec } from "./tokenizer/codec.ts";
 
 /** A piece of text with an id of its own, split off before anything else happens. */
 export interface AddedToken {
@@ -46,6 +47,10 @@ export interface Tokenizer {
     ids: ArrayLike<number>,
     options?: { readonly skipSpecialTokens?: boolean },
   ) => string;
+  /** Where in a text, encoded without special tokens around it, each token stands: in UTF-16 units. */
+  readonly spans: (text: string) => readonly TokenSpan[];
+  /** The library that encodes, with its version: another may make other tokens of a text. */
+  readonly library: string;
   /** Number of tokens in the vocabulary, added ones included. */
   readonly vocabSize: number;
   /** The vocabulary's own spelling of a token; undefined where the id has none. */
@@ -76,16 +81,6 @@ export interface Tokenizer {
   readonly overrides: TokenizerOverrides;
 }
 
-const SPECIAL_TOKEN_NAMES = [
-  "bos_token",
-  "eos_token",
-  "unk_token",
-  "sep_token",
-  "pad_token",
-  "cls_token",
-  "mask_token",
-] as const;
-
 /**
  * Loads the tokenizer in a checkpoint directory.
  *
@@ -96,30 +91,33 @@ export async function loadTokenizer(
   directory: string,
   overrides: TokenizerOverrides = {},
 ): Promise<Tokenizer> {
-  const definition = await readJsonFile(`${directory}/tokenizer.json`);
-  if (definition === undefined) {
+  const file = await readJsonFile(`${directory}/tokenizer.json`);
+  if (file === undefined) {
     throw new UserError(
       `No tokenizer.json in ${directory}: a checkpoint directory needs the tokenizer in this form. ` +
         `Checkpoints with only sentencepiece or vocabulary files can be converted by loading and ` +
         `saving them once with transformers' AutoTokenizer.`,
     );
   }
-  const config = await readJsonFile(`${directory}/tokenizer_config.json`) ?? {};
-  const map = await readJsonFile(`${directory}/special_tokens_map.json`) ?? {};
+  const [config = {}, map = {}, added = {}] = await Promise.all(
+    ["tokenizer_config", "special_tokens_map", "added_tokens"].map((name) =>
+      readJsonFile(`${directory}/${name}.json`)
+    ),
+  );
+  const bad = findBadId(file);
+  if (bad !== undefined) throw unusable(directory, bad);
+  const definition = withDeclaredTokens({ definition: file, config, map, added });
   const chatTemplates = overrides.chatTemplatePath === undefined
     ? await readChatTemplates(directory)
     : await readChatTemplateOverride(overrides.chatTemplatePath);
 
-  let backend: Backend;
+  let codec: Codec;
   try {
-    backend = new Backend(definition, config);
+    codec = await openCodec(definition, config);
   } catch (cause) {
-    throw new UserError(
-      `The tokenizer in ${directory}/tokenizer.json cannot be used: ${messageOf(cause)}`,
-      { cause },
-    );
+    throw cause instanceof UserError ? cause : unusable(directory, messageOf(cause), cause);
   }
-  const idOf = (token: string) => backend.token_to_id(token);
+  const { idOf } = codec;
   const addedTokens = readAddedTokens(definition);
   const specialTokens = readSpecialTokens(config, map);
   const requireToken = (flag: string, token: string) => {
@@ -140,36 +138,18 @@ export async function loadTokenizer(
   const bosToken = specialTokens["bos_token"];
   const eosToken = specialTokens["eos_token"];
 
-  const unknownId = readUnknownToken(definition, idOf);
-  const refuseUnknown = (piece: string | undefined): never => {
-    throw new UserError(
-      `The tokenizer in ${directory} has no token for ${
-        JSON.stringify(piece ?? "a part of the text")
-      }, and none that ` +
-        "stands for unknown text (unk_token). Use words of its vocabulary, or a tokenizer that knows these.",
-    );
-  };
-
-  const cleanUp = cleansUpSpaces(definition, config);
+  const cleanUp = cleansUpSpaces(definition, config) ? cleanedUp : (text: string) => text;
   const largestId = Math.max(-1, ...addedTokens.map((t) => t.id));
   return {
     directory,
-    encode: (text, { addSpecialTokens = true } = {}) => {
-      const { ids, tokens } = backend.encode(text, { add_special_tokens: addSpecialTokens });
-      // The backend leaves holes where the vocabulary has nothing.
-      const found: readonly (number | null | undefined)[] = ids;
-      return found.map((id, i) => id ?? unknownId ?? refuseUnknown(tokens[i]));
-    },
-    decode: (ids, { skipSpecialTokens = false } = {}) => {
-      const list = Array.from(ids);
-      // The backend refuses an empty list.
-      return list.length === 0 ? "" : backend.decode(list, {
-        skip_special_tokens: skipSpecialTokens,
-        clean_up_tokenization_spaces: cleanUp,
-      });
-    },
-    vocabSize: Math.max(backend.get_vocab().size, largestId + 1),
-    tokenOf: (id) => backend.id_to_token(id),
+    library: codec.library,
+    encode: (text, { addSpecialTokens = true } = {}) =>
+      codec.encode(text, addSpecialTokens, directory),
+    spans: (text) => codec.spans(text, directory),
+    decode: (ids, { skipSpecialTokens = false } = {}) =>
+      ids.length === 0 ? "" : cleanUp(codec.decode(Array.from(ids), skipSpecialTokens)),
+    vocabSize: Math.max(codec.size, largestId + 1),
+    tokenOf: codec.tokenOf,
     idOf,
     addedTokens,
     eosToken,
@@ -216,22 +196,12 @@ function readAddedTokens(definition: JsonRecord): AddedToken[] {
 
 function readSpecialTokens(config: JsonRecord, map: JsonRecord): Record<string, string> {
   const tokens: Record<string, string> = {};
-  for (const name of SPECIAL_TOKEN_NAMES) {
+  for (const name of specialTokenNames) {
     const entry = config[name] ?? map[name];
     const text = isRecord(entry) ? entry["content"] : entry;
     if (typeof text === "string") tokens[name] = text;
   }
   return tokens;
-}
-
-/** The token for text that is not in the vocabulary; the backend takes some models' from another file. */
-function readUnknownToken(
-  definition: JsonRecord,
-  idOf: (token: string) => number | undefined,
-): number | undefined {
-  const model = definition["model"];
-  const token = isRecord(model) ? model["unk_token"] : undefined;
-  return typeof token === "string" ? idOf(token) : undefined;
 }
 
 /** transformers 5 never cleans up after BPE, whatever the configuration says, unless forced to. */
@@ -242,6 +212,17 @@ function cleansUpSpaces(definition: JsonRecord, config: JsonRecord): boolean {
   const forced =
     config["clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output"] === true;
   return !isBpe || forced;
+}
+
+/** What Python's tokenizers call cleaning up: no blank before punctuation and the endings of contractions. */
+function cleanedUp(text: string): string {
+  return text.replaceAll(" ' ", "'").replace(/ (?=\.|\?|!|,|n't|'m|'s|'ve|'re)/g, "");
+}
+
+function unusable(directory: string, why: string, cause?: unknown): UserError {
+  return new UserError(`The tokenizer in ${directory}/tokenizer.json cannot be used: ${why}.`, {
+    cause,
+  });
 }
 
 function messageOf(error: unknown): string {
