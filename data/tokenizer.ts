@@ -10,6 +10,7 @@ import { nearNames } from "./local_paths.ts";
 import type { TokenSpan } from "./token_spans.ts";
 import { findBadId, specialTokenNames, withDeclaredTokens } from "./tokenizer/added_tokens.ts";
 import { type Codec, openCodec } from "./tokenizer/codec.ts";
+import { findEndlessPattern } from "./tokenizer/patterns.ts";
 
 /** A piece of text with an id of its own, split off before anything else happens. */
 export interface AddedToken {
@@ -106,6 +107,16 @@ export async function loadTokenizer(
   );
   const bad = findBadId(file);
   if (bad !== undefined) throw unusable(directory, bad);
+  const { model: _, ...pipeline } = file;
+  const endless = findEndlessPattern(pipeline);
+  if (endless !== undefined) {
+    throw unusable(
+      directory,
+      `the pattern ${
+        JSON.stringify(endless)
+      } repeats a repetition, which takes exponential time on some texts`,
+    );
+  }
   const definition = withDeclaredTokens({ definition: file, config, map, added });
   const chatTemplates = overrides.chatTemplatePath === undefined
     ? await readChatTemplates(directory)
