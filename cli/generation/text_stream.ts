@@ -30,6 +30,9 @@ export function textStream(tokenizer: Tokenizer): TextStream {
   /** Where the window could begin: between two characters. */
   let boundary = 0;
 
+  /** For how many tokens the text has ended in marks. */
+  let marked = 0;
+
   const advance = (until: (text: string) => number): string => {
     const text = tokenizer.decode(window);
     const end = Math.max(given, until(text));
@@ -52,7 +55,13 @@ export function textStream(tokenizer: Tokenizer): TextStream {
         // A model may have more rows than its tokenizer has tokens.
         if (special.has(id) || tokenizer.tokenOf(id) === undefined) continue;
         window.push(id);
-        text += advance((whole) => whole.length - unfinished(whole));
+        text += advance((whole) => {
+          const marks = trailingMarks(whole);
+          marked = marks > 0 ? marked + 1 : 0;
+          // Where bytes are tokens, one that is not complete turns all bytes before it into marks.
+          return whole.length -
+            (marked <= LONGEST_UNFINISHED ? marks : Math.min(marks, LONGEST_UNFINISHED));
+        });
       }
       return text;
     },
@@ -60,9 +69,9 @@ export function textStream(tokenizer: Tokenizer): TextStream {
   };
 }
 
-function unfinished(text: string): number {
+function trailingMarks(text: string): number {
   let count = 0;
-  while (count < LONGEST_UNFINISHED && text.at(-1 - count) === REPLACEMENT) count++;
+  while (text.at(-1 - count) === REPLACEMENT) count++;
   return count;
 }
 
