@@ -185,8 +185,10 @@ async function contentOf<V extends DataValues>(
     return null; // Reading the rows says what is wrong.
   }
   if (bytes < leastBytes) return null;
-  const { definition, specialTokens, chatTemplates, overrides } = tokenizer;
-  parts.push(digest(JSON.stringify([definition, specialTokens, chatTemplates, overrides])));
+  const { library, definition, specialTokens, chatTemplates, overrides } = tokenizer;
+  parts.push(
+    digest(JSON.stringify([library, definition, specialTokens, chatTemplates, overrides])),
+  );
   return digest(JSON.stringify(parts)).slice(0, 32);
 }
 
