@@ -10,6 +10,7 @@ import { nearNames } from "./local_paths.ts";
 import type { TokenSpan } from "./token_spans.ts";
 import { findBadId, specialTokenNames, withDeclaredTokens } from "./tokenizer/added_tokens.ts";
 import { type Codec, openCodec } from "./tokenizer/codec.ts";
+import { checkTokenizerConfig } from "./tokenizer/config_checks.ts";
 import { findEndlessPattern } from "./tokenizer/patterns.ts";
 
 /** A piece of text with an id of its own, split off before anything else happens. */
@@ -105,6 +106,8 @@ export async function loadTokenizer(
       readJsonFile(`${directory}/${name}.json`)
     ),
   );
+  checkTokenizerConfig(config, `${directory}/tokenizer_config.json`);
+  checkTokenizerConfig(map, `${directory}/special_tokens_map.json`);
   const bad = findBadId(file);
   if (bad !== undefined) throw unusable(directory, bad);
   const { model: _, ...pipeline } = file;
@@ -124,7 +127,11 @@ export async function loadTokenizer(
 
   let codec: Codec;
   try {
-    codec = await openCodec(definition, config);
+    // The file's own text where nothing is added to it: a number is read by the library, not by us.
+    const text = definition === file
+      ? await readTextFile(`${directory}/tokenizer.json`)
+      : JSON.stringify(definition);
+    codec = await openCodec({ definition, text, config });
   } catch (cause) {
     throw cause instanceof UserError ? cause : unusable(directory, messageOf(cause), cause);
   }

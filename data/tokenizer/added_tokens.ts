@@ -111,8 +111,11 @@ function vocabularyOf({ model }: JsonRecord): ReadonlyMap<string, number> {
   );
 }
 
-/** The first entry of a vocabulary whose id is none: not whole, negative, too large or another's. */
-export function findBadId({ model }: JsonRecord): string | undefined {
+/** What is wrong with the ids of a definition: the first that is not whole, negative or too large. */
+export function findBadId({ model, added_tokens: added }: JsonRecord): string | undefined {
+  if (added !== undefined && added !== null && !Array.isArray(added)) {
+    return `added_tokens is ${JSON.stringify(added).slice(0, 40)}, not a list`;
+  }
   const vocab = isRecord(model) ? model["vocab"] : undefined;
   if (!isRecord(vocab)) return undefined;
   for (const [token, id] of Object.entries(vocab)) {

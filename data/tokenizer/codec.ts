@@ -24,17 +24,23 @@ export interface Codec {
 }
 
 /**
- * Opens a definition.
+ * Opens a definition, which is given parsed and as text.
  *
  * @throws Error in the library's words, where it refuses the definition
  */
-export async function openCodec(definition: JsonRecord, config: JsonRecord): Promise<Codec> {
+export async function openCodec(
+  { definition, text, config }: {
+    readonly definition: JsonRecord;
+    readonly text: string;
+    readonly config: JsonRecord;
+  },
+): Promise<Codec> {
   const library = await openNativeLibrary();
   if ("missing" in library) {
     const { scriptCodec } = await import("./script.ts");
     return scriptCodec(definition, config, library.missing);
   }
-  return nativeCodec(library.load(JSON.stringify(definition)), definition);
+  return nativeCodec(library.load(text), definition);
 }
 
 function nativeCodec(native: NativeTokenizer, { added_tokens: added }: JsonRecord): Codec {
