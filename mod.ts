@@ -7,12 +7,12 @@
  * import { core, rl } from "@plumb/plumb";
  *
  * await core.openDevice("cpu");
- * const { loss } = rl.nll({
+ * const objective = rl.nll({
  *   logProbs: core.tensor([-1, -3]),
  *   mask: core.tensor([1, 1]),
  *   segments: core.tensor([0, 0], { dtype: "i32" }),
  * });
- * console.log(await loss.item()); // 2
+ * console.log(await rl.lossOf(objective).item()); // 2
  * ```
  *
  * @module

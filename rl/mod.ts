@@ -4,16 +4,16 @@
  * @example
  * ```ts
  * import { openDevice, tensor } from "@plumb/plumb/core";
- * import { dpo } from "@plumb/plumb/rl";
+ * import { dpo, lossOf } from "@plumb/plumb/rl";
  *
  * await openDevice("cpu");
- * const { loss } = dpo({
+ * const objective = dpo({
  *   chosen: tensor([-10, -12]),
  *   rejected: tensor([-11, -15]),
  *   refChosen: tensor([-10, -12]),
  *   refRejected: tensor([-11, -15]),
  * });
- * console.log(await loss.item()); // log 2: the policy still equals its reference
+ * console.log(await lossOf(objective).item()); // log 2: the policy still equals its reference
  * ```
  *
  * @module
