@@ -8,6 +8,7 @@
 import type { BlockCode } from "./block_codes.ts";
 import type { DType } from "./dtype.ts";
 import type { BinaryFunction, ReduceFunction, UnaryFunction } from "./kernel.ts";
+import { takeNodeId } from "./node_id.ts";
 import type { Shape } from "./shape.ts";
 import type { Storage } from "./storage.ts";
 
@@ -111,13 +112,6 @@ export interface Node {
   storage: Storage | null;
 }
 
-let nextId = 0;
-
-/** The id that the next node will have. */
-export function nextNodeId(): number {
-  return nextId;
-}
-
 /** A node. No checks: use the functions of `primitives.ts`. */
 export function makeNode(
   operation: Operation,
@@ -126,7 +120,7 @@ export function makeNode(
   dtype: DType,
   parts: readonly Shape[] | null = null,
 ): Node {
-  return { id: nextId++, operation, inputs, shape, dtype, parts, storage: null };
+  return { id: takeNodeId(), operation, inputs, shape, dtype, parts, storage: null };
 }
 
 /** The position, among its inputs, of the matrix that a product adds to if it has one. */

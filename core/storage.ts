@@ -1,7 +1,7 @@
 /** Device memory that tensors share, and when it is given back. @module */
 
 import type { Allocation, Device } from "./device/device.ts";
-import { nextNodeId, type Node } from "./graph.ts";
+import { nextNodeId } from "./node_id.ts";
 
 /** A realised tensor's memory. Freed when its scope ends, by `dispose`, or by finalisation. */
 export class Storage {
@@ -14,7 +14,11 @@ export class Storage {
    * @param node The node whose elements it holds: the storage belongs to the scope in which that node was
    *   made, which may be an outer one. Null belongs to no scope.
    */
-  constructor(readonly device: Device, allocation: Allocation, node: Node | null) {
+  constructor(
+    readonly device: Device,
+    allocation: Allocation,
+    node: { readonly id: number } | null,
+  ) {
     this.#allocation = allocation;
     if (node) scopes.findLast((scope) => scope.firstId <= node.id)?.storages.add(this);
     finalisation.register(this, { device, allocation }, this);

@@ -2,6 +2,9 @@
 
 import type { Launch, Plan } from "../kernel.ts";
 
+/** Offsets of temporaries in an arena are multiples of this many bytes. */
+export const arenaAlignment = 256;
+
 /** A range of device memory, owned by whoever allocated it until it is freed. */
 export interface Allocation {
   /** Unique on its device. */

@@ -1,5 +1,7 @@
 /** Where temporaries live in the arena: those alive at the same time must not overlap. @module */
 
+import { arenaAlignment } from "../device/device.ts";
+
 /** A temporary: alive from launch `first` to launch `last`. `offset` is filled in. */
 export interface Span {
   readonly bytes: number;
@@ -7,9 +9,6 @@ export interface Span {
   readonly last: number;
   offset: number;
 }
-
-/** Offsets are multiples of this. */
-export const arenaAlignment = 256;
 
 /**
  * Gives every span an offset, largest first, each at the lowest place that is free for its whole life.

@@ -10,7 +10,7 @@ import assert from "node:assert/strict";
 import { isBlockCode } from "../../core/block_codes.ts";
 import type { Allocation, Device, DeviceCounters, Program } from "../../core/device/device.ts";
 import { bytesPerElement, type DType } from "../../core/dtype.ts";
-import { type Elements, interpret } from "../../core/interpret.ts";
+import { type Elements, interpret } from "./interpret.ts";
 import type {
   Access,
   BufferRef,

@@ -14,6 +14,16 @@ export interface KernelCode {
   readonly scratchBytes: (ints: readonly number[], threads: number) => number;
 }
 
+/** What emitters may use of the module they emit into. */
+export interface EmitContext {
+  /** Adds a function to the module and returns its index, for calls. */
+  readonly link: (body: FunctionBuilder) => number;
+  /** Index of the imported `sgemm`, or null without a BLAS. */
+  readonly sgemm: number | null;
+  /** Whether `sgemm` does small products without copying operands. */
+  readonly smallProducts: boolean;
+}
+
 /** The type of a phase. */
 export const phaseType: FunctionType = { parameters: ["i64", "i32", "i32"], results: [] };
 

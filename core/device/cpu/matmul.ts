@@ -3,8 +3,7 @@
 import { UserError } from "../../errors.ts";
 import { isBlockCode } from "../../block_codes.ts";
 import type { MatmulKernel } from "../../kernel.ts";
-import { type KernelCode, parameterBlock, phase } from "./code.ts";
-import type { EmitContext } from "./emit.ts";
+import { type EmitContext, type KernelCode, parameterBlock, phase } from "./code.ts";
 import { emitBlasProduct, widenedBytes } from "./matmul_blas.ts";
 import { emitBlasFewRows, fewRows } from "./matmul_blas_few.ts";
 import { emitPackCoded, emitThinCoded, thinCodedBytes } from "./matmul_coded.ts";

@@ -1,7 +1,7 @@
 /** The memory of programs' temporaries: as many buffers as it takes, shared by all programs. @module */
 
 import type { Plan } from "../../kernel.ts";
-import { arenaAlignment } from "../../lower/arena.ts";
+import { arenaAlignment } from "../device.ts";
 import { type Block, type BufferPool, tooLarge } from "./memory.ts";
 
 /** Buffers one after the other, each of a segment but the last; no temporary lies in two. */

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { decode, type Elements, encode, interpret } from "../../../core/interpret.ts";
+import { decode, type Elements, encode, interpret } from "../interpret.ts";
 import type { Access, FusedKernel, ReduceFunction } from "../../../core/kernel.ts";
 import type { DType } from "../../../core/dtype.ts";
 import { runFused } from "./fused_harness.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { erf } from "../../../core/interpret.ts";
+import { erf } from "../interpret.ts";
 import type { BinaryFunction, FusedKernel, UnaryFunction } from "../../../core/kernel.ts";
 import { runFused } from "./fused_harness.ts";
 

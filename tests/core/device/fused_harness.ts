@@ -4,7 +4,7 @@ import type { FunctionBuilder } from "../../../core/device/cpu/wasm_function.ts"
 import { assemble } from "../../../core/device/cpu/wasm_module.ts";
 import { parameterBlock } from "../../../core/device/cpu/code.ts";
 import { emitFused } from "../../../core/device/cpu/fused.ts";
-import type { Elements } from "../../../core/interpret.ts";
+import type { Elements } from "../interpret.ts";
 import type { FusedKernel } from "../../../core/kernel.ts";
 
 const maximumPages = 262144;

@@ -1,7 +1,7 @@
 /** A seeded generator of fused kernels with inputs. */
 
 import { type ComputeType, computeType, type DType } from "../../../core/dtype.ts";
-import { type Elements, encode } from "../../../core/interpret.ts";
+import { type Elements, encode } from "../interpret.ts";
 import type {
   Access,
   BinaryFunction,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { bytesPerElement, type ComputeType, computeType, type DType } from "../../../core/dtype.ts";
-import { decode, type Elements, encode, erf, interpret } from "../../../core/interpret.ts";
+import { decode, type Elements, encode, erf, interpret } from "../interpret.ts";
 import type {
   Access,
   BinaryFunction,

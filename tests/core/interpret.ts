@@ -1,6 +1,6 @@
 /** The reference semantics of fused kernels. @module */
 
-import type { ComputeType, DType } from "./dtype.ts";
+import type { ComputeType, DType } from "../../core/dtype.ts";
 import type {
   Access,
   BinaryFunction,
@@ -8,7 +8,7 @@ import type {
   Instruction,
   Int,
   UnaryFunction,
-} from "./kernel.ts";
+} from "../../core/kernel.ts";
 
 /**
  * Contents of a buffer: f32, i32, u32 and u8 as the array of that name, f16 and bf16 as their 16
