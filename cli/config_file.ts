@@ -93,6 +93,21 @@ function readEnvironment(value: unknown, where: string): Record<string, string> 
 }
 
 /**
+ * Variables that a settings file may set: of libraries' own settings. It is data, often someone else's: what loads code
+ * (loaders, drivers, paths) is for the command line alone.
+ */
+const settableVariables =
+  /^((HF|HUGGINGFACE|HUGGING_FACE|TRANSFORMERS|DATASETS|TOKENIZERS|WANDB|TRACKIO|MLFLOW|TENSORBOARD|COMET|CLEARML|NEPTUNE|TRL|ACCELERATE|PLUMB)_[A-Z0-9_]+|CUDA_VISIBLE_DEVICES|CUDA_DEVICE_ORDER|NCCL_[A-Z0-9_]+|(OMP|MKL|OPENBLAS|NUMEXPR|VECLIB_MAXIMUM|RAYON)_NUM_THREADS|NO_COLOR|TQDM_DISABLE)$/;
+
+function notSettable(name: string, path: string): UserError {
+  return new UserError(
+    `${path}: env sets ${name}, which a settings file may not: it takes settings of known libraries (HF_*, WANDB_*, ` +
+      "TRACKIO_*, MLFLOW_*, OMP_NUM_THREADS, CUDA_VISIBLE_DEVICES and their like). If you want it, set it yourself " +
+      "when you start the command.",
+  );
+}
+
+/**
  * Reads a settings file and puts its `env` mapping into the environment.
  *
  * @throws {UserError} When the file cannot be read, and as {@linkcode parseConfig}.
@@ -107,6 +122,9 @@ export function readConfigFile(path: string): ConfigFile {
     throw new UserError(`Cannot read the settings file --config ${path}: ${why}.`);
   }
   const config = parseConfig(text, path);
-  for (const [name, value] of Object.entries(config.environment)) Deno.env.set(name, value);
+  for (const [name, value] of Object.entries(config.environment)) {
+    if (!settableVariables.test(name)) throw notSettable(name, path);
+    Deno.env.set(name, value);
+  }
   return config;
 }

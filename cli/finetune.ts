@@ -397,6 +397,7 @@ async function run<O extends Options, E>(
       outputDir: values.output_dir,
       limit: values.save_total_limit,
       modelOnly: values.save_only_model,
+      notice: say,
       writeModel: (directory, tree) => writeModel(directory, opened, tree),
       read: async (path) => partition(await readCheckpoint(opened, path), isTrainable)[0],
       options,

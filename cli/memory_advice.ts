@@ -15,7 +15,13 @@ const mostOnCpu = 16 * 2 ** 30;
 export function availableBytes(device: Device): number | null {
   if (device.kind !== "cpu") return null;
   // What the run has taken already is no longer free, but it is the run's.
-  return Math.min(mostOnCpu, Deno.systemMemoryInfo().available + device.counters().bytes);
+  try {
+    return Math.min(mostOnCpu, Deno.systemMemoryInfo().available + device.counters().bytes);
+  } catch (error) {
+    // Without --allow-sys there is no advice, and a run all the same.
+    if (error instanceof Deno.errors.NotCapable) return null;
+    throw error;
+  }
 }
 
 /** What {@link memoryAdvice} looks at. */

@@ -32,6 +32,8 @@ export async function ownObjective<A extends readonly unknown[]>(
 ): Promise<((...args: A) => Objective) | undefined> {
   const { loss: path, gradient_accumulation_steps: batches } = values;
   if (path === undefined) return undefined;
+  // Code that runs is named: a settings file may have asked for it.
+  if (!evaluation) say(`The loss is the code of ${resolve(path)}.`);
   const own = await loadOwnLoss<A>(path);
   if (evaluation || batches === 1) return own;
   let told = false;

@@ -34,16 +34,19 @@ export interface CheckpointOptions<P> {
   readonly read: (directory: string) => Promise<P>;
   /** Settings of the run. */
   readonly options: TrainOptions;
+  /** Told of what stands in a checkpoint's place and is not this run's. */
+  readonly notice?: (text: string) => void;
 }
 
 /** Checkpoints `checkpoint-N` in an output directory, each written aside and renamed. */
 export function checkpointStore<P>(settings: CheckpointOptions<P>): CheckpointStore<P> {
-  const { outputDir, limit, modelOnly, writeModel, read, options } = settings;
+  const { outputDir, limit, modelOnly, writeModel, read, options, notice = () => {} } = settings;
   const pathOf = (step: number) => `${outputDir}/checkpoint-${step}`;
   return {
     pathOf,
     save: async (snapshot) => {
       const path = pathOf(snapshot.state.step);
+      await setAside(path, notice);
       await writeDirectoryAtomically(path, async (directory) => {
         await writeModel(directory, combine(snapshot.trainable, snapshot.frozen));
         await Deno.writeTextFile(
@@ -57,7 +60,9 @@ export function checkpointStore<P>(settings: CheckpointOptions<P>): CheckpointSt
         ]);
         await Deno.writeTextFile(`${directory}/${stateFile}`, JSON.stringify(snapshot.state));
       });
-      if (limit !== undefined && limit > 0) await rotate(outputDir, limit, snapshot.state);
+      if (limit !== undefined && limit > 0) {
+        await rotate(outputDir, { limit, state: snapshot.state, notice });
+      }
     },
     load: read,
   };
@@ -91,16 +96,73 @@ export function trainerStateOf<P>(
   }));
 }
 
-/** Removes the oldest checkpoints beyond the limit, never the best or the newest. */
-async function rotate(outputDir: string, limit: number, state: RunState): Promise<void> {
-  const steps = await checkpointSteps(outputDir);
+/** Removes this run's oldest checkpoints beyond the limit, never the best or the newest. */
+async function rotate(
+  outputDir: string,
+  { limit, state, notice }: {
+    readonly limit: number;
+    readonly state: RunState;
+    readonly notice: (text: string) => void;
+  },
+): Promise<void> {
+  const steps: number[] = [];
+  for (const step of await checkpointSteps(outputDir)) {
+    if (await runOf(`${outputDir}/checkpoint-${step}`) === state.run) steps.push(step);
+  }
   const spare = steps.filter((step) =>
     step !== state.step && `checkpoint-${step}` !== basePath(state.best?.checkpoint ?? "")
   );
   const excess = Math.max(0, steps.length - limit);
   for (const step of spare.slice(0, excess)) {
-    await Deno.remove(`${outputDir}/checkpoint-${step}`, { recursive: true });
+    const path = `${outputDir}/checkpoint-${step}`;
+    const foreign = await foreignEntry(path);
+    if (foreign === undefined) await Deno.remove(path, { recursive: true });
+    else {notice(
+        `${path} is over the limit and stays: it holds ${foreign}, which plumb did not write.`,
+      );}
   }
+}
+
+/** The run that wrote a checkpoint, and when; undefined where no state tells. */
+async function runOf(path: string): Promise<string | undefined> {
+  try {
+    const { run } = JSON.parse(await Deno.readTextFile(`${path}/${stateFile}`)) as RunState;
+    return run;
+  } catch {
+    return undefined; // a model without a state, or a damaged one: nobody's
+  }
+}
+
+/** Files of a checkpoint, by the patterns of their names. */
+const ownFiles =
+  /^((adapter_)?(model|config|generation_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab|merges|chat_template|trainer_state|plumb_state|optimizer|value_head|README|v_head)[\w.-]*|pytorch_model\.bin|training_args\.bin)$/;
+
+/** A file or directory in a checkpoint that plumb does not write. */
+async function foreignEntry(path: string): Promise<string | undefined> {
+  for await (const { name, isFile } of Deno.readDir(path)) {
+    const own = isFile ? ownFiles.test(name) : name === "additional_chat_templates";
+    if (!own) return name;
+  }
+  return undefined;
+}
+
+/** Moves what stands in a checkpoint's place and is not plumb's out of the way: a link, or a directory of others. */
+async function setAside(path: string, notice: (text: string) => void): Promise<void> {
+  const present = await Deno.lstat(path).catch(() => undefined);
+  if (present === undefined) return;
+  const foreign = present.isSymlink
+    ? "a link"
+    : present.isDirectory
+    ? await foreignEntry(path)
+    : undefined;
+  if (foreign === undefined) return;
+  const aside = `${path}.kept-${crypto.randomUUID().slice(0, 8)}`;
+  await Deno.rename(path, aside);
+  notice(
+    `${path} ${
+      present.isSymlink ? "was a link" : `held ${foreign}, which plumb did not write`
+    }: it is now ${aside}.`,
+  );
 }
 
 /** Steps of the checkpoints in a directory, in order. */
@@ -118,7 +180,8 @@ export async function checkpointSteps(outputDir: string): Promise<number[]> {
 }
 
 /**
- * The directory to resume from: the one given, or the newest checkpoint of the output directory. Also finishes or
+ * The directory to resume from: the one given, or the newest checkpoint of the run that wrote last in the output
+ * directory. Also finishes or
  * undoes what a killed run left half-written.
  *
  * @throws UserError if there is none.
@@ -138,7 +201,7 @@ export async function findCheckpoint(outputDir: string, given: string | true): P
         }.`,
     );
   }
-  const newest = (await checkpointSteps(outputDir)).at(-1);
+  const newest = await newestCheckpoint(outputDir);
   if (newest === undefined) {
     throw new UserError(
       `There is no checkpoint in ${outputDir} to resume from: it has no directory checkpoint-N. Leave out ` +
@@ -146,6 +209,23 @@ export async function findCheckpoint(outputDir: string, given: string | true): P
     );
   }
   return `${outputDir}/checkpoint-${newest}`;
+}
+
+/**
+ * The last checkpoint of the run that wrote last: an earlier run in the same directory may have left ones of higher
+ * numbers.
+ */
+async function newestCheckpoint(outputDir: string): Promise<number | undefined> {
+  let latest: { readonly run: string | undefined; readonly written: number } | undefined;
+  const found: { readonly step: number; readonly run: string | undefined }[] = [];
+  for (const step of await checkpointSteps(outputDir)) {
+    const path = `${outputDir}/checkpoint-${step}`;
+    const [run, stated] = [await runOf(path), await statIfPresent(`${path}/${stateFile}`)];
+    const written = stated?.mtime?.getTime() ?? 0;
+    found.push({ step, run });
+    if (latest === undefined || written >= latest.written) latest = { run, written };
+  }
+  return found.filter(({ run }) => run === latest?.run).at(-1)?.step;
 }
 
 /**

@@ -8,6 +8,8 @@ import { emptyWindow, type MetricWindow } from "./windows.ts";
 
 /** Plain data; a checkpoint holds it as JSON. */
 export interface RunState {
+  /** Tells the run from others in the same directory; absent in checkpoints of before there were such names. */
+  readonly run?: string;
   /** Optimiser steps done. */
   readonly step: number;
   /** Positions at this distance or more are not seen. */
@@ -41,6 +43,7 @@ export function initialRunState(
   { device, sampling, metricSchedule }: Pick<RunState, "device" | "sampling" | "metricSchedule">,
 ): RunState {
   return {
+    run: crypto.randomUUID(),
     step: 0,
     window: emptyWindow,
     totalLoss: 0,

@@ -92,3 +92,23 @@ Deno.test("a settings file that is not there is refused by name", () => {
     /--config absent\.yaml: there is no such file/,
   );
 });
+
+Deno.test("a settings file sets no variable of loaders and drivers", () => {
+  const directory = Deno.makeTempDirSync();
+  try {
+    const path = `${directory}/run.yaml`;
+    for (
+      const name of ["LD_PRELOAD", "VK_ICD_FILENAMES", "PATH", "DENO_DIR", "NODE_OPTIONS", "HOME"]
+    ) {
+      const before = Deno.env.get(name);
+      Deno.writeTextFileSync(path, `env: {${name}: "x"}\n`);
+      assert.throws(
+        () => readConfigFile(path),
+        new RegExp(`env sets ${name}, which a settings file may not`),
+      );
+      assert.equal(Deno.env.get(name), before);
+    }
+  } finally {
+    Deno.removeSync(directory, { recursive: true });
+  }
+});

@@ -1,0 +1,40 @@
+/** Checkpoints of several runs in one directory: none loses what is another's, or no checkpoint at all. @module */
+
+import assert from "node:assert/strict";
+import { findCheckpoint } from "../../train/checkpoint.ts";
+import { plumb, smallRun } from "../cli/run_command.ts";
+import { inTempDir, namesIn } from "../temporary.ts";
+
+const saving = { max_steps: 2, save_strategy: "steps", save_steps: 1 };
+
+Deno.test("a resumed run goes on from the run that wrote last, whatever numbers an earlier one left", () =>
+  inTempDir(async (out) => {
+    assert.equal((await plumb("sft", smallRun(out, { ...saving, max_steps: 4 }))).code, 0);
+    assert.equal((await plumb("sft", smallRun(out, saving))).code, 0);
+    assert.equal(await findCheckpoint(out, true), `${out}/checkpoint-2`);
+  }));
+
+Deno.test("the limit of checkpoints counts and removes this run's alone", () =>
+  inTempDir(async (out) => {
+    assert.equal((await plumb("sft", smallRun(out, { ...saving, max_steps: 4 }))).code, 0);
+    assert.equal((await plumb("sft", smallRun(out, { ...saving, save_total_limit: 1 }))).code, 0);
+    const left = namesIn(out).filter((name) => name.startsWith("checkpoint-"));
+    assert.deepEqual(left, ["checkpoint-2", "checkpoint-3", "checkpoint-4"]);
+  }));
+
+Deno.test("a link and a directory of others in a checkpoint's place are moved aside, whole", () =>
+  inTempDir(async (out) => {
+    const precious = `${out}/precious`;
+    await Deno.mkdir(precious);
+    await Deno.writeTextFile(`${precious}/notes.txt`, "mine");
+    await Deno.symlink(precious, `${out}/checkpoint-1`);
+    await Deno.mkdir(`${out}/checkpoint-2`);
+    await Deno.writeTextFile(`${out}/checkpoint-2/notes.txt`, "mine too");
+    const { code, stderr } = await plumb("sft", smallRun(out, saving));
+    assert.equal(code, 0, stderr);
+    assert.match(stderr, /checkpoint-1 was a link: it is now .*checkpoint-1\.kept-/);
+    assert.match(stderr, /checkpoint-2 held notes\.txt, which plumb did not write/);
+    assert.equal(Deno.readTextFileSync(`${precious}/notes.txt`), "mine");
+    const kept = namesIn(out).find((name) => name.startsWith("checkpoint-2.kept-"))!;
+    assert.equal(Deno.readTextFileSync(`${out}/${kept}/notes.txt`), "mine too");
+  }));
