@@ -130,7 +130,7 @@ Deno.test("bf16 and dtype say what they do here", () => {
   assert.deepEqual(sft(["--bf16", "false"]).notices, []);
   assert.match(
     sft(["--dtype", "bfloat16"]).notices[0]!,
-    /that are trained are held and saved in float32/,
+    /that are trained are held in float32, and saved so unless save_dtype says otherwise/,
   );
   assert.deepEqual(sft(["--dtype", "float32"]).notices, []);
 });
