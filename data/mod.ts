@@ -44,6 +44,7 @@ export * from "./safetensors_dtypes.ts";
 export type { Described } from "./safetensors_header.ts";
 export * from "./sampler.ts";
 export * from "./stored_tensor.ts";
+export type { TokenSpan } from "./tokenizer/token_span.ts";
 export * from "./token_stream.ts";
 export * from "./tokenizer.ts";
 export * from "./tokenizer_files.ts";

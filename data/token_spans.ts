@@ -6,10 +6,12 @@
 
 import { UserError } from "../core/errors.ts";
 import { isRecord, type JsonRecord } from "./json_files.ts";
-import type { Codec } from "./tokenizer/codec.ts";
+import type { TokenSpan } from "./tokenizer/token_span.ts";
 
 /** What is known of a tokenizer whose library tells no offsets. */
-interface Spelling extends Pick<Codec, "tokenOf"> {
+interface Spelling {
+  /** The token of an id. */
+  readonly tokenOf: (id: number) => string | undefined;
   /** For messages. */
   readonly directory: string;
   /** `tokenizer.json`. */
@@ -17,9 +19,6 @@ interface Spelling extends Pick<Codec, "tokenOf"> {
   /** Added tokens. */
   readonly addedTokens: readonly { readonly id: number; readonly content: string }[];
 }
-
-/** Start and end (exclusive) of a token in UTF-16 units of its text. */
-export type TokenSpan = readonly [number, number];
 
 /**
  * The span of each token of `text`, encoded without special tokens around it, as Hugging Face's

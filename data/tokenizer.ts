@@ -7,11 +7,11 @@ import { compileTemplate } from "./jinja/render.ts";
 import { type ChatTemplates, readChatTemplates } from "./chat_template_files.ts";
 import { isRecord, type JsonRecord, readJsonFile, readTextFile } from "./json_files.ts";
 import { nearNames } from "./local_paths.ts";
-import type { TokenSpan } from "./token_spans.ts";
 import { findBadId, specialTokenNames, withDeclaredTokens } from "./tokenizer/added_tokens.ts";
 import { type Codec, openCodec } from "./tokenizer/codec.ts";
 import { checkTokenizerConfig } from "./tokenizer/config_checks.ts";
 import { findEndlessPattern } from "./tokenizer/patterns.ts";
+import type { TokenSpan } from "./tokenizer/token_span.ts";
 
 /** A piece of text with an id of its own, split off before anything else happens. */
 export interface AddedToken {

@@ -24,7 +24,7 @@ export interface ConfiguredGeneration extends SamplingOptions {
 }
 
 /** What becomes of a key. */
-type KeyRule =
+export type KeyRule =
   /** It sets an option. */
   | {
     readonly kind: "used";

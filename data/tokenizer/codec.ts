@@ -2,7 +2,7 @@
 
 import { UserError } from "../../core/errors.ts";
 import type { JsonRecord } from "../json_files.ts";
-import type { TokenSpan } from "../token_spans.ts";
+import type { TokenSpan } from "./token_span.ts";
 import { nativeLibrary, type NativeTokenizer, openNativeLibrary } from "./native.ts";
 
 /** Texts to ids and back. */
