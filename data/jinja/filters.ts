@@ -1,5 +1,6 @@
 /** Jinja's filters and tests, as far as chat templates use them. */
 
+import { arithmetic } from "./operators.ts";
 import { capitalize, formatPercent, methodOf, replace, strip } from "./methods.ts";
 import {
   asNumber,
@@ -265,11 +266,8 @@ const FILTERS: Readonly<Record<string, Filter>> = {
       attribute === undefined ? item : path(item, attribute)
     );
     const start = option(args, keywords, 1, "start") ?? 0;
-    const total = [start, ...items].reduce<number>(
-      (sum, item) => sum + asNumber(defined(item))!,
-      0,
-    );
-    return [start, ...items].some(isFloat) ? float(total) : total;
+    if (typeof start === "string") throw new TemplateError("sum() can't sum strings");
+    return items.reduce<Value>((sum, item) => arithmetic("+", sum, defined(item)), start);
   },
   title: (value) => toText(value).split(/([-\s({[<]+)/).map((part) => capitalize(part)).join(""),
   tojson: (value, args, keywords) => {
@@ -292,9 +290,26 @@ const FILTERS: Readonly<Record<string, Filter>> = {
     });
   },
   upper: (value) => toText(value).toUpperCase(),
-  urlencode: (value) => encodeURIComponent(toText(value)).replaceAll("%2F", "/"),
+  urlencode: (value) => {
+    if (value instanceof Map || Array.isArray(value)) {
+      const pairs = value instanceof Map ? [...value] : value.map(iterate);
+      return pairs.map((pair) => {
+        if (pair.length !== 2) throw new TemplateError("urlencode needs pairs of key and value");
+        return pair.map((part) => quoteUrl(part).replaceAll("%20", "+")).join("=");
+      }).join("&");
+    }
+    return quoteUrl(value).replaceAll("%2F", "/");
+  },
   wordcount: (value) => toText(value).match(/[\p{L}\p{N}_]+/gu)?.length ?? 0,
 };
+
+/** Percent-encodes all but letters, digits and `_.-~`, as Python does. */
+function quoteUrl(value: Value): string {
+  return encodeURIComponent(toText(value)).replace(
+    /[!'()*]/g,
+    (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`,
+  );
+}
 
 const ordered = (holds: (order: number) => boolean): Test => (value, [other]) =>
   holds(compare(value, found(other, null)));

@@ -8,6 +8,7 @@ import {
   type Dictionary,
   equal,
   found,
+  isInteger,
   iterate,
   type Keywords,
   represent,
@@ -109,8 +110,6 @@ function title(text: string): string {
 }
 
 function affix(args: readonly Value[], test: (part: string) => boolean): boolean {
-  const start = asNumber(args[1] ?? 0) ?? 0;
-  if (start !== 0) throw new TemplateError("startswith() and endswith() take no positions here");
   const parts = Array.isArray(args[0]) ? args[0] : [args[0] ?? null];
   return parts.some((part) => {
     if (typeof part !== "string") {
@@ -120,10 +119,28 @@ function affix(args: readonly Value[], test: (part: string) => boolean): boolean
   });
 }
 
+/** The part of a text between two of Python's positions, and where it starts; undefined past the end. */
+function within(self: string, from: Value | undefined, to: Value | undefined) {
+  const characters = codePoints(self);
+  const place = (value: Value | undefined, otherwise: number) => {
+    if (value === undefined || value === null) return otherwise;
+    if (!isInteger(value)) throw new TemplateError("slice indices must be integers or None");
+    return value < 0 ? Math.max(0, value + characters.length) : value;
+  };
+  const start = place(from, 0);
+  const end = Math.min(place(to, characters.length), characters.length);
+  if (start > end) return undefined;
+  return { start, text: characters.slice(start, end).join("") };
+}
+
 /** Where a text is found, counted in code points as Python does. */
-function find(self: string, part: Value | undefined, last: boolean): number {
-  const index = last ? self.lastIndexOf(toText(part ?? "")) : self.indexOf(toText(part ?? ""));
-  return index < 0 ? -1 : codePoints(self.slice(0, index)).length;
+function find(self: string, [part, from, to]: readonly Value[], last: boolean): number {
+  if (typeof part !== "string") throw new TemplateError("find() and index() take a text");
+  const searched = within(self, from, to);
+  if (searched === undefined) return -1;
+  const { start, text } = searched;
+  const index = last ? text.lastIndexOf(part) : text.indexOf(part);
+  return index < 0 ? -1 : start + codePoints(text.slice(0, index)).length;
 }
 
 function partition(self: string, separator: string, last: boolean): Value {
@@ -182,8 +199,10 @@ const STRING_METHODS: Readonly<Record<string, Method<string>>> = {
     }).join(self),
   replace: (self, [old, replacement, count]) =>
     replace(self, toText(old ?? ""), toText(replacement ?? ""), asNumber(count ?? -1)),
-  startswith: (self, args) => affix(args, (part) => self.startsWith(part)),
-  endswith: (self, args) => affix(args, (part) => self.endsWith(part)),
+  startswith: (self, args) =>
+    affix(args, (part) => within(self, args[1], args[2])?.text.startsWith(part) ?? false),
+  endswith: (self, args) =>
+    affix(args, (part) => within(self, args[1], args[2])?.text.endsWith(part) ?? false),
   removeprefix: (self, [part]) => {
     const prefix = toText(part ?? "");
     return self.startsWith(prefix) ? self.slice(prefix.length) : self;
@@ -199,10 +218,10 @@ const STRING_METHODS: Readonly<Record<string, Method<string>>> = {
   capitalize: (self) => capitalize(self),
   swapcase: (self) =>
     codePoints(self).map((c) => c === c.toUpperCase() ? c.toLowerCase() : c.toUpperCase()).join(""),
-  find: (self, [part]) => find(self, part, false),
-  rfind: (self, [part]) => find(self, part, true),
-  index: (self, [part]) => {
-    const index = find(self, part, false);
+  find: (self, args) => find(self, args, false),
+  rfind: (self, args) => find(self, args, true),
+  index: (self, args) => {
+    const index = find(self, args, false);
     if (index < 0) throw new TemplateError("substring not found");
     return index;
   },
@@ -218,7 +237,12 @@ const STRING_METHODS: Readonly<Record<string, Method<string>>> = {
   islower: (self) => self === self.toLowerCase() && self !== self.toUpperCase(),
   partition: (self, [separator]) => partition(self, toText(separator ?? ""), false),
   rpartition: (self, [separator]) => partition(self, toText(separator ?? ""), true),
-  zfill: (self, args) => pad(self, [args[0] ?? 0, "0"], "left"),
+  zfill: (self, [width]) => {
+    // The zeros go between the sign and the digits.
+    const sign = /^[-+]/.exec(self)?.[0] ?? "";
+    const digits = (asNumber(width ?? 0) ?? 0) - sign.length;
+    return sign + pad(self.slice(sign.length), [digits, "0"], "left");
+  },
   ljust: (self, args) => pad(self, args, "right"),
   rjust: (self, args) => pad(self, args, "left"),
   center: (self, args) => pad(self, args, "both"),
@@ -278,6 +302,24 @@ export function methodOf(value: Value, name: string): Callable | undefined {
   return undefined;
 }
 
+/** Digits after the point without an exponent, which `toFixed` writes from 1e21 on. */
+function fixed(number: number, places: number): string {
+  if (Number.isNaN(number)) return "nan";
+  if (!Number.isFinite(number)) return number > 0 ? "inf" : "-inf";
+  if (Math.abs(number) >= 1e21) {
+    return `${BigInt(number)}${places > 0 ? `.${"0".repeat(places)}` : ""}`;
+  }
+  const text = number.toFixed(places);
+  return Object.is(number, -0) || (number < 0 && !text.startsWith("-")) ? `-${text}` : text;
+}
+
+function whole(number: number, type: string): string {
+  if (!Number.isFinite(number)) {
+    throw new TemplateError(`%${type} cannot convert ${represent(number)} to an integer`);
+  }
+  return String(BigInt(Math.trunc(number)));
+}
+
 /**
  * Python's `text % values`, for `%s`, `%r`, `%d`, `%i` and `%f`, by place or, from a dictionary, by
  * name (`%(name)s`). Throws a `TemplateError` for any other conversion and for missing or surplus
@@ -309,7 +351,7 @@ export function formatPercent(text: string, values: Value): string {
       }
       const number = asNumber(defined(value));
       if (number === undefined) throw new TemplateError(`%${type} needs a number`);
-      return type === "f" ? number.toFixed(places) : String(Math.trunc(number));
+      return type === "f" ? fixed(number, places) : whole(number, type);
     },
   );
   // Python lets dictionaries and lists pass unused.

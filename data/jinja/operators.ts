@@ -38,6 +38,27 @@ export function holds(operator: string, left: Value, right: Value): boolean {
   }
 }
 
+/** The longest text or list that a repetition may make; refused before it is allocated. */
+const REPETITION_LIMIT = 10_000_000;
+
+function repeat(value: Value, times: number): Value | undefined {
+  if (typeof value !== "string" && !Array.isArray(value)) return undefined;
+  const count = Math.max(0, times);
+  if (value.length * count > REPETITION_LIMIT) {
+    throw new TemplateError(
+      `repeating a ${typeName(value)} ${count} times makes more than ${REPETITION_LIMIT} items`,
+    );
+  }
+  if (typeof value === "string") return value.repeat(count);
+  const items: Value[] = [];
+  if (value.length > 0) {
+    for (let i = 0; i < count; i++) {
+      for (const item of value) items.push(item);
+    }
+  }
+  return value instanceof Tuple ? Tuple.from<Value>(items) : items;
+}
+
 /** Python's arithmetic on numbers, texts and lists. */
 export function arithmetic(operator: string, left: Value, right: Value): Value {
   if (operator === "+") {
@@ -46,9 +67,15 @@ export function arithmetic(operator: string, left: Value, right: Value): Value {
       return left instanceof Tuple ? Tuple.from<Value>([...left, ...right]) : [...left, ...right];
     }
   }
-  if (operator === "*" && isInteger(right)) {
-    if (typeof left === "string") return left.repeat(Math.max(0, right));
-    if (Array.isArray(left)) return Array.from({ length: right }, () => left).flat();
+  if (operator === "*") {
+    if (isInteger(right) || typeof right === "boolean") {
+      const repeated = repeat(left, Number(right));
+      if (repeated !== undefined) return repeated;
+    }
+    if (isInteger(left) || typeof left === "boolean") {
+      const repeated = repeat(right, Number(left));
+      if (repeated !== undefined) return repeated;
+    }
   }
   if (operator === "%" && typeof left === "string") return formatPercent(left, right);
   const [a, b] = [asNumber(left), asNumber(right)];

@@ -80,6 +80,13 @@ function withinLimits<T>(work: () => T): T {
   }
 }
 
+/** Whether a name is read anywhere in a part of the syntax tree. */
+function mentions(part: unknown, name: string): boolean {
+  if (typeof part !== "object" || part === null) return false;
+  if ("type" in part && part.type === "name" && "name" in part && part.name === name) return true;
+  return Object.values(part).some((inner) => mentions(inner, name));
+}
+
 interface Output {
   text: string;
 }
@@ -248,7 +255,19 @@ class Interpreter {
     body: readonly Statement[],
     scope: Scope,
   ): Callable {
+    const [takesMore, takesNames] = [mentions(body, "varargs"), mentions(body, "kwargs")];
+    const takesCaller = mentions(body, "caller");
     return new Callable(name, (args, keywords) => {
+      if (args.length > parameters.length && !takesMore) {
+        throw new TemplateError(
+          `macro '${name}' takes not more than ${parameters.length} argument(s)`,
+        );
+      }
+      for (const keyword of keywords.keys()) {
+        const known = parameters.some((parameter) => parameter.name === keyword);
+        if (known || takesNames || (keyword === "caller" && takesCaller)) continue;
+        throw new TemplateError(`macro '${name}' takes no keyword argument '${keyword}'`);
+      }
       const inner = new Scope(scope);
       const rest = new Map<Value, Value>(keywords);
       parameters.forEach((parameter, i) => {

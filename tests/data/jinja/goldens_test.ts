@@ -1,0 +1,28 @@
+import assert from "node:assert/strict";
+import { compileTemplate } from "../../../data/jinja/render.ts";
+import { TemplateError } from "../../../data/jinja/values.ts";
+
+type Golden = readonly [template: string, text: string | null];
+
+function render(template: string): string | null {
+  try {
+    return compileTemplate(template).render({ inf: Infinity, nan: NaN }).text;
+  } catch (error) {
+    if (error instanceof TemplateError) return null;
+    throw error;
+  }
+}
+
+Deno.test("small templates render as jinja2 renders them, or are refused as it refuses them", () => {
+  const file = new URL("../../fixtures/jinja/goldens.json", import.meta.url);
+  const goldens: Golden[] = JSON.parse(Deno.readTextFileSync(file));
+  const differing = goldens.map(([template, text]) => [template, text, render(template)])
+    .filter(([, text, ours]) => text !== ours);
+  assert.deepEqual(differing, []);
+});
+
+Deno.test("a huge repetition is refused before it is made, with the limit named", () => {
+  for (const template of ["{{ 'x' * 10**9 }}", "{{ 10**9 * [1] }}"]) {
+    assert.throws(() => compileTemplate(template).render({}), /more than 10000000 items/);
+  }
+});
