@@ -1,7 +1,7 @@
 /** A steady run: rows of varying length, nothing new on the device, no memory that grows. */
 
 import assert from "node:assert/strict";
-import { type Device, type DeviceCounters, partition, realize } from "../../core/mod.ts";
+import { type Device, type DeviceCounters, partition, realize, scope } from "../../core/mod.ts";
 import { openCheckpointFiles } from "../../data/checkpoint_files.ts";
 import { prepareSft } from "../../data/prepare_sft.ts";
 import { loadTokenizer } from "../../data/tokenizer.ts";
@@ -25,7 +25,6 @@ async function watch(
 > {
   const model = causalModel(await readFixture("models/llama/config.json"));
   using files = await openCheckpointFiles(fixture("models/llama"));
-  const params = await loadParameters<DecoderParams>(model.shapes(), files);
   const tokenizer = await loadTokenizer(fixture("models/llama"));
   const texts = (await readRows("gsm8k_small.jsonl")).slice(0, rows);
   const { examples } = prepareSft(texts, tokenizer, { maxLength: null });
@@ -39,12 +38,16 @@ async function watch(
       return batch;
     },
   };
-  const [trainable, frozen] = partition(await realize(params), () => true);
   const counters: DeviceCounters[] = [];
-  const run = train({ task, trainable, frozen, options: { ...plainOptions, ...changes } });
-  for await (const record of run) {
-    if (record.kind === "progress" || record.kind === "train") counters.push(device.counters());
-  }
+  // What is left of the run goes at its end, lest its buffers come back to the device in the middle of the next one.
+  await scope(async () => {
+    const params = await loadParameters<DecoderParams>(model.shapes(), files);
+    const [trainable, frozen] = partition(await realize(params), () => true);
+    const run = train({ task, trainable, frozen, options: { ...plainOptions, ...changes } });
+    for await (const record of run) {
+      if (record.kind === "progress" || record.kind === "train") counters.push(device.counters());
+    }
+  });
   return { counters, lengths };
 }
 
