@@ -42,6 +42,8 @@ export interface CheckpointOptions<P> {
 export function checkpointStore<P>(settings: CheckpointOptions<P>): CheckpointStore<P> {
   const { outputDir, limit, modelOnly, writeModel, read, options, notice = () => {} } = settings;
   const pathOf = (step: number) => `${outputDir}/checkpoint-${step}`;
+  // Checkpoints without a state name no run, and cannot be resumed: this process knows those that it wrote.
+  const written = new Set<number>();
   return {
     pathOf,
     save: async (snapshot) => {
@@ -60,8 +62,9 @@ export function checkpointStore<P>(settings: CheckpointOptions<P>): CheckpointSt
         ]);
         await Deno.writeTextFile(`${directory}/${stateFile}`, JSON.stringify(snapshot.state));
       });
+      written.add(snapshot.state.step);
       if (limit !== undefined && limit > 0) {
-        await rotate(outputDir, { limit, state: snapshot.state, notice });
+        await rotate(outputDir, { limit, state: snapshot.state, written, notice });
       }
     },
     load: read,
@@ -99,15 +102,18 @@ export function trainerStateOf<P>(
 /** Removes this run's oldest checkpoints beyond the limit, never the best or the newest. */
 async function rotate(
   outputDir: string,
-  { limit, state, notice }: {
+  { limit, state, written, notice }: {
     readonly limit: number;
     readonly state: RunState;
+    readonly written: ReadonlySet<number>;
     readonly notice: (text: string) => void;
   },
 ): Promise<void> {
   const steps: number[] = [];
   for (const step of await checkpointSteps(outputDir)) {
-    if (await runOf(`${outputDir}/checkpoint-${step}`) === state.run) steps.push(step);
+    const own = written.has(step) ||
+      (state.run !== undefined && await runOf(`${outputDir}/checkpoint-${step}`) === state.run);
+    if (own) steps.push(step);
   }
   const spare = steps.filter((step) =>
     step !== state.step && `checkpoint-${step}` !== basePath(state.best?.checkpoint ?? "")
@@ -123,7 +129,7 @@ async function rotate(
   }
 }
 
-/** The run that wrote a checkpoint, and when; undefined where no state tells. */
+/** The run that wrote a checkpoint; undefined where no state tells. */
 async function runOf(path: string): Promise<string | undefined> {
   try {
     const { run } = JSON.parse(await Deno.readTextFile(`${path}/${stateFile}`)) as RunState;

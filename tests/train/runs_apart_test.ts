@@ -22,6 +22,30 @@ Deno.test("the limit of checkpoints counts and removes this run's alone", () =>
     assert.deepEqual(left, ["checkpoint-2", "checkpoint-3", "checkpoint-4"]);
   }));
 
+Deno.test("the limit of checkpoints also holds for those of the model alone", () =>
+  inTempDir(async (out) => {
+    const flags = { ...saving, max_steps: 3, save_only_model: true, save_total_limit: 1 };
+    assert.equal((await plumb("sft", smallRun(out, flags))).code, 0);
+    const left = namesIn(out).filter((name) => name.startsWith("checkpoint-"));
+    assert.deepEqual(left, ["checkpoint-3"]);
+  }));
+
+Deno.test("a run resumed from a checkpoint that names no run removes none but its own", () =>
+  inTempDir(async (out) => {
+    const modelOnly = { ...saving, save_only_model: true };
+    assert.equal((await plumb("sft", smallRun(out, modelOnly))).code, 0);
+    assert.equal((await plumb("sft", smallRun(`${out}/b`, { ...saving, max_steps: 3 }))).code, 0);
+    await Deno.rename(`${out}/b/checkpoint-3`, `${out}/checkpoint-3`);
+    const file = `${out}/checkpoint-3/plumb_state.json`;
+    const { run: _, ...unnamed } = JSON.parse(await Deno.readTextFile(file));
+    await Deno.writeTextFile(file, JSON.stringify(unnamed));
+    const flags = { ...saving, max_steps: 5, save_total_limit: 1, resume_from_checkpoint: true };
+    const { code, stderr } = await plumb("sft", smallRun(out, flags));
+    assert.equal(code, 0, stderr);
+    const left = namesIn(out).filter((name) => name.startsWith("checkpoint-"));
+    assert.deepEqual(left, ["checkpoint-1", "checkpoint-2", "checkpoint-3", "checkpoint-5"]);
+  }));
+
 Deno.test("a link and a directory of others in a checkpoint's place are moved aside, whole", () =>
   inTempDir(async (out) => {
     const precious = `${out}/precious`;
