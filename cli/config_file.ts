@@ -97,7 +97,7 @@ function readEnvironment(value: unknown, where: string): Record<string, string> 
  * (loaders, drivers, paths) is for the command line alone.
  */
 const settableVariables =
-  /^((HF|HUGGINGFACE|HUGGING_FACE|TRANSFORMERS|DATASETS|TOKENIZERS|WANDB|TRACKIO|MLFLOW|TENSORBOARD|COMET|CLEARML|NEPTUNE|TRL|ACCELERATE|PLUMB)_[A-Z0-9_]+|CUDA_VISIBLE_DEVICES|CUDA_DEVICE_ORDER|NCCL_[A-Z0-9_]+|(OMP|MKL|OPENBLAS|NUMEXPR|VECLIB_MAXIMUM|RAYON)_NUM_THREADS|NO_COLOR|TQDM_DISABLE)$/;
+  /^((HF|HUGGINGFACE|HUGGING_FACE|TRANSFORMERS|DATASETS|TOKENIZERS|WANDB|TRACKIO|MLFLOW|TENSORBOARD|COMET|CLEARML|NEPTUNE|TRL|ACCELERATE)_[A-Z0-9_]+|CUDA_VISIBLE_DEVICES|CUDA_DEVICE_ORDER|(OMP|MKL|OPENBLAS|NUMEXPR|VECLIB_MAXIMUM|RAYON)_NUM_THREADS|NO_COLOR|TQDM_DISABLE)$/;
 
 function notSettable(name: string, path: string): UserError {
   return new UserError(
@@ -122,9 +122,8 @@ export function readConfigFile(path: string): ConfigFile {
     throw new UserError(`Cannot read the settings file --config ${path}: ${why}.`);
   }
   const config = parseConfig(text, path);
-  for (const [name, value] of Object.entries(config.environment)) {
-    if (!settableVariables.test(name)) throw notSettable(name, path);
-    Deno.env.set(name, value);
-  }
+  const variables = Object.entries(config.environment);
+  for (const [name] of variables) if (!settableVariables.test(name)) throw notSettable(name, path);
+  for (const [name, value] of variables) Deno.env.set(name, value);
   return config;
 }

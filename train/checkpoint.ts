@@ -9,6 +9,7 @@ import { readLike, tensorsToStore } from "./model_files.ts";
 import type { TrainOptions } from "./options.ts";
 import { parseRunState, type RunState } from "./run_state.ts";
 import { resolveInterval } from "./schedule.ts";
+import { valueModelDirectory } from "./value_model.ts";
 import { formatTrainerState, newTrainerState, statefulCallbacks } from "./trainer_state.ts";
 
 /** Names of the files that only plumb reads. */
@@ -48,7 +49,8 @@ export function checkpointStore<P>(settings: CheckpointOptions<P>): CheckpointSt
     pathOf,
     save: async (snapshot) => {
       const path = pathOf(snapshot.state.step);
-      await setAside(path, notice);
+      const { step, run } = snapshot.state;
+      await setAside(path, () => isOwn(outputDir, step, { run, written }), notice);
       await writeDirectoryAtomically(path, async (directory) => {
         await writeModel(directory, combine(snapshot.trainable, snapshot.frozen));
         await Deno.writeTextFile(
@@ -111,9 +113,7 @@ async function rotate(
 ): Promise<void> {
   const steps: number[] = [];
   for (const step of await checkpointSteps(outputDir)) {
-    const own = written.has(step) ||
-      (state.run !== undefined && await runOf(`${outputDir}/checkpoint-${step}`) === state.run);
-    if (own) steps.push(step);
+    if (await isOwn(outputDir, step, { run: state.run, written })) steps.push(step);
   }
   const spare = steps.filter((step) =>
     step !== state.step && `checkpoint-${step}` !== basePath(state.best?.checkpoint ?? "")
@@ -129,6 +129,16 @@ async function rotate(
   }
 }
 
+/** Whether a run wrote the checkpoint of a step: by its name, or in this process. */
+async function isOwn(
+  outputDir: string,
+  step: number,
+  { run, written }: { readonly run: string | undefined; readonly written: ReadonlySet<number> },
+): Promise<boolean> {
+  return written.has(step) ||
+    (run !== undefined && await runOf(`${outputDir}/checkpoint-${step}`) === run);
+}
+
 /** The run that wrote a checkpoint; undefined where no state tells. */
 async function runOf(path: string): Promise<string | undefined> {
   try {
@@ -139,36 +149,62 @@ async function runOf(path: string): Promise<string | undefined> {
   }
 }
 
-/** Files of a checkpoint, by the patterns of their names. */
-const ownFiles =
-  /^((adapter_)?(model|config|generation_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab|merges|chat_template|trainer_state|plumb_state|optimizer|value_head|README|v_head)[\w.-]*|pytorch_model\.bin|training_args\.bin)$/;
+/** Names of the files that a checkpoint is made of, and no others: what is only like them may be a user's. */
+const ownFiles: RegExp = new RegExp(
+  `^(${
+    [
+      "(adapter_)?model(-\\d{5}-of-\\d{5})?\\.safetensors(\\.index\\.json)?",
+      "(adapter_|generation_|tokenizer_)?config\\.json",
+      "tokenizer\\.(json|model)|special_tokens_map\\.json|added_tokens\\.json",
+      "vocab\\.(json|txt)|merges\\.txt|chat_template\\.(jinja|json)",
+      "trainer_state\\.json|optimizer\\.safetensors|plumb_state\\.json",
+    ].join("|")
+  })$`,
+);
+
+/** Names of directories in a checkpoint, and of the files in them. */
+const ownDirectories: Readonly<Record<string, RegExp>> = {
+  additional_chat_templates: /\.jinja$/,
+  [basePath(valueModelDirectory("."))]: ownFiles,
+};
 
 /** A file or directory in a checkpoint that plumb does not write. */
-async function foreignEntry(path: string): Promise<string | undefined> {
-  for await (const { name, isFile } of Deno.readDir(path)) {
-    const own = isFile ? ownFiles.test(name) : name === "additional_chat_templates";
-    if (!own) return name;
+async function foreignEntry(path: string, own: RegExp = ownFiles): Promise<string | undefined> {
+  for await (const { name, isFile, isDirectory } of Deno.readDir(path)) {
+    if (isFile && own.test(name)) continue;
+    const inside = isDirectory ? ownDirectories[name] : undefined;
+    if (inside === undefined) return name;
+    const foreign = await foreignEntry(`${path}/${name}`, inside);
+    if (foreign !== undefined) return `${name}/${foreign}`;
   }
   return undefined;
 }
 
-/** Moves what stands in a checkpoint's place and is not plumb's out of the way: a link, or a directory of others. */
-async function setAside(path: string, notice: (text: string) => void): Promise<void> {
+/**
+ * Moves what stands in a checkpoint's place and is not this run's out of the way: a link, a directory with others'
+ * files, another run's checkpoint.
+ *
+ * @param isOwn Whether this run wrote what is there.
+ */
+async function setAside(
+  path: string,
+  isOwn: () => Promise<boolean>,
+  notice: (text: string) => void,
+): Promise<void> {
   const present = await Deno.lstat(path).catch(() => undefined);
-  if (present === undefined) return;
-  const foreign = present.isSymlink
-    ? "a link"
-    : present.isDirectory
-    ? await foreignEntry(path)
-    : undefined;
-  if (foreign === undefined) return;
+  if (present === undefined || (!present.isSymlink && !present.isDirectory)) return;
+  const foreign = present.isSymlink ? undefined : await foreignEntry(path);
+  const was = present.isSymlink
+    ? "was a link"
+    : foreign !== undefined
+    ? `held ${foreign}, which plumb did not write`
+    : await isOwn()
+    ? undefined
+    : "was another run's";
+  if (was === undefined) return;
   const aside = `${path}.kept-${crypto.randomUUID().slice(0, 8)}`;
   await Deno.rename(path, aside);
-  notice(
-    `${path} ${
-      present.isSymlink ? "was a link" : `held ${foreign}, which plumb did not write`
-    }: it is now ${aside}.`,
-  );
+  notice(`${path} ${was}: it is now ${aside}.`);
 }
 
 /** Steps of the checkpoints in a directory, in order. */

@@ -77,11 +77,11 @@ Deno.test("broken YAML is refused with the file and the line", () => {
 Deno.test("reading a settings file puts env into the environment", () => {
   const path = Deno.makeTempFileSync({ suffix: ".yaml" });
   try {
-    Deno.writeTextFileSync(path, 'env: {PLUMB_TEST_SETTING: "7"}\nseed: 3\n');
+    Deno.writeTextFileSync(path, 'env: {WANDB_TEST_SETTING: "7"}\nseed: 3\n');
     assert.deepEqual(readConfigFile(path).entries.map(({ key }) => key), ["seed"]);
-    assert.equal(Deno.env.get("PLUMB_TEST_SETTING"), "7");
+    assert.equal(Deno.env.get("WANDB_TEST_SETTING"), "7");
   } finally {
-    Deno.env.delete("PLUMB_TEST_SETTING");
+    Deno.env.delete("WANDB_TEST_SETTING");
     Deno.removeSync(path);
   }
 });
@@ -98,7 +98,16 @@ Deno.test("a settings file sets no variable of loaders and drivers", () => {
   try {
     const path = `${directory}/run.yaml`;
     for (
-      const name of ["LD_PRELOAD", "VK_ICD_FILENAMES", "PATH", "DENO_DIR", "NODE_OPTIONS", "HOME"]
+      const name of [
+        "LD_PRELOAD",
+        "NCCL_NET_PLUGIN",
+        "PLUMB_BLAS",
+        "VK_ICD_FILENAMES",
+        "PATH",
+        "DENO_DIR",
+        "NODE_OPTIONS",
+        "HOME",
+      ]
     ) {
       const before = Deno.env.get(name);
       Deno.writeTextFileSync(path, `env: {${name}: "x"}\n`);

@@ -19,7 +19,14 @@ Deno.test("the limit of checkpoints counts and removes this run's alone", () =>
     assert.equal((await plumb("sft", smallRun(out, { ...saving, max_steps: 4 }))).code, 0);
     assert.equal((await plumb("sft", smallRun(out, { ...saving, save_total_limit: 1 }))).code, 0);
     const left = namesIn(out).filter((name) => name.startsWith("checkpoint-"));
-    assert.deepEqual(left, ["checkpoint-2", "checkpoint-3", "checkpoint-4"]);
+    // The earlier run's first two stand aside, whole.
+    assert.deepEqual(left.map((name) => name.replace(/kept-\w+$/, "kept")), [
+      "checkpoint-1.kept",
+      "checkpoint-2",
+      "checkpoint-2.kept",
+      "checkpoint-3",
+      "checkpoint-4",
+    ]);
   }));
 
 Deno.test("the limit of checkpoints also holds for those of the model alone", () =>
@@ -61,4 +68,30 @@ Deno.test("a link and a directory of others in a checkpoint's place are moved as
     assert.equal(Deno.readTextFileSync(`${precious}/notes.txt`), "mine");
     const kept = namesIn(out).find((name) => name.startsWith("checkpoint-2.kept-"))!;
     assert.equal(Deno.readTextFileSync(`${out}/${kept}/notes.txt`), "mine too");
+  }));
+
+Deno.test("an earlier run's checkpoint of the same number is kept beside the new one", () =>
+  inTempDir(async (out) => {
+    assert.equal((await plumb("sft", smallRun(out, saving))).code, 0);
+    const before = Deno.readTextFileSync(`${out}/checkpoint-2/plumb_state.json`);
+    const { code, stderr } = await plumb("sft", smallRun(out, saving));
+    assert.equal(code, 0, stderr);
+    assert.match(stderr, /checkpoint-2 was another run's: it is now .*checkpoint-2\.kept-/);
+    assert.notEqual(Deno.readTextFileSync(`${out}/checkpoint-2/plumb_state.json`), before);
+    const kept = namesIn(out).find((name) => name.startsWith("checkpoint-2.kept-"))!;
+    assert.equal(Deno.readTextFileSync(`${out}/${kept}/plumb_state.json`), before);
+  }));
+
+Deno.test("files with names like a checkpoint's own are a user's, and stay", () =>
+  inTempDir(async (out) => {
+    assert.equal((await plumb("sft", smallRun(out, saving))).code, 0);
+    for (const name of ["README.mine.md", "model_notes.txt", "config.bak"]) {
+      await Deno.writeTextFile(`${out}/checkpoint-1/${name}`, name);
+    }
+    const flags = { ...saving, max_steps: 4, save_total_limit: 1, resume_from_checkpoint: true };
+    const { code, stderr } = await plumb("sft", smallRun(out, flags));
+    assert.equal(code, 0, stderr);
+    assert.match(stderr, /checkpoint-1 is over the limit and stays: it holds/);
+    assert.equal(Deno.readTextFileSync(`${out}/checkpoint-1/model_notes.txt`), "model_notes.txt");
+    assert.ok(!namesIn(out).includes("checkpoint-2"), "what is plumb's alone goes");
   }));
