@@ -129,14 +129,14 @@ Deno.test("flags in kebab-case, old names and a settings file give the run of th
       "logging_steps: 1",
       "save_strategy: no",
       "gradient_checkpointing: off",
-      "env: {PLUMB_TEST_SETTING: hello}",
+      "env: {WANDB_TEST_SETTING: hello}",
     ].join("\n"),
   );
   const output = `${place.path}/yaml`;
   const configured = await plumb("sft", { config: path, output_dir: output, max_steps: 4 });
   assert.equal(configured.code, 0, configured.stderr);
-  assert.equal(Deno.env.get("PLUMB_TEST_SETTING"), "hello");
-  Deno.env.delete("PLUMB_TEST_SETTING");
+  assert.equal(Deno.env.get("WANDB_TEST_SETTING"), "hello");
+  Deno.env.delete("WANDB_TEST_SETTING");
 
   const losses = (directory: string) => stateOf(directory).log_history.map(({ loss }) => loss);
   const expected = plain.log_history.map(({ loss }) => loss);
