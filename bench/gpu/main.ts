@@ -182,9 +182,15 @@ async function machine(): Promise<Record<string, unknown>> {
   };
 }
 
+/** Writes a file at once: whoever is cut off in between leaves the one before. */
+function replaceFile(path: string, text: string): void {
+  Deno.writeTextFileSync(`${path}.tmp`, text);
+  Deno.renameSync(`${path}.tmp`, path);
+}
+
 function write(about: Record<string, unknown>, outcomes: readonly Outcome[]): void {
   Deno.mkdirSync(values.out, { recursive: true });
-  Deno.writeTextFileSync(
+  replaceFile(
     `${values.out}/gpu.json`,
     JSON.stringify({ ...about, sections: outcomes }, null, 2) + "\n",
   );
@@ -193,7 +199,7 @@ function write(about: Record<string, unknown>, outcomes: readonly Outcome[]): vo
     `\n${title}: ${status} in ${seconds} s\n` + (rows.length > 0 ? `${showTable(rows)}\n` : "") +
     (error ? `${error}\n` : "")
   );
-  Deno.writeTextFileSync(`${values.out}/gpu.txt`, heading + parts.join(""));
+  replaceFile(`${values.out}/gpu.txt`, heading + parts.join(""));
 }
 
 /** The sections of these names, or all, in the order of their worth. */

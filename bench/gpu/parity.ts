@@ -43,7 +43,7 @@ const suites: readonly Suite[] = [
     files: ["sft", "preference", "online", "lora"].map((name) =>
       `tests/cli/${name}_recorded_test.ts`
     ),
-    few: "/(sft-gpt2|dpo-sigmoid|grpo-kl).*webgpu/",
+    few: "/(sft-gpt2|grpo-kl).*webgpu/",
   },
   {
     name: "nf4",

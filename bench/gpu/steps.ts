@@ -56,7 +56,7 @@ export function measureSteps(
           "--output_dir",
           output,
           "--max_steps",
-          String(small ? 3 : steps),
+          String(small ? 2 : steps),
           "--logging_steps",
           "1",
         ],

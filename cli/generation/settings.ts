@@ -123,12 +123,25 @@ function withoutEffect(
   );
 }
 
-function unusedBeams({ numBeams = 1 }: ConfiguredGeneration): string[] {
-  if (numBeams === 1) return [];
-  return [
-    `num_beams = ${numBeams} in the checkpoint's generation_config.json has no effect: tokens are chosen one by one, ` +
-    "without beams.",
-  ];
+/** Settings of a checkpoint that need beams, which no command has; at their neutral values they ask for nothing. */
+function unusedBeams(
+  { numBeams = 1, lengthPenalty = 1, earlyStopping = false, numReturnSequences = 1 }:
+    ConfiguredGeneration,
+): string[] {
+  const settings = [
+    ["num_beams", numBeams, 1],
+    ["length_penalty", lengthPenalty, 1],
+    ["early_stopping", earlyStopping, false],
+    ["num_return_sequences", numReturnSequences, 1],
+  ] as const;
+  return settings.filter(([, value, neutral]) => value !== neutral).map(([name, value]) =>
+    `${name} = ${value} in the checkpoint's generation_config.json has no effect: tokens are chosen one by one, ` +
+    `without beams${
+      name === "num_return_sequences"
+        ? ", and how many answers there are is asked by the command"
+        : ""
+    }.`
+  );
 }
 
 /** Which tokens may come, and what ends an answer: by flags, else by a configuration. */

@@ -6,7 +6,7 @@
  */
 
 import { UserError } from "../../core/errors.ts";
-import { isRecord } from "../json_files.ts";
+import { isRecord, readTextFileIfPresent } from "../json_files.ts";
 import { describeFileError, joinPath, parentPath, statIfPresent } from "../local_paths.ts";
 import type { RemoteFile } from "./listing.ts";
 import type { Repository } from "./repository.ts";
@@ -56,7 +56,7 @@ export async function cachedCommit(
     return revision;
   }
   if (/(^|\/)\.\.?(\/|$)/.test(revision)) return undefined;
-  const commit = (await textIfPresent(paths.ref(revision)))?.trim();
+  const commit = (await readTextFileIfPresent(paths.ref(revision)))?.trim();
   return commit !== undefined && /^\w+$/.test(commit) && await statIfPresent(paths.snapshot(commit))
     ? commit
     : undefined;
@@ -72,7 +72,7 @@ export async function readTree(
   paths: CachePaths,
   commit: string,
 ): Promise<readonly RemoteFile[] | undefined> {
-  const text = await textIfPresent(paths.tree(commit));
+  const text = await readTextFileIfPresent(paths.tree(commit));
   if (text === undefined) return undefined;
   let list: unknown;
   try {
@@ -147,17 +147,6 @@ export async function firstMissing(
     if (present?.size !== file.size) return file;
   }
   return undefined;
-}
-
-async function textIfPresent(path: string): Promise<string | undefined> {
-  try {
-    return await Deno.readTextFile(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
-      return undefined;
-    }
-    throw describeFileError(error, { action: "read", path });
-  }
 }
 
 /** Writes a small file at once, so that no one reads half of it. */

@@ -339,13 +339,22 @@ onCpu("a flag counts before generation_config.json, and that before the default"
   assert.equal(flagged.sampling.topP, 0.9);
   assert.deepEqual(flagged.eosTokenIds, [0]);
   assert.deepEqual(settle({ eos_token_ids: "5, 6" }, config).eosTokenIds, [5, 6]);
-  const greedy = settle({ top_p: 0.5 }, { do_sample: false, temperature: 0, num_beams: 4 });
+  const greedy = settle({ top_p: 0.5 }, {
+    ...{ do_sample: false, temperature: 0, num_beams: 4 },
+    ...{ length_penalty: 2, early_stopping: true, num_return_sequences: 3 },
+  });
   assert.deepEqual(greedy.sampling, {
     doSample: false,
     repetitionPenalty: 1,
     noRepeatNgramSize: 0,
   });
   assert.match(greedy.notices.join("\n"), /^--top_p has no effect: .*--do_sample.*\nnum_beams = 4/);
+  for (const said of ["length_penalty = 2", "early_stopping = true", "num_return_sequences = 3"]) {
+    assert.ok(
+      greedy.notices.some((notice) => notice.startsWith(`${said} in the checkpoint's`)),
+      said,
+    );
+  }
   assert.throws(() => settle({ eos_tokens: "<|im_edn|>" }, {}), {
     name: "UserError",
     message: /"<\|im_edn\|>".*<\|im_end\|>/,
