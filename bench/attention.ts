@@ -1,7 +1,7 @@
 /** Attention, forward and backward. @module */
 
 import { attention, jit, realize, setDevice, type Tensor, tensor, vjp } from "../core/mod.ts";
-import { buildStream } from "../data/token_stream.ts";
+import { buildStream } from "../data/batches/token_stream.ts";
 import type { Backend } from "./backend.ts";
 import { pseudoRandom, timeSteady } from "./measure.ts";
 import type { Piece, PieceOptions, Row } from "./piece.ts";

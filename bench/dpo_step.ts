@@ -9,12 +9,12 @@ import {
   type Tensor,
   tensor,
 } from "../core/mod.ts";
-import type { PreferenceExample } from "../data/prepare_pairs.ts";
+import type { PreferenceExample } from "../data/prepare/prepare_pairs.ts";
 import { adamWOptimizer, causalModel, type DecoderParams, initParameters } from "../nn/mod.ts";
 import { dpo } from "../rl/mod.ts";
-import { dpoTask, pairSpec } from "../train/pair_tasks.ts";
-import { referenceFor } from "../train/completion_task.ts";
-import { trainSteps } from "../train/steps.ts";
+import { dpoTask, pairSpec } from "../train/tasks/pair_tasks.ts";
+import { referenceFor } from "../train/tasks/completion_task.ts";
+import { trainSteps } from "../train/loop/steps.ts";
 import type { Backend } from "./backend.ts";
 import { profileSteps, timeSteady } from "./measure.ts";
 import type { Piece, PieceOptions, Row } from "./piece.ts";

@@ -1,6 +1,6 @@
 /** A batch like one of grade-school mathematics problems (GSM8K) with their solutions. @module */
 
-import { buildStream, type StreamArrays } from "../data/token_stream.ts";
+import { buildStream, type StreamArrays } from "../data/batches/token_stream.ts";
 
 /** Tokens of the prompt and of the completion in each row; a row has 171 tokens in the median. */
 export const sftLengths: readonly (readonly [prompt: number, completion: number])[] = [

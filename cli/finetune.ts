@@ -8,10 +8,10 @@ import {
   planOnly,
   UserError,
 } from "../core/mod.ts";
-import { cleanTemporaries, writeFilesAtomically } from "../data/atomic.ts";
-import { describeFileError, statIfPresent } from "../data/local_paths.ts";
-import type { Row } from "../data/readers.ts";
-import type { Tokenizer } from "../data/tokenizer.ts";
+import { cleanTemporaries, writeFilesAtomically } from "../data/files/atomic.ts";
+import { describeFileError, statIfPresent } from "../data/files/local_paths.ts";
+import type { Row } from "../data/readers/dataset.ts";
+import type { Tokenizer } from "../data/tokenizer/tokenizer.ts";
 import {
   type DecoderParams,
   dropoutIn,
@@ -25,23 +25,23 @@ import {
   findCheckpoint,
   loadRun,
   trainerStateOf,
-} from "../train/checkpoint.ts";
-import { train } from "../train/loop.ts";
+} from "../train/files/checkpoint.ts";
+import { train } from "../train/loop/loop.ts";
 import {
   type ModelSource,
   type OpenModel,
   openModel,
   readCheckpoint,
   trainableOf,
-} from "../train/model_directory.ts";
-import { writeModel } from "../train/write_model.ts";
-import type { TrainOptions } from "../train/options.ts";
-import { formatBytes, type LogRecord, type RunPosition } from "../train/progress.ts";
-import type { Reporter } from "../train/reporters.ts";
-import type { TrainResult } from "../train/run.ts";
-import type { WeightStorage } from "../train/quantized_files.ts";
-import type { RolloutFunction } from "../train/rollout.ts";
-import type { OnlineTask, Task } from "../train/task.ts";
+} from "../train/files/model_directory.ts";
+import { writeModel } from "../train/files/write_model.ts";
+import type { TrainOptions } from "../train/loop/options.ts";
+import { formatBytes, type LogRecord, type RunPosition } from "../train/report/progress.ts";
+import type { Reporter } from "../train/report/reporters.ts";
+import type { TrainResult } from "../train/loop/run.ts";
+import type { WeightStorage } from "../train/files/quantized_files.ts";
+import type { RolloutFunction } from "../train/sampling/rollout.ts";
+import type { OnlineTask, Task } from "../train/loop/task.ts";
 import { interruptSignal } from "./interrupt.ts";
 import type { Options, Values } from "./options/option.ts";
 import type { ModelValues } from "./options/model.ts";

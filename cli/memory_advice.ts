@@ -2,9 +2,9 @@
 
 import { bytesPerElement, type Device, partition, Tensor } from "../core/mod.ts";
 import { isQuantizable, isQuantized, optimizerByName, parametersOf } from "../nn/mod.ts";
-import { bytesOf, type StepMemory, totalBytes } from "../train/memory.ts";
-import type { OpenModel } from "../train/model_directory.ts";
-import { formatBytes } from "../train/progress.ts";
+import { bytesOf, type StepMemory, totalBytes } from "../train/loop/memory.ts";
+import type { OpenModel } from "../train/files/model_directory.ts";
+import { formatBytes } from "../train/report/progress.ts";
 import type { ModelValues } from "./options/model.ts";
 import type { TrainingValues } from "./options/training_checks.ts";
 

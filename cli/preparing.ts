@@ -8,9 +8,9 @@ import {
   type KeptPreparation,
   keptPreparation,
   type PreparedCache,
-} from "../data/prepared_cache.ts";
-import { datasetFiles, readDataset, type Row } from "../data/readers.ts";
-import type { Tokenizer } from "../data/tokenizer.ts";
+} from "../data/prepare/prepared_cache.ts";
+import { datasetFiles, readDataset, type Row } from "../data/readers/dataset.ts";
+import type { Tokenizer } from "../data/tokenizer/tokenizer.ts";
 import configuration from "../deno.json" with { type: "json" };
 
 /** What of a command prepares its rows. */

@@ -1,8 +1,8 @@
 /** `--profile`: where the time of a run's steps goes. @module */
 
 import { type Device, showProfile, startProfile } from "../core/mod.ts";
-import type { LogRecord } from "../train/progress.ts";
-import type { Reporter } from "../train/reporters.ts";
+import type { LogRecord } from "../train/report/progress.ts";
+import type { Reporter } from "../train/report/reporters.ts";
 
 /** Steps that are left out: kernels are compiled in them. */
 const skippedSteps = 2;

@@ -3,7 +3,7 @@
 import type { Device } from "../core/mod.ts";
 import { measureRoofline } from "../core/profile/roofline.ts";
 import configuration from "../deno.json" with { type: "json" };
-import type { LogRecord } from "../train/progress.ts";
+import type { LogRecord } from "../train/report/progress.ts";
 
 /** Runs shorter than this, in seconds, are not worth the probe. */
 const worthProbing = 20;

@@ -1,7 +1,7 @@
 /** Prepared answers for people. @module */
 
-import type { Tokenizer } from "../data/tokenizer.ts";
-import type { PromptedAnswer } from "../train/completion_task.ts";
+import type { Tokenizer } from "../data/tokenizer/tokenizer.ts";
+import type { PromptedAnswer } from "../train/tasks/completion_task.ts";
 
 /** A prompt and its named answers; what carries loss stands in brackets. */
 export function describeAnswers(

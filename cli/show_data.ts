@@ -1,7 +1,7 @@
 /** One prepared row for people. @module */
 
-import type { Example } from "../data/packing.ts";
-import type { Tokenizer } from "../data/tokenizer.ts";
+import type { Example } from "../data/batches/packing.ts";
+import type { Tokenizer } from "../data/tokenizer/tokenizer.ts";
 
 /** The row's tokens; those that carry loss stand in brackets. */
 export function describeRow({ inputIds, labels }: Example, tokenizer: Tokenizer): string {

@@ -1,6 +1,6 @@
 /** Says how long a run will take, once its first steps tell. @module */
 
-import { formatDuration, type LogRecord } from "../train/progress.ts";
+import { formatDuration, type LogRecord } from "../train/report/progress.ts";
 
 /** The first steps are slower: they compile. */
 const leastSteps = 5;

@@ -1,9 +1,14 @@
 /** From flags to the loop's settings: what all training commands share. @module */
 
-import { followsMetric } from "../train/metric_schedule.ts";
+import { followsMetric } from "../train/loop/metric_schedule.ts";
 import { isNorm, optimizerByName } from "../nn/mod.ts";
-import type { TrainOptions } from "../train/options.ts";
-import { allReporters, consoleReporter, jsonlReporter, type Reporter } from "../train/reporters.ts";
+import type { TrainOptions } from "../train/loop/options.ts";
+import {
+  allReporters,
+  consoleReporter,
+  jsonlReporter,
+  type Reporter,
+} from "../train/report/reporters.ts";
 import { bestMetric, evalInterval, type TrainingValues } from "./options/training_checks.ts";
 
 /** The settings of the loop. */

@@ -12,7 +12,7 @@ import {
   tensor,
   vjp,
 } from "../../core/mod.ts";
-import { buildStream } from "../../data/token_stream.ts";
+import { buildStream } from "../../data/batches/token_stream.ts";
 import { timeSteady } from "../measure.ts";
 import { measureCard } from "./roofs.ts";
 import type { SectionContext } from "./section.ts";

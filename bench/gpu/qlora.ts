@@ -22,8 +22,8 @@ import {
   type Quantized,
 } from "../../nn/mod.ts";
 import { nll } from "../../rl/mod.ts";
-import { sftTask } from "../../train/sft.ts";
-import { trainSteps } from "../../train/steps.ts";
+import { sftTask } from "../../train/tasks/sft.ts";
+import { trainSteps } from "../../train/loop/steps.ts";
 import { timeSteady } from "../measure.ts";
 import type { SectionContext } from "./section.ts";
 import { configOf } from "./shapes.ts";

@@ -2,7 +2,7 @@
 
 import { leavesOf, openDevice, randomKey, realize, type Tensor } from "../../core/mod.ts";
 import { causalModel, initParameters } from "../../nn/mod.ts";
-import { writeParameters } from "../../train/model_files.ts";
+import { writeParameters } from "../../train/files/model_files.ts";
 import { sftLengths } from "../sft_batch.ts";
 import { large, small } from "../sft_step.ts";
 

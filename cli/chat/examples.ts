@@ -2,7 +2,7 @@
 
 import { parse } from "yaml";
 import { UserError } from "../../core/errors.ts";
-import { isRecord, readTextFile } from "../../data/json_files.ts";
+import { isRecord, readTextFile } from "../../data/files/json_files.ts";
 
 /** Prompts by name. */
 export type Examples = Readonly<Record<string, string>>;

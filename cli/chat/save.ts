@@ -1,8 +1,8 @@
 /** A conversation and its settings as a file. @module */
 
-import type { Message } from "../../data/chat_template.ts";
-import { writeFileAtomically } from "../../data/atomic.ts";
-import { basePath, joinPath } from "../../data/local_paths.ts";
+import type { Message } from "../../data/chat/chat_template.ts";
+import { writeFileAtomically } from "../../data/files/atomic.ts";
+import { basePath, joinPath } from "../../data/files/local_paths.ts";
 
 /** Where conversations go. */
 export interface SavePlace {

@@ -1,7 +1,7 @@
 /** A conversation with a model: what was said, under which settings, and what each line does. @module */
 
 import { UserError } from "../../core/errors.ts";
-import { type Message, tokenizeChat } from "../../data/chat_template.ts";
+import { type Message, tokenizeChat } from "../../data/chat/chat_template.ts";
 import { drawSeed, freshSeed } from "../generation/seeds.ts";
 import type { GenerationModel } from "../generation/open.ts";
 import type { ChatValues } from "../options/chat.ts";

@@ -1,8 +1,8 @@
 /** `plumb bco`: binary classifier optimisation. @module */
 
-import { prepareBco, type UnpairedExample } from "../../data/prepare_unpaired.ts";
+import { prepareBco, type UnpairedExample } from "../../data/prepare/prepare_unpaired.ts";
 import { bco, type BcoLogProbs, type BcoOptions } from "../../rl/mod.ts";
-import { bcoTask, unpairedSpec } from "../../train/unpaired_tasks.ts";
+import { bcoTask, unpairedSpec } from "../../train/tasks/unpaired_tasks.ts";
 import { type Command, finetuningCommand } from "../finetune.ts";
 import { bcoOptions, checkPreference } from "../options/preference.ts";
 import { objectiveOf } from "../own_loss.ts";

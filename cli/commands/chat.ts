@@ -1,7 +1,7 @@
 /** `plumb chat`: a conversation with a model. @module */
 
 import { UserError } from "../../core/errors.ts";
-import { basePath } from "../../data/local_paths.ts";
+import { basePath } from "../../data/files/local_paths.ts";
 import { converse } from "../chat/converse.ts";
 import { defaultExamples, readExamples } from "../chat/examples.ts";
 import { type ChatScreen, chatSession } from "../chat/session.ts";

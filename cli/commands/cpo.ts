@@ -1,8 +1,8 @@
 /** `plumb cpo`: contrastive preference optimisation, SimPO and AlphaPO. @module */
 
-import { type PreferenceExample, prepareCpo } from "../../data/prepare_pairs.ts";
+import { type PreferenceExample, prepareCpo } from "../../data/prepare/prepare_pairs.ts";
 import { cpo, type PairObjective } from "../../rl/mod.ts";
-import { cpoTask } from "../../train/pair_tasks.ts";
+import { cpoTask } from "../../train/tasks/pair_tasks.ts";
 import { type Command, finetuningCommand } from "../finetune.ts";
 import { checkPreference, cpoOptions } from "../options/preference.ts";
 import { objectiveOf } from "../own_loss.ts";

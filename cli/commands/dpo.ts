@@ -1,9 +1,9 @@
 /** `plumb dpo`: direct preference optimisation. @module */
 
 import { UserError } from "../../core/mod.ts";
-import { type PreferenceExample, prepareDpo } from "../../data/prepare_pairs.ts";
+import { type PreferenceExample, prepareDpo } from "../../data/prepare/prepare_pairs.ts";
 import { checkDpo, dpo, type PairObjective } from "../../rl/mod.ts";
-import { dpoTask, pairSpec } from "../../train/pair_tasks.ts";
+import { dpoTask, pairSpec } from "../../train/tasks/pair_tasks.ts";
 import { type Command, finetuningCommand } from "../finetune.ts";
 import { checkPreference, dpoOptions } from "../options/preference.ts";
 import { objectiveOf } from "../own_loss.ts";

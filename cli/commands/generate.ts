@@ -1,6 +1,6 @@
 /** `plumb generate`: completions for a file of prompts. @module */
 
-import { readDataset } from "../../data/readers.ts";
+import { readDataset } from "../../data/readers/dataset.ts";
 import { writeTo } from "../chat/screen.ts";
 import type { Command } from "../finetune.ts";
 import { completeInBatches } from "../generation/completions.ts";

@@ -1,9 +1,9 @@
 /** `plumb gkd`: distillation from a teacher. @module */
 
 import { UserError } from "../../core/mod.ts";
-import { type DistillationExample, prepareGkd } from "../../data/prepare_gkd.ts";
-import { gkdTask, sampledGkdTask } from "../../train/gkd.ts";
-import { openModel } from "../../train/model_directory.ts";
+import { type DistillationExample, prepareGkd } from "../../data/prepare/prepare_gkd.ts";
+import { gkdTask, sampledGkdTask } from "../../train/tasks/gkd.ts";
+import { openModel } from "../../train/files/model_directory.ts";
 import { type Command, finetuningCommand } from "../finetune.ts";
 import { endingTokens } from "../online/answering.ts";
 import { checkPreference, gkdOptions } from "../options/preference.ts";

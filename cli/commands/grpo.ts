@@ -1,7 +1,7 @@
 /** `plumb grpo`: group-relative policy optimisation. @module */
 
-import type { GroupObjective } from "../../train/group_task.ts";
-import { grpoTask } from "../../train/grpo.ts";
+import type { GroupObjective } from "../../train/tasks/group_task.ts";
+import { grpoTask } from "../../train/tasks/grpo.ts";
 import type { Command } from "../finetune.ts";
 import { describePrompt, promptsOf } from "../online/answering.ts";
 import { onlineCommand } from "../online/command.ts";

@@ -1,9 +1,9 @@
 /** `plumb kto`: Kahneman–Tversky optimisation. @module */
 
 import { UserError } from "../../core/mod.ts";
-import { prepareKto, type UnpairedExample } from "../../data/prepare_unpaired.ts";
+import { prepareKto, type UnpairedExample } from "../../data/prepare/prepare_unpaired.ts";
 import { kto, type KtoLogProbs } from "../../rl/mod.ts";
-import { ktoTask, unpairedSpec } from "../../train/unpaired_tasks.ts";
+import { ktoTask, unpairedSpec } from "../../train/tasks/unpaired_tasks.ts";
 import { type Command, finetuningCommand } from "../finetune.ts";
 import { checkPreference, ktoOptions } from "../options/preference.ts";
 import { objectiveOf } from "../own_loss.ts";

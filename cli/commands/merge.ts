@@ -3,11 +3,15 @@
 import { realize, UserError } from "../../core/mod.ts";
 import { openAskedDevice } from "../device.ts";
 import { writeTo } from "../chat/screen.ts";
-import { describeFileError, missingPathError, statIfPresent } from "../../data/local_paths.ts";
+import {
+  describeFileError,
+  missingPathError,
+  statIfPresent,
+} from "../../data/files/local_paths.ts";
 import { mergeAdapters, type ModelHead } from "../../nn/mod.ts";
-import { readAdapterConfig, resolveBaseModel } from "../../train/adapter_files.ts";
-import { openModel } from "../../train/model_directory.ts";
-import { writeModel } from "../../train/write_model.ts";
+import { readAdapterConfig, resolveBaseModel } from "../../train/files/adapter_files.ts";
+import { openModel } from "../../train/files/model_directory.ts";
+import { writeModel } from "../../train/files/write_model.ts";
 import type { Command } from "../finetune.ts";
 import { choice, string } from "../options/builders.ts";
 import { type Options, section } from "../options/option.ts";

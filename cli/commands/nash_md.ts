@@ -1,6 +1,6 @@
 /** `plumb nash-md`: Nash mirror descent. @module */
 
-import { nashMdTask } from "../../train/nash_md.ts";
+import { nashMdTask } from "../../train/tasks/nash_md.ts";
 import type { Command } from "../finetune.ts";
 import { describePrompt, promptsOf } from "../online/answering.ts";
 import { onlineCommand } from "../online/command.ts";

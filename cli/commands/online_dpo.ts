@@ -1,6 +1,6 @@
 /** `plumb online-dpo`: DPO of sampled answers. @module */
 
-import { onlineDpoTask } from "../../train/online_dpo.ts";
+import { onlineDpoTask } from "../../train/tasks/online_dpo.ts";
 import type { Command } from "../finetune.ts";
 import { describePrompt, promptsOf } from "../online/answering.ts";
 import { onlineCommand } from "../online/command.ts";

@@ -1,8 +1,8 @@
 /** `plumb orpo`: odds ratio preference optimisation. @module */
 
-import { type PreferenceExample, prepareOrpo } from "../../data/prepare_pairs.ts";
+import { type PreferenceExample, prepareOrpo } from "../../data/prepare/prepare_pairs.ts";
 import { orpo, type PairLogProbs } from "../../rl/mod.ts";
-import { orpoTask } from "../../train/pair_tasks.ts";
+import { orpoTask } from "../../train/tasks/pair_tasks.ts";
 import { type Command, finetuningCommand } from "../finetune.ts";
 import { checkPreference, orpoOptions } from "../options/preference.ts";
 import { objectiveOf } from "../own_loss.ts";

@@ -1,10 +1,10 @@
 /** `plumb ppo`: proximal policy optimisation. @module */
 
 import { UserError } from "../../core/errors.ts";
-import { type OpenModel, openModel } from "../../train/model_directory.ts";
-import { ppoTask } from "../../train/ppo.ts";
-import type { PpoPlan } from "../../train/ppo_rollout.ts";
-import { withValueModel } from "../../train/value_model.ts";
+import { type OpenModel, openModel } from "../../train/files/model_directory.ts";
+import { ppoTask } from "../../train/tasks/ppo.ts";
+import type { PpoPlan } from "../../train/sampling/ppo_rollout.ts";
+import { withValueModel } from "../../train/files/value_model.ts";
 import type { Command } from "../finetune.ts";
 import {
   answeringOf,

@@ -1,6 +1,6 @@
 /** The line that says what became of the rows. @module */
 
-import type { Prepared } from "../../data/prepared.ts";
+import type { Prepared } from "../../data/prepare/prepared.ts";
 import type { PreparedExamples } from "../finetune.ts";
 
 /** Prepared examples with a description. */

@@ -1,8 +1,8 @@
 /** `plumb prm`: process reward modelling. @module */
 
-import { preparePrm, type StepwiseExample } from "../../data/prepare_prm.ts";
+import { preparePrm, type StepwiseExample } from "../../data/prepare/prepare_prm.ts";
 import { tokenClassification } from "../../rl/mod.ts";
-import { prmTask } from "../../train/scoring_tasks.ts";
+import { prmTask } from "../../train/tasks/scoring_tasks.ts";
 import { type Command, finetuningCommand } from "../finetune.ts";
 import { checkPreference, prmOptions } from "../options/preference.ts";
 import { objectiveOf } from "../own_loss.ts";

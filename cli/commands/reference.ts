@@ -1,14 +1,14 @@
 /** Reference log-probs for the commands that compare with a reference model. @module */
 
 import { leavesOf, Tensor, UserError } from "../../core/mod.ts";
-import { type CompletionSpec, referenceFor } from "../../train/completion_task.ts";
-import { copied, type FollowingReference } from "../../train/following.ts";
-import type { OpenModel } from "../../train/model_directory.ts";
-import { openModel, trainableOf } from "../../train/model_directory.ts";
-import type { TrainOptions } from "../../train/options.ts";
-import type { ReferenceLogProbs } from "../../train/reference.ts";
-import { cachedReference, referenceKey } from "../../train/reference_cache.ts";
-import { visitedExamples } from "../../train/visited.ts";
+import { type CompletionSpec, referenceFor } from "../../train/tasks/completion_task.ts";
+import { copied, type FollowingReference } from "../../train/tasks/following.ts";
+import type { OpenModel } from "../../train/files/model_directory.ts";
+import { openModel, trainableOf } from "../../train/files/model_directory.ts";
+import type { TrainOptions } from "../../train/loop/options.ts";
+import type { ReferenceLogProbs } from "../../train/tasks/reference.ts";
+import { cachedReference, referenceKey } from "../../train/tasks/reference_cache.ts";
+import { visitedExamples } from "../../train/loop/visited.ts";
 
 /** What the reference pass is called with. */
 export interface ReferenceRequest<E> {

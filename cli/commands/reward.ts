@@ -1,8 +1,8 @@
 /** `plumb reward`: reward modelling. @module */
 
-import { prepareReward, type RewardPair } from "../../data/prepare_reward.ts";
+import { prepareReward, type RewardPair } from "../../data/prepare/prepare_reward.ts";
 import { bradleyTerry, type PairRewards } from "../../rl/mod.ts";
-import { rewardTask } from "../../train/scoring_tasks.ts";
+import { rewardTask } from "../../train/tasks/scoring_tasks.ts";
 import { type Command, finetuningCommand } from "../finetune.ts";
 import { checkPreference, rewardOptions } from "../options/preference.ts";
 import { objectiveOf } from "../own_loss.ts";

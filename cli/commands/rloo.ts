@@ -1,14 +1,14 @@
 /** `plumb rloo`: REINFORCE with leave-one-out baselines. @module */
 
 import { UserError } from "../../core/errors.ts";
-import { rlooTask } from "../../train/grpo.ts";
+import { rlooTask } from "../../train/tasks/grpo.ts";
 import type { Command } from "../finetune.ts";
 import { describePrompt, promptsOf } from "../online/answering.ts";
 import { onlineCommand } from "../online/command.ts";
 import { groupSettings } from "../online/groups.ts";
 import { checkGroups, rlooOptions } from "../options/grpo.ts";
 import { ownObjective } from "../own_loss.ts";
-import type { GroupObjective } from "../../train/group_task.ts";
+import type { GroupObjective } from "../../train/tasks/group_task.ts";
 
 /** What `rloo` is called with. */
 export const rlooCommand: Command = onlineCommand<typeof rlooOptions>({

@@ -1,9 +1,9 @@
 /** `plumb sft`: supervised fine-tuning. @module */
 
-import type { Example } from "../../data/packing.ts";
-import { prepareSft, resolveCompletionOnlyLoss } from "../../data/prepare_sft.ts";
+import type { Example } from "../../data/batches/packing.ts";
+import { prepareSft, resolveCompletionOnlyLoss } from "../../data/prepare/prepare_sft.ts";
 import { type Objective, sftObjectives, type TokenLogProbs } from "../../rl/mod.ts";
-import { sftTask } from "../../train/sft.ts";
+import { sftTask } from "../../train/tasks/sft.ts";
 import { type Command, finetuningCommand } from "../finetune.ts";
 import { checkSft, sftOptions } from "../options/sft.ts";
 import { objectiveOf } from "../own_loss.ts";

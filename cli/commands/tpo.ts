@@ -1,8 +1,8 @@
 /** `plumb tpo`: triple preference optimisation. @module */
 
-import { type PreferenceExample, prepareTpo } from "../../data/prepare_pairs.ts";
+import { type PreferenceExample, prepareTpo } from "../../data/prepare/prepare_pairs.ts";
 import { tpo, type TpoLogProbs } from "../../rl/mod.ts";
-import { tpoTask } from "../../train/pair_tasks.ts";
+import { tpoTask } from "../../train/tasks/pair_tasks.ts";
 import { type Command, finetuningCommand } from "../finetune.ts";
 import { checkPreference, tpoOptions } from "../options/preference.ts";
 import { objectiveOf } from "../own_loss.ts";

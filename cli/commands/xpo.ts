@@ -1,6 +1,6 @@
 /** `plumb xpo`: exploratory preference optimisation. @module */
 
-import { xpoTask } from "../../train/xpo.ts";
+import { xpoTask } from "../../train/tasks/xpo.ts";
 import type { Command } from "../finetune.ts";
 import { describePrompt, promptsOf } from "../online/answering.ts";
 import { onlineCommand } from "../online/command.ts";

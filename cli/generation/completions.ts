@@ -1,8 +1,8 @@
 /** Prompts completed in batches, in order. @module */
 
 import { UserError } from "../../core/errors.ts";
-import type { Row } from "../../data/readers.ts";
-import type { Tokenizer } from "../../data/tokenizer.ts";
+import type { Row } from "../../data/readers/dataset.ts";
+import type { Tokenizer } from "../../data/tokenizer/tokenizer.ts";
 import { type FinishReason, type GenerateOptions, generator } from "../../nn/mod.ts";
 import type { GenerationModel } from "./open.ts";
 import type { Prompt } from "./prompts.ts";

@@ -1,9 +1,9 @@
 /** A device and a model to generate with. @module */
 
 import type { QuantizeOptions } from "../../nn/mod.ts";
-import { isAdapterDirectory } from "../../train/adapter_files.ts";
-import { type ModelSource, type OpenModel, openModel } from "../../train/model_directory.ts";
-import type { WeightStorage } from "../../train/quantized_files.ts";
+import { isAdapterDirectory } from "../../train/files/adapter_files.ts";
+import { type ModelSource, type OpenModel, openModel } from "../../train/files/model_directory.ts";
+import type { WeightStorage } from "../../train/files/quantized_files.ts";
 import type { GenerationModelValues } from "../options/generation.ts";
 
 /** What is needed to generate. */

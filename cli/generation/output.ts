@@ -1,8 +1,8 @@
 /** Where generated rows go: a file that appears when it is whole, or standard output. @module */
 
 import { UserError } from "../../core/errors.ts";
-import { writeFileAtomically } from "../../data/atomic.ts";
-import { describeFileError, statIfPresent } from "../../data/local_paths.ts";
+import { writeFileAtomically } from "../../data/files/atomic.ts";
+import { describeFileError, statIfPresent } from "../../data/files/local_paths.ts";
 import { writeTo } from "../chat/screen.ts";
 
 /** Writes text. */

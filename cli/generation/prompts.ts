@@ -1,10 +1,16 @@
 /** Rows of a file as prompts. @module */
 
 import { UserError } from "../../core/errors.ts";
-import { type Message, tokenizeChat } from "../../data/chat_template.ts";
-import type { Row } from "../../data/readers.ts";
-import { firstRow, inRow, isMessageList, isPresent, kindOf } from "../../data/row_values.ts";
-import type { Tokenizer } from "../../data/tokenizer.ts";
+import { type Message, tokenizeChat } from "../../data/chat/chat_template.ts";
+import type { Row } from "../../data/readers/dataset.ts";
+import {
+  firstRow,
+  inRow,
+  isMessageList,
+  isPresent,
+  kindOf,
+} from "../../data/prepare/row_values.ts";
+import type { Tokenizer } from "../../data/tokenizer/tokenizer.ts";
 
 /** A row's prompt in tokens. */
 export interface Prompt {

@@ -1,8 +1,8 @@
 /** How answers are generated: a flag counts first, then `generation_config.json`, then the flag's default. @module */
 
 import { UserError } from "../../core/errors.ts";
-import { nearNames } from "../../data/local_paths.ts";
-import type { Tokenizer } from "../../data/tokenizer.ts";
+import { nearNames } from "../../data/files/local_paths.ts";
+import type { Tokenizer } from "../../data/tokenizer/tokenizer.ts";
 import {
   type ConfiguredGeneration,
   type HuggingFaceConfig,

@@ -1,6 +1,6 @@
 /** Answers that end with a text. @module */
 
-import type { Tokenizer } from "../../data/tokenizer.ts";
+import type { Tokenizer } from "../../data/tokenizer/tokenizer.ts";
 import type { StopCriterion } from "../../nn/mod.ts";
 
 /** A character may take so many tokens, and some tokens have no text. */

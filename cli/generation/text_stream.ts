@@ -1,6 +1,6 @@
 /** Text of tokens as they come, without taking anything back. @module */
 
-import type { Tokenizer } from "../../data/tokenizer.ts";
+import type { Tokenizer } from "../../data/tokenizer/tokenizer.ts";
 
 /** Turns tokens into text bit by bit. */
 export interface TextStream {

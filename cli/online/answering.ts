@@ -1,15 +1,15 @@
 /** From flags to how prompts are answered: what all online commands share. @module */
 
 import { UserError } from "../../core/mod.ts";
-import { preparePrompts, type PromptExample } from "../../data/prepare_prompts.ts";
+import { preparePrompts, type PromptExample } from "../../data/prepare/prepare_prompts.ts";
 import { type ConfiguredGeneration, generationOptions, readGeneration } from "../../nn/mod.ts";
-import type { AnsweringOptions } from "../../train/answers.ts";
-import { copied } from "../../train/following.ts";
-import { type OpenModel, openModel, trainableOf } from "../../train/model_directory.ts";
-import type { OnlineReference } from "../../train/online.ts";
+import type { AnsweringOptions } from "../../train/sampling/answers.ts";
+import { copied } from "../../train/tasks/following.ts";
+import { type OpenModel, openModel, trainableOf } from "../../train/files/model_directory.ts";
+import type { OnlineReference } from "../../train/tasks/online.ts";
 import type { PreparedExamples } from "../finetune.ts";
 import type { PrepareContext } from "../preparing.ts";
-import type { Row } from "../../data/readers.ts";
+import type { Row } from "../../data/readers/dataset.ts";
 import { constraintsOf } from "../generation/settings.ts";
 import { stopStrings } from "../generation/stop_strings.ts";
 import type { ConstraintValues } from "../options/constraints.ts";

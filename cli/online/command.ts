@@ -1,9 +1,9 @@
 /** What the commands that learn from sampled answers have in common. @module */
 
-import type { PromptExample } from "../../data/prepare_prompts.ts";
-import { answersFile, answersOnConsole } from "../../train/answer_reporters.ts";
-import { allReporters, type Reporter } from "../../train/reporters.ts";
-import type { RolloutFunction } from "../../train/rollout.ts";
+import type { PromptExample } from "../../data/prepare/prepare_prompts.ts";
+import { answersFile, answersOnConsole } from "../../train/report/answer_reporters.ts";
+import { allReporters, type Reporter } from "../../train/report/reporters.ts";
+import type { RolloutFunction } from "../../train/sampling/rollout.ts";
 import {
   type Command,
   type FinetuneValues,

@@ -1,8 +1,8 @@
 /** From flags to groups of answers: what `grpo` and `rloo` share. @module */
 
-import type { PromptExample } from "../../data/prepare_prompts.ts";
-import type { GroupPlan } from "../../train/group_rollout.ts";
-import type { GroupSettings } from "../../train/grpo.ts";
+import type { PromptExample } from "../../data/prepare/prepare_prompts.ts";
+import type { GroupPlan } from "../../train/sampling/group_rollout.ts";
+import type { GroupSettings } from "../../train/tasks/grpo.ts";
 import type { TaskContext } from "../finetune.ts";
 import { type GroupValues, stepsPerGeneration } from "../options/grpo.ts";
 import { answeringOf, onlineReference } from "./answering.ts";

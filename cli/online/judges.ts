@@ -3,15 +3,15 @@
 import { basename, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { UserError } from "../../core/errors.ts";
-import { joinPath, missingPathError, statIfPresent } from "../../data/local_paths.ts";
+import { joinPath, missingPathError, statIfPresent } from "../../data/files/local_paths.ts";
 import {
   builtInReward,
   builtInRewardNames,
   type NamedReward,
   type RewardFunction,
 } from "../../rl/mod.ts";
-import { classifierLabels, openClassifier } from "../../train/classifier_directory.ts";
-import { modelReward, rewardedLabel } from "../../train/model_reward.ts";
+import { classifierLabels, openClassifier } from "../../train/files/classifier_directory.ts";
+import { modelReward, rewardedLabel } from "../../train/sampling/model_reward.ts";
 
 /** Flags that say what judges answers. */
 export interface JudgeValues {

@@ -1,7 +1,7 @@
 /** From flags to tasks that prefer one of two answers: what `online-dpo`, `nash-md` and `xpo` share. @module */
 
-import type { PromptExample } from "../../data/prepare_prompts.ts";
-import type { PreferenceSettings } from "../../train/preference_rollout.ts";
+import type { PromptExample } from "../../data/prepare/prepare_prompts.ts";
+import type { PreferenceSettings } from "../../train/sampling/preference_rollout.ts";
 import type { TaskContext } from "../finetune.ts";
 import { type OnlineDpoValues, withRewardModel } from "../options/online_dpo.ts";
 import { answeringOf, onlineReference } from "./answering.ts";

@@ -1,8 +1,8 @@
 /** Answers from a file, in place of sampled ones. @module */
 
 import { UserError } from "../../core/errors.ts";
-import { isRecord, readJsonFile } from "../../data/json_files.ts";
-import type { GivenAnswer, RolloutFunction } from "../../train/rollout.ts";
+import { isRecord, readJsonFile } from "../../data/files/json_files.ts";
+import type { GivenAnswer, RolloutFunction } from "../../train/sampling/rollout.ts";
 
 /**
  * Reads `{ "generations": [[[{ "ids": […], "rewards": […] }, …], …], …] }`: by generation, by the data set's row, the

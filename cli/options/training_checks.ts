@@ -6,8 +6,8 @@
 
 import type { DeviceName } from "../../core/device/choice.ts";
 import { UserError } from "../../core/errors.ts";
-import { followsMetric, startMetricSchedule } from "../../train/metric_schedule.ts";
-import { lrSchedule } from "../../train/schedule.ts";
+import { followsMetric, startMetricSchedule } from "../../train/loop/metric_schedule.ts";
+import { lrSchedule } from "../../train/loop/schedule.ts";
 import type { Values } from "./option.ts";
 import type { commandOptions } from "./script.ts";
 import type { trainingOptions } from "./training.ts";

@@ -6,8 +6,8 @@
  */
 
 import { UserError } from "../../core/errors.ts";
-import { isRecord, readTextFileIfPresent } from "../json_files.ts";
-import { describeFileError, joinPath, parentPath, statIfPresent } from "../local_paths.ts";
+import { isRecord, readTextFileIfPresent } from "../files/json_files.ts";
+import { describeFileError, joinPath, parentPath, statIfPresent } from "../files/local_paths.ts";
 import type { RemoteFile } from "./listing.ts";
 import type { Repository } from "./repository.ts";
 

@@ -2,7 +2,7 @@
 
 import { createHash, type Hash } from "node:crypto";
 import { UserError } from "../../core/errors.ts";
-import { describeFileError, parentPath, statIfPresent } from "../local_paths.ts";
+import { describeFileError, parentPath, statIfPresent } from "../files/local_paths.ts";
 import type { CachePaths } from "./cache.ts";
 import type { RemoteFile } from "./listing.ts";
 import { withLock } from "./lock.ts";

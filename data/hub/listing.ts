@@ -1,7 +1,7 @@
 /** What a repository holds. @module */
 
 import { UserError } from "../../core/errors.ts";
-import { isRecord } from "../json_files.ts";
+import { isRecord } from "../files/json_files.ts";
 import { type Patience, request, withRetries } from "./request.ts";
 import { interfacePath, type Repository } from "./repository.ts";
 import type { HubSettings } from "./settings.ts";

@@ -1,6 +1,6 @@
 /** Locks between processes: files that the operating system locks, so that they end with their holder. @module */
 
-import { parentPath } from "../local_paths.ts";
+import { parentPath } from "../files/local_paths.ts";
 
 /** Runs `body` while no other process holds the lock; waits for it until then. */
 export async function withLock<T>(

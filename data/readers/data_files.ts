@@ -8,7 +8,7 @@
  */
 
 import { UserError } from "../../core/errors.ts";
-import { basePath, joinPath, missingPathError, statIfPresent } from "../local_paths.ts";
+import { basePath, joinPath, missingPathError, statIfPresent } from "../files/local_paths.ts";
 
 /** The formats the readers understand. */
 export type DataFormat = "jsonl" | "json" | "csv" | "tsv" | "text";

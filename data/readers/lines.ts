@@ -7,7 +7,7 @@
 import { pipeline, Readable } from "node:stream";
 import { createGunzip } from "node:zlib";
 import { UserError } from "../../core/errors.ts";
-import { describeFileError } from "../local_paths.ts";
+import { describeFileError } from "../files/local_paths.ts";
 import type { DataFile } from "./data_files.ts";
 
 /** One line without its ending, and its number from 1. */

@@ -1,6 +1,6 @@
 /** Tokens that stand beside a vocabulary, wherever a checkpoint declares them. @module */
 
-import { isRecord, type JsonRecord } from "../json_files.ts";
+import { isRecord, type JsonRecord } from "../files/json_files.ts";
 
 /** A token as `tokenizer.json` has it. */
 export interface DeclaredToken {

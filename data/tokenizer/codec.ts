@@ -1,7 +1,7 @@
 /** What turns texts into token ids and back: Hugging Face's library, or where that cannot be, a likeness of it. @module */
 
 import { UserError } from "../../core/errors.ts";
-import type { JsonRecord } from "../json_files.ts";
+import type { JsonRecord } from "../files/json_files.ts";
 import type { TokenSpan } from "./token_span.ts";
 import { nativeLibrary, type NativeTokenizer, openNativeLibrary } from "./native.ts";
 

@@ -1,7 +1,7 @@
 /** The types of what `tokenizer_config.json` and its neighbours say, before anything is made of it. @module */
 
 import { UserError } from "../../core/errors.ts";
-import { isRecord, type JsonRecord } from "../json_files.ts";
+import { isRecord, type JsonRecord } from "../files/json_files.ts";
 import { specialTokenNames } from "./added_tokens.ts";
 
 /** What a key may hold, in words and as a test. */

@@ -1,6 +1,6 @@
 /** Regular expressions in a tokenizer's definition: those that may never end are refused. @module */
 
-import { isRecord } from "../json_files.ts";
+import { isRecord } from "../files/json_files.ts";
 
 /**
  * The first pattern in which something that repeats without bound is repeated without bound, as in `(a+)+`: on some

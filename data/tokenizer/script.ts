@@ -2,8 +2,8 @@
 
 import { Tokenizer as Backend } from "@huggingface/tokenizers";
 import { UserError } from "../../core/errors.ts";
-import { isRecord, type JsonRecord } from "../json_files.ts";
-import { spelledSpans } from "../token_spans.ts";
+import { isRecord, type JsonRecord } from "../files/json_files.ts";
+import { spelledSpans } from "./token_spans.ts";
 import type { Codec } from "./codec.ts";
 
 /** Parts of a definition that this library reads otherwise than Hugging Face's own. */

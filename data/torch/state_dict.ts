@@ -1,7 +1,7 @@
 /** What PyTorch's pickles of a state dictionary say: names, and tensors as views of storages. @module */
 
 import { UserError } from "../../core/errors.ts";
-import { type StoredDtype, storedDtypeBytes } from "../safetensors_dtypes.ts";
+import { type StoredDtype, storedDtypeBytes } from "../weights/safetensors_dtypes.ts";
 import {
   isPickleObject,
   PickleError,

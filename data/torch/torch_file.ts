@@ -7,11 +7,11 @@
 
 import { crc32 } from "node:zlib";
 import { UserError } from "../../core/errors.ts";
-import { openForReading, type ReadableFile } from "../file_bytes.ts";
-import { finiteSoFar } from "../finite.ts";
-import { describeFileError } from "../local_paths.ts";
-import { storedDtypeBytes } from "../safetensors_dtypes.ts";
-import type { StoredTensor, TensorFile } from "../stored_tensor.ts";
+import { openForReading, type ReadableFile } from "../files/file_bytes.ts";
+import { finiteSoFar } from "../weights/finite.ts";
+import { describeFileError } from "../files/local_paths.ts";
+import { storedDtypeBytes } from "../weights/safetensors_dtypes.ts";
+import type { StoredTensor, TensorFile } from "../weights/stored_tensor.ts";
 import { readPickle, readStateDict, type Storage, type TensorView } from "./state_dict.ts";
 import { isZip, zipEntries, type ZipEntry } from "./zip.ts";
 

@@ -6,7 +6,7 @@
  */
 
 import { UserError } from "../../core/errors.ts";
-import type { ReadableFile } from "../file_bytes.ts";
+import type { ReadableFile } from "../files/file_bytes.ts";
 
 /** A file in an archive. */
 export interface ZipEntry {

@@ -1,7 +1,7 @@
 /** What a user may get wrong: one paragraph on standard error, exit code 1, nothing lost. */
 
 import assert from "node:assert/strict";
-import { openSafetensors, writeSafetensors } from "../../data/safetensors.ts";
+import { openSafetensors, writeSafetensors } from "../../data/weights/safetensors.ts";
 import { fixture } from "../data/fixture_files.ts";
 import {
   argumentsOf,

@@ -16,7 +16,7 @@ import { chatOptions } from "../../cli/options/chat.ts";
 import { parse } from "../../cli/parse.ts";
 import { UserError } from "../../core/errors.ts";
 import { type DecoderParams, generator, mergeAdapters, parametersOf } from "../../nn/mod.ts";
-import { openModel } from "../../train/model_directory.ts";
+import { openModel } from "../../train/files/model_directory.ts";
 import { fixture, plainTokenizer } from "../data/fixture_files.ts";
 import { devices, eachDevice } from "../devices.ts";
 import { setDevice } from "../../core/device/current.ts";

@@ -2,8 +2,12 @@
 
 import assert from "node:assert/strict";
 import { setDevice } from "../../core/device/current.ts";
-import { openSafetensors, type TensorToStore, writeSafetensors } from "../../data/safetensors.ts";
-import { openModel } from "../../train/model_directory.ts";
+import {
+  openSafetensors,
+  type TensorToStore,
+  writeSafetensors,
+} from "../../data/weights/safetensors.ts";
+import { openModel } from "../../train/files/model_directory.ts";
 import { assertClose } from "../core/compare.ts";
 import { fixture } from "../data/fixture_files.ts";
 import { devices } from "../devices.ts";

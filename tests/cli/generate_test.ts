@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { Interrupted, writeRows } from "../../cli/generation/output.ts";
 import { describeProgress, progressLine } from "../../cli/generation/progress.ts";
 import { promptsOf } from "../../cli/generation/prompts.ts";
-import { loadTokenizer, type Tokenizer } from "../../data/tokenizer.ts";
+import { loadTokenizer, type Tokenizer } from "../../data/tokenizer/tokenizer.ts";
 import { fixture } from "../data/fixture_files.ts";
 import { devices } from "../devices.ts";
 import { inTempDir, namesIn } from "../temporary.ts";

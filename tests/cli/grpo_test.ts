@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { setDevice } from "../../core/device/current.ts";
 import { tensor } from "../../core/mod.ts";
-import { loadTokenizer } from "../../data/tokenizer.ts";
+import { loadTokenizer } from "../../data/tokenizer/tokenizer.ts";
 import { sequenceClassifier } from "../../nn/mod.ts";
 import { readParameters } from "../../train/mod.ts";
 import { fixture } from "../data/fixture_files.ts";

@@ -2,9 +2,9 @@
 
 import assert from "node:assert/strict";
 import { setDevice } from "../../core/device/current.ts";
-import { openModel } from "../../train/model_directory.ts";
-import { openSafetensors } from "../../data/safetensors.ts";
-import { toFloat32Array, toInt32Array } from "../../data/safetensors_dtypes.ts";
+import { openModel } from "../../train/files/model_directory.ts";
+import { openSafetensors } from "../../data/weights/safetensors.ts";
+import { toFloat32Array, toInt32Array } from "../../data/weights/safetensors_dtypes.ts";
 import { assertClose } from "../core/compare.ts";
 import { fixture } from "../data/fixture_files.ts";
 import type { Device } from "../../core/mod.ts";

@@ -1,6 +1,6 @@
 /** Small runs that train an adapter. @module */
 
-import { openSafetensors } from "../../data/safetensors.ts";
+import { openSafetensors } from "../../data/weights/safetensors.ts";
 import { fixture } from "../data/fixture_files.ts";
 import { type Flags, smallRun } from "./run_command.ts";
 

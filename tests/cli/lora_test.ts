@@ -1,10 +1,10 @@
 /** Adapters on the command line: every objective, every storage of the base, every option. */
 
 import assert from "node:assert/strict";
-import { quantizationConfig, quantizedTensorsToStore } from "../../train/quantized_files.ts";
+import { quantizationConfig, quantizedTensorsToStore } from "../../train/files/quantized_files.ts";
 import { setDevice } from "../../core/device/current.ts";
-import { writeSafetensors } from "../../data/safetensors.ts";
-import { openModel } from "../../train/model_directory.ts";
+import { writeSafetensors } from "../../data/weights/safetensors.ts";
+import { openModel } from "../../train/files/model_directory.ts";
 import { fixture } from "../data/fixture_files.ts";
 import { devices } from "../devices.ts";
 import { namesOf, saysOf, smallAdapter, smallAdapterRun } from "./lora_runs.ts";

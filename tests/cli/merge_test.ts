@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { fixture } from "../data/fixture_files.ts";
-import { openSafetensors } from "../../data/safetensors.ts";
+import { openSafetensors } from "../../data/weights/safetensors.ts";
 import { smallAdapterRun } from "./lora_runs.ts";
 import {
   namesIn,

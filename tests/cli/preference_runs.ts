@@ -1,7 +1,7 @@
 /** Small runs of the preference, reward and distillation commands. @module */
 
 import { fixture } from "../data/fixture_files.ts";
-import type { TrainerState } from "../../train/trainer_state.ts";
+import type { TrainerState } from "../../train/files/trainer_state.ts";
 import { type Flags, plumb, stateOf } from "./run_command.ts";
 
 /** A recorded run's rows for each command. */

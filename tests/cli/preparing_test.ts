@@ -1,8 +1,8 @@
 /** Rows are prepared once for the runs on the same data, and that is shown. */
 
 import assert from "node:assert/strict";
-import { consoleReporter } from "../../train/reporters.ts";
-import type { LogRecord } from "../../train/progress.ts";
+import { consoleReporter } from "../../train/report/reporters.ts";
+import type { LogRecord } from "../../train/report/progress.ts";
 import { succeed } from "./preference_runs.ts";
 import { digestOf, type Flags, namesIn, plumb, smallRun, temporary } from "./run_command.ts";
 

@@ -1,7 +1,7 @@
 /** Whole runs against what TRL logged with the same flags and rows. @module */
 
 import assert from "node:assert/strict";
-import { statIfPresent } from "../../data/local_paths.ts";
+import { statIfPresent } from "../../data/files/local_paths.ts";
 import { fixture, readFixture } from "../data/fixture_files.ts";
 import { devices } from "../devices.ts";
 import { type Flags, plumb, stateOf, temporary, weightsOf } from "./run_command.ts";

@@ -3,9 +3,9 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { main } from "../../cli/main.ts";
-import { openSafetensors } from "../../data/safetensors.ts";
-import { toFloat32Array } from "../../data/safetensors_dtypes.ts";
-import { parseTrainerState, type TrainerState } from "../../train/trainer_state.ts";
+import { openSafetensors } from "../../data/weights/safetensors.ts";
+import { toFloat32Array } from "../../data/weights/safetensors_dtypes.ts";
+import { parseTrainerState, type TrainerState } from "../../train/files/trainer_state.ts";
 import { fixture } from "../data/fixture_files.ts";
 
 /** What a command said. */

@@ -1,8 +1,8 @@
 /** In which types weights are saved, and what is said of the rounding. */
 
 import assert from "node:assert/strict";
-import { openSafetensors } from "../../data/safetensors.ts";
-import { toFloat32Array } from "../../data/safetensors_dtypes.ts";
+import { openSafetensors } from "../../data/weights/safetensors.ts";
+import { toFloat32Array } from "../../data/weights/safetensors_dtypes.ts";
 import { fixture } from "../data/fixture_files.ts";
 import { smallAdapterRun } from "./lora_runs.ts";
 import { plumb, smallRun, temporary, weightsOf } from "./run_command.ts";

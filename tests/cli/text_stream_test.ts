@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { textOf, textStream, withoutEnd } from "../../cli/generation/text_stream.ts";
-import { loadTokenizer, type Tokenizer } from "../../data/tokenizer.ts";
+import { loadTokenizer, type Tokenizer } from "../../data/tokenizer/tokenizer.ts";
 import { fixture } from "../data/fixture_files.ts";
 import { inTempDir } from "../temporary.ts";
 

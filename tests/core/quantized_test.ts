@@ -17,7 +17,7 @@ import {
 import { blockCodes, codeBytes, scaleCount } from "../../core/block_codes.ts";
 import { openCpu } from "../../core/device/cpu/device.ts";
 import { printPlan } from "../../core/print.ts";
-import { openSafetensors } from "../../data/safetensors.ts";
+import { openSafetensors } from "../../data/weights/safetensors.ts";
 import { openAdapter } from "../adapter.ts";
 import { devices, eachDevice } from "../devices.ts";
 import { generator, uniform } from "./attention_cases.ts";

@@ -1,7 +1,7 @@
 /** Reads files of tests/fixtures, whatever the working directory. @module */
 
-import { openSafetensors } from "../../data/safetensors.ts";
-import { toFloat32Array, toInt32Array } from "../../data/safetensors_dtypes.ts";
+import { openSafetensors } from "../../data/weights/safetensors.ts";
+import { toFloat32Array, toInt32Array } from "../../data/weights/safetensors_dtypes.ts";
 
 /** The path of a fixture. */
 export function fixture(path: string): string {

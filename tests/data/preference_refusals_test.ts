@@ -1,13 +1,21 @@
 import assert from "node:assert/strict";
 import { UserError } from "../../core/errors.ts";
-import type { DatasetRow } from "../../data/formats.ts";
-import { detectPreferenceFormat, type PreferenceCommand } from "../../data/preference_formats.ts";
-import { prepareGkd } from "../../data/prepare_gkd.ts";
-import { prepareCpo, prepareDpo, prepareOrpo, prepareTpo } from "../../data/prepare_pairs.ts";
-import { preparePrm } from "../../data/prepare_prm.ts";
-import { prepareReward } from "../../data/prepare_reward.ts";
-import { prepareBco, prepareKto } from "../../data/prepare_unpaired.ts";
-import { loadTokenizer } from "../../data/tokenizer.ts";
+import type { DatasetRow } from "../../data/prepare/formats.ts";
+import {
+  detectPreferenceFormat,
+  type PreferenceCommand,
+} from "../../data/prepare/preference_formats.ts";
+import { prepareGkd } from "../../data/prepare/prepare_gkd.ts";
+import {
+  prepareCpo,
+  prepareDpo,
+  prepareOrpo,
+  prepareTpo,
+} from "../../data/prepare/prepare_pairs.ts";
+import { preparePrm } from "../../data/prepare/prepare_prm.ts";
+import { prepareReward } from "../../data/prepare/prepare_reward.ts";
+import { prepareBco, prepareKto } from "../../data/prepare/prepare_unpaired.ts";
+import { loadTokenizer } from "../../data/tokenizer/tokenizer.ts";
 import { fixture } from "./fixture_files.ts";
 
 const tokenizer = await loadTokenizer(fixture("models/llama"));

@@ -1,19 +1,23 @@
 import assert from "node:assert/strict";
-import type { DatasetRow } from "../../data/formats.ts";
-import type { PromptedCompletion } from "../../data/preference_tokens.ts";
-import { prepareGkd } from "../../data/prepare_gkd.ts";
+import type { DatasetRow } from "../../data/prepare/formats.ts";
+import type { PromptedCompletion } from "../../data/prepare/preference_tokens.ts";
+import { prepareGkd } from "../../data/prepare/prepare_gkd.ts";
 import {
   type PreferenceExample,
   prepareCpo,
   prepareDpo,
   prepareOrpo,
   prepareTpo,
-} from "../../data/prepare_pairs.ts";
-import { preparePrm } from "../../data/prepare_prm.ts";
-import { prepareReward } from "../../data/prepare_reward.ts";
-import { prepareBco, prepareKto, type UnpairedExample } from "../../data/prepare_unpaired.ts";
-import { loadTokenizer, type Tokenizer } from "../../data/tokenizer.ts";
-import type { TruncationMode } from "../../data/prepare_sft.ts";
+} from "../../data/prepare/prepare_pairs.ts";
+import { preparePrm } from "../../data/prepare/prepare_prm.ts";
+import { prepareReward } from "../../data/prepare/prepare_reward.ts";
+import {
+  prepareBco,
+  prepareKto,
+  type UnpairedExample,
+} from "../../data/prepare/prepare_unpaired.ts";
+import { loadTokenizer, type Tokenizer } from "../../data/tokenizer/tokenizer.ts";
+import type { TruncationMode } from "../../data/prepare/prepare_sft.ts";
 import { fixture, readFixture, readRows } from "./fixture_files.ts";
 
 const ids = ({ promptIds, completionIds }: PromptedCompletion) => [

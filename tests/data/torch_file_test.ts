@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { openCheckpointFiles } from "../../data/checkpoint_files.ts";
-import { openSafetensors } from "../../data/safetensors.ts";
+import { openCheckpointFiles } from "../../data/weights/checkpoint_files.ts";
+import { openSafetensors } from "../../data/weights/safetensors.ts";
 import { openTorchFile } from "../../data/torch/torch_file.ts";
 import { PickleError, unpickle } from "../../data/torch/pickle.ts";
 import { readStateDict } from "../../data/torch/state_dict.ts";

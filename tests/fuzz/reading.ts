@@ -2,12 +2,12 @@
 
 import { createHash } from "node:crypto";
 import { parseConfig } from "../../cli/config_file.ts";
-import { renderChat } from "../../data/chat_template.ts";
-import { readDataset } from "../../data/readers.ts";
-import { loadTokenizer } from "../../data/tokenizer.ts";
+import { renderChat } from "../../data/chat/chat_template.ts";
+import { readDataset } from "../../data/readers/dataset.ts";
+import { loadTokenizer } from "../../data/tokenizer/tokenizer.ts";
 import { UserError } from "../../core/errors.ts";
-import { openModel } from "../../train/model_directory.ts";
-import { parseTrainerState } from "../../train/trainer_state.ts";
+import { openModel } from "../../train/files/model_directory.ts";
+import { parseTrainerState } from "../../train/files/trainer_state.ts";
 import { layOut, logitsOf } from "../nn/streams.ts";
 import type { Kind } from "./inputs.ts";
 

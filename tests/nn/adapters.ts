@@ -1,8 +1,8 @@
 /** Golden adapters: what PEFT computes with the adapters of `fixtures/adapters`. @module */
 
 import { type Adapted, type CausalModel, causalModel, type DecoderParams } from "../../nn/mod.ts";
-import { loadAdapter } from "../../train/adapter_files.ts";
-import { readParameters } from "../../train/read_parameters.ts";
+import { loadAdapter } from "../../train/files/adapter_files.ts";
+import { readParameters } from "../../train/files/read_parameters.ts";
 import { fixture, readTensors } from "../data/fixture_files.ts";
 import { readConfig } from "./golden.ts";
 import { type Layout, layOut } from "./streams.ts";

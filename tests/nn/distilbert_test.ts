@@ -7,10 +7,10 @@ import {
   tensor,
   valueAndGrad,
 } from "../../core/mod.ts";
-import { openCheckpointFiles } from "../../data/checkpoint_files.ts";
-import { loadTokenizer } from "../../data/tokenizer.ts";
+import { openCheckpointFiles } from "../../data/weights/checkpoint_files.ts";
+import { loadTokenizer } from "../../data/tokenizer/tokenizer.ts";
 import { causalModel, type DecoderParams, labelNames, sequenceClassifier } from "../../nn/mod.ts";
-import { loadParameters } from "../../train/model_files.ts";
+import { loadParameters } from "../../train/files/model_files.ts";
 import { assertClose } from "../core/compare.ts";
 import { fixture, readFixture, readTensors } from "../data/fixture_files.ts";
 import { eachDevice } from "../devices.ts";

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { stopStrings } from "../../cli/generation/stop_strings.ts";
 import { beamSearch, generator, readGeneration } from "../../nn/mod.ts";
-import { openModel } from "../../train/model_directory.ts";
+import { openModel } from "../../train/files/model_directory.ts";
 import { fixture, readFixture } from "../data/fixture_files.ts";
 import { eachDevice } from "../devices.ts";
 

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { type CausalModel, causalModel, type DecoderParams } from "../../nn/mod.ts";
-import { readParameters } from "../../train/read_parameters.ts";
+import { readParameters } from "../../train/files/read_parameters.ts";
 import { fixture, readFixture, readTensors } from "../data/fixture_files.ts";
 import { type Layout, layOut, type Piece } from "./streams.ts";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { leavesOf, randomKey, realize, type Tensor } from "../../core/mod.ts";
 import { causalModel, initParameters, shapesOf } from "../../nn/mod.ts";
-import { openCheckpointFiles } from "../../data/checkpoint_files.ts";
+import { openCheckpointFiles } from "../../data/weights/checkpoint_files.ts";
 import { fixture } from "../data/fixture_files.ts";
 import { eachDevice } from "../devices.ts";
 import { goldenNames, readConfig } from "./golden.ts";

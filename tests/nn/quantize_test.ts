@@ -13,8 +13,8 @@ import {
   quantizeScales,
   scalesOf,
 } from "../../nn/mod.ts";
-import { openSafetensors } from "../../data/safetensors.ts";
-import { toFloat32Array } from "../../data/safetensors_dtypes.ts";
+import { openSafetensors } from "../../data/weights/safetensors.ts";
+import { toFloat32Array } from "../../data/weights/safetensors_dtypes.ts";
 import { fixture, readFixture } from "../data/fixture_files.ts";
 import { eachDevice } from "../devices.ts";
 

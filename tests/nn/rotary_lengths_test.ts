@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { causalModel, generator } from "../../nn/mod.ts";
-import { readParameters } from "../../train/read_parameters.ts";
+import { readParameters } from "../../train/files/read_parameters.ts";
 import { fixture, readFixture } from "../data/fixture_files.ts";
 import { eachDevice } from "../devices.ts";
 import { rowsLayout } from "./adapters.ts";

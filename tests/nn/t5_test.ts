@@ -12,8 +12,8 @@ import {
   valueAndGrad,
   zeros,
 } from "../../core/mod.ts";
-import { openCheckpointFiles } from "../../data/checkpoint_files.ts";
-import { buildStream, crossSegments, type StreamArrays } from "../../data/token_stream.ts";
+import { openCheckpointFiles } from "../../data/weights/checkpoint_files.ts";
+import { buildStream, crossSegments, type StreamArrays } from "../../data/batches/token_stream.ts";
 import {
   type DecoderParams,
   type EncodedSource,
@@ -27,7 +27,7 @@ import {
   type RelativeBuckets,
   type TargetStream,
 } from "../../nn/mod.ts";
-import { loadParameters } from "../../train/model_files.ts";
+import { loadParameters } from "../../train/files/model_files.ts";
 import { fixture, readFixture, readTensors } from "../data/fixture_files.ts";
 import { eachDevice } from "../devices.ts";
 import { distance } from "./golden.ts";

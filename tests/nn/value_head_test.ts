@@ -17,7 +17,7 @@ import {
   scoreValues,
   type ValueHeadParams,
 } from "../../nn/mod.ts";
-import { openModel } from "../../train/model_directory.ts";
+import { openModel } from "../../train/files/model_directory.ts";
 import { assertClose } from "../core/compare.ts";
 import { fixture, readTensors } from "../data/fixture_files.ts";
 import { eachDevice } from "../devices.ts";

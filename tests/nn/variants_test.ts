@@ -11,7 +11,7 @@ import {
   valueAndGrad,
 } from "../../core/mod.ts";
 import { causalModel, type DecoderParams, isTokenEmbedding } from "../../nn/mod.ts";
-import { readParameters } from "../../train/read_parameters.ts";
+import { readParameters } from "../../train/files/read_parameters.ts";
 import { assertClose } from "../core/compare.ts";
 import { fixture, readFixture, readTensors } from "../data/fixture_files.ts";
 import { eachDevice } from "../devices.ts";

@@ -1,11 +1,15 @@
 import assert from "node:assert/strict";
 import { leavesOf, type Tensor, tensor, UserError } from "../../core/mod.ts";
-import { openCheckpointFiles, writeCheckpointFiles } from "../../data/checkpoint_files.ts";
-import { float32ToBfloat16, float32ToFloat16 } from "../../data/half.ts";
-import { openSafetensors, type TensorToStore, writeSafetensors } from "../../data/safetensors.ts";
+import { openCheckpointFiles, writeCheckpointFiles } from "../../data/weights/checkpoint_files.ts";
+import { float32ToBfloat16, float32ToFloat16 } from "../../data/weights/half.ts";
+import {
+  openSafetensors,
+  type TensorToStore,
+  writeSafetensors,
+} from "../../data/weights/safetensors.ts";
 import { causalModel, type DecoderParams, generator, mapParameters } from "../../nn/mod.ts";
-import { loadAdapter } from "../../train/adapter_files.ts";
-import { readParameters } from "../../train/read_parameters.ts";
+import { loadAdapter } from "../../train/files/adapter_files.ts";
+import { readParameters } from "../../train/files/read_parameters.ts";
 import { fixture, readFixture } from "../data/fixture_files.ts";
 import { eachDevice } from "../devices.ts";
 import { readModel } from "../nn/adapters.ts";

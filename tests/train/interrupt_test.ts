@@ -3,10 +3,10 @@
 import assert from "node:assert/strict";
 import { partition, type Tensor, tensor } from "../../core/mod.ts";
 import { setDevice } from "../../core/device/current.ts";
-import { train } from "../../train/loop.ts";
-import type { RolloutContext } from "../../train/rollout.ts";
-import type { Snapshot, TrainResult } from "../../train/run.ts";
-import type { OnlineTask } from "../../train/task.ts";
+import { train } from "../../train/loop/loop.ts";
+import type { RolloutContext } from "../../train/sampling/rollout.ts";
+import type { Snapshot, TrainResult } from "../../train/loop/run.ts";
+import type { OnlineTask } from "../../train/loop/task.ts";
 import { devices } from "../devices.ts";
 import { plainOptions } from "./plain_options.ts";
 

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { leavesOf, realize, type Tensor, valueAndGrad } from "../../core/mod.ts";
-import { openCheckpointFiles, writeCheckpointFiles } from "../../data/checkpoint_files.ts";
-import type { TensorToStore } from "../../data/safetensors.ts";
+import { openCheckpointFiles, writeCheckpointFiles } from "../../data/weights/checkpoint_files.ts";
+import type { TensorToStore } from "../../data/weights/safetensors.ts";
 import { causalModel, type DecoderParams, headIsTied } from "../../nn/mod.ts";
-import { openModel } from "../../train/model_directory.ts";
-import { writeModel } from "../../train/write_model.ts";
-import { readParameters } from "../../train/read_parameters.ts";
+import { openModel } from "../../train/files/model_directory.ts";
+import { writeModel } from "../../train/files/write_model.ts";
+import { readParameters } from "../../train/files/read_parameters.ts";
 import { fixture, readFixture } from "../data/fixture_files.ts";
 import { eachDevice } from "../devices.ts";
 import { rowsLayout } from "../nn/adapters.ts";

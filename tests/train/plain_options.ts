@@ -1,7 +1,7 @@
 /** Settings of a run that neither evaluates nor saves. @module */
 
 import { adamWOptimizer } from "../../nn/mod.ts";
-import type { TrainOptions } from "../../train/options.ts";
+import type { TrainOptions } from "../../train/loop/options.ts";
 
 /** One pass in batches of four. */
 export const plainOptions: TrainOptions = {

@@ -1,7 +1,7 @@
 /** Checkpoints of several runs in one directory: none loses what is another's, or no checkpoint at all. @module */
 
 import assert from "node:assert/strict";
-import { findCheckpoint } from "../../train/checkpoint.ts";
+import { findCheckpoint } from "../../train/files/checkpoint.ts";
 import { plumb, smallRun } from "../cli/run_command.ts";
 import { inTempDir, namesIn } from "../temporary.ts";
 

@@ -7,7 +7,7 @@ import {
   type Tensor,
   valueAndGrad,
 } from "../../core/mod.ts";
-import { openSafetensors } from "../../data/safetensors.ts";
+import { openSafetensors } from "../../data/weights/safetensors.ts";
 import {
   adapterParameters,
   causalModel,
@@ -15,11 +15,11 @@ import {
   mergeAdapters,
   withoutAdapters,
 } from "../../nn/mod.ts";
-import { loadAdapter, readAdapterConfig, writeAdapter } from "../../train/adapter_files.ts";
-import { adapterPrefix } from "../../train/adapter_names.ts";
-import { adapterVocabulary, withVocabulary } from "../../train/adapter_vocabulary.ts";
-import { readModelConfig } from "../../train/model_directory.ts";
-import { readParameters } from "../../train/read_parameters.ts";
+import { loadAdapter, readAdapterConfig, writeAdapter } from "../../train/files/adapter_files.ts";
+import { adapterPrefix } from "../../train/files/adapter_names.ts";
+import { adapterVocabulary, withVocabulary } from "../../train/files/adapter_vocabulary.ts";
+import { readModelConfig } from "../../train/files/model_directory.ts";
+import { readParameters } from "../../train/files/read_parameters.ts";
 import { fixture, readFixture } from "../data/fixture_files.ts";
 import { eachDevice } from "../devices.ts";
 import { rowsLayout } from "../nn/adapters.ts";

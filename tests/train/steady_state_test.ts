@@ -2,15 +2,15 @@
 
 import assert from "node:assert/strict";
 import { type Device, type DeviceCounters, partition, realize, scope } from "../../core/mod.ts";
-import { openCheckpointFiles } from "../../data/checkpoint_files.ts";
-import { prepareSft } from "../../data/prepare_sft.ts";
-import { loadTokenizer } from "../../data/tokenizer.ts";
+import { openCheckpointFiles } from "../../data/weights/checkpoint_files.ts";
+import { prepareSft } from "../../data/prepare/prepare_sft.ts";
+import { loadTokenizer } from "../../data/tokenizer/tokenizer.ts";
 import { causalModel, type DecoderParams } from "../../nn/mod.ts";
 import { sftObjectives } from "../../rl/mod.ts";
-import { train } from "../../train/loop.ts";
-import { loadParameters } from "../../train/model_files.ts";
-import type { TrainOptions } from "../../train/options.ts";
-import { sftTask } from "../../train/sft.ts";
+import { train } from "../../train/loop/loop.ts";
+import { loadParameters } from "../../train/files/model_files.ts";
+import type { TrainOptions } from "../../train/loop/options.ts";
+import { sftTask } from "../../train/tasks/sft.ts";
 import { fixture, readFixture, readRows } from "../data/fixture_files.ts";
 import { eachDevice } from "../devices.ts";
 import { plainOptions } from "./plain_options.ts";

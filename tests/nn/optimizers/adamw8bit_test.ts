@@ -17,9 +17,9 @@ import {
   valueAndGrad,
   where,
 } from "../../../core/mod.ts";
-import { openSafetensors, writeSafetensors } from "../../../data/safetensors.ts";
+import { openSafetensors, writeSafetensors } from "../../../data/weights/safetensors.ts";
 import { adamW8bit, adamWOptimizer, type Optimizer, type OptimizerState } from "../../../nn/mod.ts";
-import { readLike, tensorsToStore } from "../../../train/model_files.ts";
+import { readLike, tensorsToStore } from "../../../train/files/model_files.ts";
 import { eachDevice } from "../../devices.ts";
 
 const options = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.01 };

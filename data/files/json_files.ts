@@ -1,0 +1,57 @@
+/** Reading the small text files of a checkpoint, with errors a user can act on. */
+
+import { UserError } from "../../core/errors.ts";
+import { describeFileError } from "./local_paths.ts";
+
+/** A JSON object. */
+export type JsonRecord = { readonly [key: string]: unknown };
+
+/** Whether a JSON value is an object (not a list, not null). */
+export function isRecord(value: unknown): value is JsonRecord {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** The text of a file. @throws {UserError} if it cannot be read */
+export async function readTextFile(path: string): Promise<string> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch (cause) {
+    throw describeFileError(cause, { action: "read", path });
+  }
+}
+
+/** The text of a file, or undefined if there is no such file. */
+export async function readTextFileIfPresent(path: string): Promise<string | undefined> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
+      return undefined;
+    }
+    throw describeFileError(error, { action: "read", path });
+  }
+}
+
+/**
+ * The JSON object in a file, or undefined if there is no such file.
+ *
+ * @throws {UserError} if the file is not JSON or not an object
+ */
+export async function readJsonFile(path: string): Promise<JsonRecord | undefined> {
+  const text = await readTextFileIfPresent(path);
+  if (text === undefined) return undefined;
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new UserError(
+      `${path} is not valid JSON: ${reason}. It may be cut off; copy or download it again.`,
+      { cause },
+    );
+  }
+  if (!isRecord(value)) {
+    throw new UserError(`${path} should hold a JSON object, but holds something else.`);
+  }
+  return value;
+}
