@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Option, type Options, sections } from "./options/option.ts";
+import { type Option, type Options, sections } from "../train/settings/option.ts";
 
 /** What {@linkcode renderHelp} is told beside the options. */
 export interface HelpSettings {

@@ -6,50 +6,53 @@
 
 import { UserError } from "../core/errors.ts";
 import configuration from "../deno.json" with { type: "json" };
-import { bcoCommand } from "./commands/bco.ts";
+import { bcoRecipe } from "../train/recipes/bco.ts";
 import { chatCommand } from "./commands/chat.ts";
-import { cpoCommand } from "./commands/cpo.ts";
-import { dpoCommand } from "./commands/dpo.ts";
+import { cpoRecipe } from "../train/recipes/cpo.ts";
+import { dpoRecipe } from "../train/recipes/dpo.ts";
 import { envCommand } from "./commands/env.ts";
 import { generateCommand } from "./commands/generate.ts";
-import { gkdCommand } from "./commands/gkd.ts";
-import { grpoCommand } from "./commands/grpo.ts";
-import { ktoCommand } from "./commands/kto.ts";
+import { gkdRecipe } from "../train/recipes/gkd.ts";
+import { grpoRecipe } from "../train/recipes/grpo.ts";
+import { ktoRecipe } from "../train/recipes/kto.ts";
 import { mergeCommand } from "./commands/merge.ts";
-import { nashMdCommand } from "./commands/nash_md.ts";
-import { onlineDpoCommand } from "./commands/online_dpo.ts";
-import { orpoCommand } from "./commands/orpo.ts";
-import { ppoCommand } from "./commands/ppo.ts";
-import { prmCommand } from "./commands/prm.ts";
-import { rewardCommand } from "./commands/reward.ts";
-import { rlooCommand } from "./commands/rloo.ts";
-import { sftCommand } from "./commands/sft.ts";
-import { tpoCommand } from "./commands/tpo.ts";
-import { xpoCommand } from "./commands/xpo.ts";
+import { nashMdRecipe } from "../train/recipes/nash_md.ts";
+import { onlineDpoRecipe } from "../train/recipes/online_dpo.ts";
+import { orpoRecipe } from "../train/recipes/orpo.ts";
+import { ppoRecipe } from "../train/recipes/ppo.ts";
+import { prmRecipe } from "../train/recipes/prm.ts";
+import { rewardRecipe } from "../train/recipes/reward.ts";
+import { rlooRecipe } from "../train/recipes/rloo.ts";
+import { sftRecipe } from "../train/recipes/sft.ts";
+import { tpoRecipe } from "../train/recipes/tpo.ts";
+import { xpoRecipe } from "../train/recipes/xpo.ts";
 import { renderHelp, wantsHelp } from "./help.ts";
 import { nearest } from "./nearest.ts";
-import type { Command } from "./finetune.ts";
-import type { Options } from "./options/option.ts";
+import type { Command } from "./command.ts";
+import { trainingCommand } from "./training_command.ts";
+import type { Options } from "../train/settings/option.ts";
 import { parse, UnknownOption } from "./parse.ts";
 
 /** All commands. */
 export const commands: readonly Command[] = [
-  sftCommand,
-  dpoCommand,
-  ktoCommand,
-  bcoCommand,
-  orpoCommand,
-  cpoCommand,
-  tpoCommand,
-  rewardCommand,
-  prmCommand,
-  gkdCommand,
-  grpoCommand,
-  rlooCommand,
-  ppoCommand,
-  onlineDpoCommand,
-  nashMdCommand,
-  xpoCommand,
+  ...[
+    sftRecipe,
+    dpoRecipe,
+    ktoRecipe,
+    bcoRecipe,
+    orpoRecipe,
+    cpoRecipe,
+    tpoRecipe,
+    rewardRecipe,
+    prmRecipe,
+    gkdRecipe,
+    grpoRecipe,
+    rlooRecipe,
+    ppoRecipe,
+    onlineDpoRecipe,
+    nashMdRecipe,
+    xpoRecipe,
+  ].map(trainingCommand),
   chatCommand,
   generateCommand,
   mergeCommand,

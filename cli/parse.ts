@@ -7,7 +7,7 @@
 import { UserError } from "../core/errors.ts";
 import { type ConfigFile, readConfigFile } from "./config_file.ts";
 import { nearest } from "./nearest.ts";
-import type { Option, Options, Values } from "./options/option.ts";
+import type { Option, Options, Values } from "../train/settings/option.ts";
 
 /** What a command line says. */
 export interface Parsed<O extends Options> {

@@ -4,7 +4,7 @@ import { currentDevice, UserError } from "../../core/mod.ts";
 import { type FinishReason, type Generator, generator } from "../../nn/mod.ts";
 import type { GenerationModel } from "../generation/open.ts";
 import { generateOptions } from "../generation/completions.ts";
-import type { GenerationSettings } from "../generation/settings.ts";
+import type { GenerationSettings } from "../../train/sampling/generation_settings.ts";
 import { textStream, withoutEnd } from "../generation/text_stream.ts";
 
 /** What to answer, and how. */

@@ -4,7 +4,7 @@ import { UserError } from "../../core/errors.ts";
 import { type Message, tokenizeChat } from "../../data/chat/chat_template.ts";
 import { drawSeed, freshSeed } from "../generation/seeds.ts";
 import type { GenerationModel } from "../generation/open.ts";
-import type { ChatValues } from "../options/chat.ts";
+import type { ChatValues } from "./options.ts";
 import { type Answer, answerer } from "./answer.ts";
 import { chatCommands, readLine, type Setting } from "./commands.ts";
 import type { Examples } from "./examples.ts";

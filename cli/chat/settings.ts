@@ -5,8 +5,8 @@ import {
   type Checkpoint,
   type GenerationSettings,
   resolveSettings,
-} from "../generation/settings.ts";
-import { settableOptions, type SettableValues } from "../options/chat.ts";
+} from "../../train/sampling/generation_settings.ts";
+import { settableOptions, type SettableValues } from "./options.ts";
 import { parse, UnknownOption } from "../parse.ts";
 import type { Setting } from "./commands.ts";
 

@@ -6,12 +6,12 @@ import { converse } from "../chat/converse.ts";
 import { defaultExamples, readExamples } from "../chat/examples.ts";
 import { type ChatScreen, chatSession } from "../chat/session.ts";
 import { terminalScreen, writeTo } from "../chat/screen.ts";
-import type { Command } from "../finetune.ts";
+import type { Command } from "../command.ts";
 import { openGenerationModel } from "../generation/open.ts";
 import { openAskedDevice } from "../device.ts";
 import { interruptSignal } from "../interrupt.ts";
-import { chatOptions, type ChatValues } from "../options/chat.ts";
-import { checkGenerationModel } from "../options/generation.ts";
+import { chatOptions, type ChatValues } from "../chat/options.ts";
+import { checkGenerationModel } from "../../train/settings/generation.ts";
 import { parse } from "../parse.ts";
 
 /** What `chat` is called with. */

@@ -7,8 +7,8 @@ import configuration from "../../deno.json" with { type: "json" };
 import { type Facts, gatherFacts } from "../doctor/facts.ts";
 import { autoChoice, findings } from "../doctor/findings.ts";
 import { wrap } from "../help.ts";
-import { commandOptions } from "../options/script.ts";
-import { section } from "../options/option.ts";
+import { commandOptions } from "../../train/settings/script.ts";
+import { section } from "../../train/settings/option.ts";
 import { parse } from "../parse.ts";
 
 const envOptions = section("Command", {

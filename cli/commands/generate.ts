@@ -2,17 +2,17 @@
 
 import { readDataset } from "../../data/readers/dataset.ts";
 import { writeTo } from "../chat/screen.ts";
-import type { Command } from "../finetune.ts";
+import type { Command } from "../command.ts";
 import { completeInBatches } from "../generation/completions.ts";
 import { openGenerationModel } from "../generation/open.ts";
 import { openAskedDevice } from "../device.ts";
 import { Interrupted, type Write, writeRows } from "../generation/output.ts";
 import { progressLine } from "../generation/progress.ts";
 import { promptsOf } from "../generation/prompts.ts";
-import { resolveSettings } from "../generation/settings.ts";
+import { resolveSettings } from "../../train/sampling/generation_settings.ts";
 import { interruptSignal } from "../interrupt.ts";
-import { generateOptions, type GenerateValues } from "../options/generate.ts";
-import { checkGenerationModel } from "../options/generation.ts";
+import { generateOptions, type GenerateValues } from "../generation/options.ts";
+import { checkGenerationModel } from "../../train/settings/generation.ts";
 import { parse } from "../parse.ts";
 
 /** What `generate` is called with. */

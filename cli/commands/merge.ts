@@ -12,10 +12,10 @@ import { mergeAdapters, type ModelHead } from "../../nn/mod.ts";
 import { readAdapterConfig, resolveBaseModel } from "../../train/files/adapter_files.ts";
 import { openModel } from "../../train/files/model_directory.ts";
 import { writeModel } from "../../train/files/write_model.ts";
-import type { Command } from "../finetune.ts";
-import { choice, string } from "../options/builders.ts";
-import { type Options, section } from "../options/option.ts";
-import { commandOptions } from "../options/script.ts";
+import type { Command } from "../command.ts";
+import { choice, string } from "../../train/settings/builders.ts";
+import { type Options, section } from "../../train/settings/option.ts";
+import { commandOptions } from "../../train/settings/script.ts";
 import { parse } from "../parse.ts";
 
 const mergeOptions = {

@@ -4,7 +4,7 @@ import type { QuantizeOptions } from "../../nn/mod.ts";
 import { isAdapterDirectory } from "../../train/files/adapter_files.ts";
 import { type ModelSource, type OpenModel, openModel } from "../../train/files/model_directory.ts";
 import type { WeightStorage } from "../../train/files/quantized_files.ts";
-import type { GenerationModelValues } from "../options/generation.ts";
+import type { GenerationModelValues } from "../../train/settings/generation.ts";
 
 /** What is needed to generate. */
 export type GenerationModel = Pick<

@@ -1,7 +1,7 @@
 /** The command line as a user meets it: commands, help, settings files, what is printed and logged. */
 
 import assert from "node:assert/strict";
-import { sftOptions } from "../../cli/options/sft.ts";
+import { sftOptions } from "../../train/settings/sft.ts";
 import { fixture } from "../data/fixture_files.ts";
 import {
   argumentsOf,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { parseConfig, readConfigFile } from "../../cli/config_file.ts";
-import { sftOptions } from "../../cli/options/sft.ts";
+import { sftOptions } from "../../train/settings/sft.ts";
 import { parse } from "../../cli/parse.ts";
 import { UserError } from "../../core/errors.ts";
 

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { renderHelp, wantsHelp, wrap } from "../../cli/help.ts";
-import { bool, choice, float, int, string } from "../../cli/options/builders.ts";
-import { section, sections } from "../../cli/options/option.ts";
-import { sftOptions } from "../../cli/options/sft.ts";
+import { bool, choice, float, int, string } from "../../train/settings/builders.ts";
+import { section, sections } from "../../train/settings/option.ts";
+import { sftOptions } from "../../train/settings/sft.ts";
 import { builtInRewardNames } from "../../rl/mod.ts";
 import { plumb } from "./run_command.ts";
 

@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { commands } from "../../cli/main.ts";
-import type { Condition, Options } from "../../cli/options/option.ts";
-import { idleOptions } from "../../cli/options/when.ts";
+import type { Condition, Options } from "../../train/settings/option.ts";
+import { idleOptions } from "../../train/settings/when.ts";
 import { fixture } from "../data/fixture_files.ts";
 import { rewards, smallOnlineRun } from "./online_runs.ts";
 import { plumb, temporary } from "./run_command.ts";

@@ -1,9 +1,9 @@
 /** What a run says about memory before its first step and after its last. */
 
 import assert from "node:assert/strict";
-import { memoryAdvice } from "../../cli/memory_advice.ts";
+import { memoryAdvice } from "../../train/report/memory_advice.ts";
 import { setDevice } from "../../core/device/current.ts";
-import { sftOptions } from "../../cli/options/sft.ts";
+import { sftOptions } from "../../train/settings/sft.ts";
 import { parse } from "../../cli/parse.ts";
 import { openModel, trainableOf } from "../../train/files/model_directory.ts";
 import { totalBytes } from "../../train/loop/memory.ts";

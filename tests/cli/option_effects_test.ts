@@ -1,7 +1,7 @@
 /** Every option of `sft` that is said to work changes what a run does. */
 
 import assert from "node:assert/strict";
-import { sftOptions } from "../../cli/options/sft.ts";
+import { sftOptions } from "../../train/settings/sft.ts";
 import { fixture } from "../data/fixture_files.ts";
 import { digestOf, type Flags, namesIn, smallRun, temporary, trained } from "./run_command.ts";
 

@@ -10,10 +10,10 @@ import {
   readBoolean,
   string,
   strings,
-} from "../../cli/options/builders.ts";
-import type { Option, Options, Values } from "../../cli/options/option.ts";
-import { checkSft, sftOptions, type SftValues } from "../../cli/options/sft.ts";
-import { bestMetric, deviceName, evalInterval } from "../../cli/options/training_checks.ts";
+} from "../../train/settings/builders.ts";
+import type { Option, Options, Values } from "../../train/settings/option.ts";
+import { checkSft, sftOptions, type SftValues } from "../../train/settings/sft.ts";
+import { bestMetric, deviceName, evalInterval } from "../../train/settings/training_checks.ts";
 import { parse } from "../../cli/parse.ts";
 import fields from "../fixtures/sft_fields.json" with { type: "json" };
 import { documentedDefaults } from "./documented_defaults.ts";

@@ -1,7 +1,7 @@
 /** `ppo` with answers of its own. */
 
 import assert from "node:assert/strict";
-import { ppoOptions } from "../../cli/options/ppo.ts";
+import { ppoOptions } from "../../train/settings/ppo.ts";
 import { fixture } from "../data/fixture_files.ts";
 import { devices } from "../devices.ts";
 import { answersIn, rewards, smallOnlineRun } from "./online_runs.ts";

@@ -1,7 +1,7 @@
 /** The share of the machine's roof that a run reached. @module */
 
 import assert from "node:assert/strict";
-import { roofGauge } from "../../cli/roof.ts";
+import { roofGauge } from "../../train/report/roof.ts";
 import { openDevice, zeros } from "../../core/mod.ts";
 import { inTempDir } from "../temporary.ts";
 

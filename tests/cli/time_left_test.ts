@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { timeLeftNotice } from "../../cli/time_left.ts";
+import { timeLeftNotice } from "../../train/recipes/time_left.ts";
 
 /** What is said of a run by its records: steps done, seconds so far, seconds left. */
 function said(records: readonly (readonly [number, number, number?])[], begun = 0): string[] {

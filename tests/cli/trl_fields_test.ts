@@ -1,10 +1,10 @@
 /** The declared options of the training commands against TRL's configurations; those of `sft` stand in options_test.ts. */
 
 import assert from "node:assert/strict";
-import { grpoOptions, rlooOptions } from "../../cli/options/grpo.ts";
-import { nashMdOptions, onlineDpoOptions, xpoOptions } from "../../cli/options/online_dpo.ts";
-import type { Option, Options } from "../../cli/options/option.ts";
-import * as preference from "../../cli/options/preference.ts";
+import { grpoOptions, rlooOptions } from "../../train/settings/grpo.ts";
+import { nashMdOptions, onlineDpoOptions, xpoOptions } from "../../train/settings/online_dpo.ts";
+import type { Option, Options } from "../../train/settings/option.ts";
+import * as preference from "../../train/settings/preference.ts";
 import { parse } from "../../cli/parse.ts";
 import onlineFields from "../fixtures/online_fields.json" with { type: "json" };
 import preferenceFields from "../fixtures/preference_fields.json" with { type: "json" };

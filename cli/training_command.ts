@@ -1,0 +1,32 @@
+/** Recipes as commands. @module */
+
+import type { Recipe } from "../train/recipes/recipe.ts";
+import type { Host } from "../train/recipes/recipe_spec.ts";
+import { openReporters } from "../train/recipes/training.ts";
+import type { Command } from "./command.ts";
+import { openAskedDevice } from "./device.ts";
+import { interruptSignal } from "./interrupt.ts";
+import { parse } from "./parse.ts";
+
+/** The command line runs one recipe, shows it on the terminal, and stops it on Ctrl-C. */
+const terminal: Host = {
+  openDevice: openAskedDevice,
+  ownsDevice: true,
+  reporter: (values) => openReporters(values.dry_run ? { ...values, report_to: [] } : values),
+  interrupt: (say) =>
+    interruptSignal(() => say("Stopping after this step; press Ctrl-C again to stop at once.")),
+};
+
+/** The command that trains by a recipe. */
+export function trainingCommand(recipe: Recipe): Command {
+  const { name, summary, options } = recipe;
+  return {
+    name,
+    summary,
+    options,
+    run: async (argv) => {
+      const done = await recipe.run(parse(argv, options, { check: recipe.check }), terminal);
+      return done?.result.interrupted ? 130 : 0;
+    },
+  };
+}

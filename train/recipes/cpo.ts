@@ -1,0 +1,41 @@
+/** `cpo`: contrastive preference optimisation, SimPO and AlphaPO. @module */
+
+import { type PreferenceExample, prepareCpo } from "../../data/prepare/prepare_pairs.ts";
+import { cpo, type PairObjective } from "../../rl/mod.ts";
+import { cpoTask } from "../tasks/pair_tasks.ts";
+import { type Recipe, recipe } from "./recipe.ts";
+import { checkPreference, cpoOptions } from "../settings/preference.ts";
+import { objectiveOf } from "./own_loss.ts";
+import { describeAnswers } from "./show_answers.ts";
+import { preparedLine } from "./prepared_line.ts";
+
+/** How `cpo` is done. */
+export const cpoRecipe: Recipe = recipe<typeof cpoOptions, PreferenceExample>({
+  name: "cpo",
+  summary: "Preference optimisation without a reference model: CPO, SimPO, AlphaPO.",
+  options: cpoOptions,
+  check: checkPreference,
+  prepare: (rows, { tokenizer, values, say, progress }) =>
+    preparedLine(
+      prepareCpo(rows, tokenizer, { maxLength: values.max_length ?? null, warn: say, progress }),
+    ),
+  describe: ({ chosen, rejected }, tokenizer) => describeAnswers({ chosen, rejected }, tokenizer),
+  task: async ({ opened, values, examples, evaluation, say }) => {
+    const builtIn: PairObjective = (pairs) =>
+      cpo(pairs, {
+        lossType: values.loss_type,
+        beta: values.beta,
+        labelSmoothing: values.label_smoothing,
+        cpoAlpha: values.cpo_alpha,
+        simpoGamma: values.simpo_gamma,
+        alpha: values.alpha,
+      });
+    return cpoTask({
+      model: opened.model,
+      examples,
+      objective: await objectiveOf({ values, evaluation, say }, builtIn),
+      gradientCheckpointing: values.gradient_checkpointing,
+      padTokenId: opened.tokenizer.padTokenId ?? 0,
+    });
+  },
+});

@@ -1,0 +1,154 @@
+/** Reward functions by what `--reward_funcs` calls them. @module */
+
+import { basename, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { UserError } from "../../../core/errors.ts";
+import { joinPath, missingPathError, statIfPresent } from "../../../data/files/local_paths.ts";
+import {
+  builtInReward,
+  builtInRewardNames,
+  type NamedReward,
+  type RewardFunction,
+} from "../../../rl/mod.ts";
+import { classifierLabels, openClassifier } from "../../files/classifier_directory.ts";
+import { modelReward, rewardedLabel } from "../../sampling/model_reward.ts";
+
+/** Flags that say what judges answers. */
+export interface JudgeValues {
+  readonly reward_funcs: readonly string[] | undefined;
+  readonly reward_model_name_or_path: string | undefined;
+  readonly seed: number;
+}
+
+/** What judges answers, as it is found without reading any model. */
+type Judge =
+  | { readonly kind: "built-in"; readonly name: string }
+  | { readonly kind: "function"; readonly reward: NamedReward }
+  | ({ readonly kind: "model" } & JudgingModel);
+
+/** A reward model, and the label whose score is the reward if one is named. */
+interface JudgingModel {
+  readonly directory: string;
+  readonly label: string | undefined;
+}
+
+/** Where the flags say what judges answers; the reward model by either of its names. */
+export type JudgeNames = Pick<JudgeValues, "reward_funcs"> & {
+  readonly reward_model_name_or_path?: string | undefined;
+  readonly reward_model_path?: string | undefined;
+};
+
+/**
+ * Finds what judges answers: a reward model first, then what `--reward_funcs` names.
+ *
+ * @throws UserError if one is neither a built-in name, nor a function of a module, nor a directory of a model with a label
+ * that is the reward.
+ */
+export async function findJudges(values: JudgeNames): Promise<readonly Judge[]> {
+  const { reward_model_name_or_path, reward_model_path, reward_funcs: names = [] } = values;
+  const model = reward_model_name_or_path ?? reward_model_path;
+  const judges: Judge[] = [];
+  if (model !== undefined) judges.push(await modelAt(model));
+  for (const name of names) judges.push(await judgeBy(name));
+  return judges;
+}
+
+async function judgeBy(name: string): Promise<Judge> {
+  if (/\.py(:|$)/.test(name)) {
+    throw new UserError(
+      `--reward_funcs has ${name}: rewards are functions of TypeScript or JavaScript here. Write it as ` +
+        "({ completions, columns }) => number[] in a .ts file, and give ./file.ts:function.",
+    );
+  }
+  if (builtInRewardNames.includes(name)) return { kind: "built-in", name };
+  if (/\.[cm]?[jt]s(:|$)/.test(name)) return { kind: "function", reward: await functionAt(name) };
+  if (await statIfPresent(labelled(name).directory) || await statIfPresent(name)) {
+    return await modelAt(name);
+  }
+  if (/^[A-Za-z_]\w*(\.\w+)+$/.test(name)) {
+    throw new UserError(
+      `--reward_funcs has ${name}. If that is the path of a Python function: rewards are functions of TypeScript or ` +
+        "JavaScript here, given as ./file.ts:function.",
+    );
+  }
+  if (/^[\w-][\w.-]*\/[\w.-]+$/.test(name)) throw await missingPathError(name, "reward model");
+  throw new UserError(
+    `--reward_funcs has ${name}, which is neither a built-in reward (${
+      builtInRewardNames.join(", ")
+    }), nor a function of a module (./file.ts:function), nor the directory of a reward model (DIR, or DIR:LABEL).`,
+  );
+}
+
+/** `path:LABEL`, or `path` alone; a colon behind a single letter is Windows's. */
+function labelled(spec: string): JudgingModel {
+  const cut = /^(.{2,}):([^/\\]+)$/.exec(spec);
+  return cut ? { directory: cut[1]!, label: cut[2]! } : { directory: spec, label: undefined };
+}
+
+async function modelAt(spec: string): Promise<Judge> {
+  const found = await statIfPresent(spec);
+  const model = found ? { directory: spec, label: undefined } : labelled(spec);
+  const { directory, label } = model;
+  if (!await statIfPresent(directory)) throw await missingPathError(directory, "reward model");
+  const files = ["config.json", "adapter_config.json"].map((name) => joinPath(directory, name));
+  if (!(await Promise.all(files.map(statIfPresent))).some((file) => file !== undefined)) {
+    throw new UserError(
+      `${directory} is no reward model: a directory with config.json (or adapter_config.json) and weights is ` +
+        "expected.",
+    );
+  }
+  rewardedLabel({ directory, labels: await classifierLabels(directory) }, label);
+  return { kind: "model", ...model };
+}
+
+/** Opens what {@linkcode findJudges} finds. */
+export async function openJudges(
+  values: JudgeValues,
+  settings: {
+    readonly maxCompletionLength: number;
+    /** Told what a user should know of the models' files. */
+    readonly notice?: ((text: string) => void) | undefined;
+  },
+): Promise<NamedReward[]> {
+  const rewards: NamedReward[] = [];
+  for (const judge of await findJudges(values)) {
+    if (judge.kind === "built-in") rewards.push(builtInReward(judge.name, settings));
+    else if (judge.kind === "function") rewards.push(judge.reward);
+    else rewards.push(await openRewardModel(judge, values.seed, settings.notice));
+  }
+  return rewards;
+}
+
+async function openRewardModel(
+  { directory, label }: JudgingModel,
+  seed: number,
+  notice?: (text: string) => void,
+): Promise<NamedReward> {
+  const opened = await openClassifier({ directory, seed, notice });
+  const name = basename(directory) + (label === undefined ? "" : `:${label}`);
+  return { name, reward: modelReward({ opened, label }) };
+}
+
+/** `./file.ts:function`, or `./file.ts` for its default export. */
+async function functionAt(spec: string): Promise<NamedReward> {
+  const cut = /^(.*\.[cm]?[jt]s):([\w$]+)$/.exec(spec);
+  const [path, name] = cut ? [cut[1]!, cut[2]!] : [spec, "default"];
+  let module: Readonly<Record<string, unknown>>;
+  try {
+    module = await import(pathToFileURL(resolve(path)).href);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new UserError(`The reward in ${path} cannot be loaded: ${reason}`, { cause: error });
+  }
+  const reward = module[name];
+  if (typeof reward !== "function") {
+    throw new UserError(
+      `${path} exports no function ${name}${
+        name in module ? " but a value of this name" : ""
+      }; its exports are ${Object.keys(module).join(", ") || "none"}. A reward is ` +
+        "a function ({ prompts, completions, columns, … }) => number[].",
+    );
+  }
+  const shown = name === "default" ? basename(path).replace(/\.[cm]?[jt]s$/, "") : name;
+  return { name: shown, reward: reward as RewardFunction };
+}
