@@ -51,6 +51,10 @@ export interface Option<T> {
   readonly group: Section | "";
   /** The placeholder in the help: INT, FLOAT, a list of choices, … */
   readonly shown: string;
+  /** The type of a value in TypeScript, as an option of the library has it. */
+  readonly type: string;
+  /** Whether it can be unset: `none` and YAML's null, and null in a script. */
+  readonly optional: boolean;
   /** What is accepted, as the end of the sentence "Expected …". */
   readonly expected: string;
   /** How many values the flag takes: one, one or none (`--flag`), or one and more. */
