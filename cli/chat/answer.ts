@@ -2,10 +2,10 @@
 
 import { currentDevice, UserError } from "../../core/mod.ts";
 import { type FinishReason, type Generator, generator } from "../../nn/mod.ts";
-import type { GenerationModel } from "../generation/open.ts";
-import { generateOptions } from "../generation/completions.ts";
-import type { GenerationSettings } from "../../train/sampling/generation_settings.ts";
-import { textStream, withoutEnd } from "../generation/text_stream.ts";
+import type { GenerationModel } from "../../train/generation/open.ts";
+import { generateOptions } from "../../train/generation/completions.ts";
+import type { GenerationSettings } from "../../train/generation/settings.ts";
+import { textStream, withoutEnd } from "../../train/generation/text_stream.ts";
 
 /** What to answer, and how. */
 export interface AnswerRequest {

@@ -2,8 +2,8 @@
 
 import { UserError } from "../../core/errors.ts";
 import { type Message, tokenizeChat } from "../../data/chat/chat_template.ts";
-import { drawSeed, freshSeed } from "../generation/seeds.ts";
-import type { GenerationModel } from "../generation/open.ts";
+import { drawSeed, freshSeed } from "../../train/generation/seeds.ts";
+import type { GenerationModel } from "../../train/generation/open.ts";
 import type { ChatValues } from "./options.ts";
 import { type Answer, answerer } from "./answer.ts";
 import { chatCommands, readLine, type Setting } from "./commands.ts";

@@ -5,7 +5,7 @@ import {
   type Checkpoint,
   type GenerationSettings,
   resolveSettings,
-} from "../../train/sampling/generation_settings.ts";
+} from "../../train/generation/settings.ts";
 import { settableOptions, type SettableValues } from "./options.ts";
 import { parse, UnknownOption } from "../parse.ts";
 import type { Setting } from "./commands.ts";

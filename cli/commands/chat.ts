@@ -7,7 +7,7 @@ import { defaultExamples, readExamples } from "../chat/examples.ts";
 import { type ChatScreen, chatSession } from "../chat/session.ts";
 import { terminalScreen, writeTo } from "../chat/screen.ts";
 import type { Command } from "../command.ts";
-import { openGenerationModel } from "../generation/open.ts";
+import { openGenerationModel } from "../../train/generation/open.ts";
 import { openAskedDevice } from "../device.ts";
 import { interruptSignal } from "../interrupt.ts";
 import { chatOptions, type ChatValues } from "../chat/options.ts";

@@ -3,15 +3,15 @@
 import { readDataset } from "../../data/readers/dataset.ts";
 import { writeTo } from "../chat/screen.ts";
 import type { Command } from "../command.ts";
-import { completeInBatches } from "../generation/completions.ts";
-import { openGenerationModel } from "../generation/open.ts";
+import { completeInBatches } from "../../train/generation/completions.ts";
+import { openGenerationModel } from "../../train/generation/open.ts";
 import { openAskedDevice } from "../device.ts";
 import { Interrupted, type Write, writeRows } from "../generation/output.ts";
 import { progressLine } from "../generation/progress.ts";
-import { promptsOf } from "../generation/prompts.ts";
-import { resolveSettings } from "../../train/sampling/generation_settings.ts";
+import { promptsOf } from "../../train/generation/prompts.ts";
+import { resolveSettings } from "../../train/generation/settings.ts";
 import { interruptSignal } from "../interrupt.ts";
-import { generateOptions, type GenerateValues } from "../generation/options.ts";
+import { generateOptions, type GenerateValues } from "../../train/settings/generate.ts";
 import { checkGenerationModel } from "../../train/settings/generation.ts";
 import { parse } from "../parse.ts";
 

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { Interrupted, writeRows } from "../../cli/generation/output.ts";
 import { describeProgress, progressLine } from "../../cli/generation/progress.ts";
-import { promptsOf } from "../../cli/generation/prompts.ts";
+import { promptsOf } from "../../train/generation/prompts.ts";
 import { loadTokenizer, type Tokenizer } from "../../data/tokenizer/tokenizer.ts";
 import { fixture } from "../data/fixture_files.ts";
 import { devices } from "../devices.ts";

@@ -1,6 +1,6 @@
 /** What tests of `chat` and `generate` share: golden models opened by flags, and their greedy continuations. @module */
 
-import { textOf } from "../../cli/generation/text_stream.ts";
+import { textOf } from "../../train/generation/text_stream.ts";
 import type { Tokenizer } from "../../data/tokenizer/tokenizer.ts";
 import { fixture, readFixture } from "../data/fixture_files.ts";
 

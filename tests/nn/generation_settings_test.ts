@@ -1,7 +1,7 @@
 /** Settings of generation and beam search against transformers, by its own names and values. */
 
 import assert from "node:assert/strict";
-import { stopStrings } from "../../train/sampling/stop_strings.ts";
+import { stopStrings } from "../../train/generation/stop_strings.ts";
 import { beamSearch, generator, readGeneration } from "../../nn/mod.ts";
 import { openModel } from "../../train/files/model_directory.ts";
 import { fixture, readFixture } from "../data/fixture_files.ts";

@@ -10,8 +10,8 @@ import type { OnlineReference } from "../../tasks/online.ts";
 import type { PreparedExamples } from "../recipe_spec.ts";
 import type { PrepareContext } from "../preparing.ts";
 import type { Row } from "../../../data/readers/dataset.ts";
-import { constraintsOf } from "../../sampling/generation_settings.ts";
-import { stopStrings } from "../../sampling/stop_strings.ts";
+import { constraintsOf } from "../../generation/settings.ts";
+import { stopStrings } from "../../generation/stop_strings.ts";
 import type { ConstraintValues } from "../../settings/constraints.ts";
 import { type JudgeValues, openJudges } from "./judges.ts";
 

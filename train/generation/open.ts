@@ -1,10 +1,10 @@
 /** A device and a model to generate with. @module */
 
 import type { QuantizeOptions } from "../../nn/mod.ts";
-import { isAdapterDirectory } from "../../train/files/adapter_files.ts";
-import { type ModelSource, type OpenModel, openModel } from "../../train/files/model_directory.ts";
-import type { WeightStorage } from "../../train/files/quantized_files.ts";
-import type { GenerationModelValues } from "../../train/settings/generation.ts";
+import { isAdapterDirectory } from "../files/adapter_files.ts";
+import { type ModelSource, type OpenModel, openModel } from "../files/model_directory.ts";
+import type { WeightStorage } from "../files/quantized_files.ts";
+import type { GenerationModelValues } from "../settings/generation.ts";
 
 /** What is needed to generate. */
 export type GenerationModel = Pick<

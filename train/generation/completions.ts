@@ -7,7 +7,7 @@ import { type FinishReason, type GenerateOptions, generator } from "../../nn/mod
 import type { GenerationModel } from "./open.ts";
 import type { Prompt } from "./prompts.ts";
 import { drawSeed } from "./seeds.ts";
-import type { GenerationSettings } from "../../train/sampling/generation_settings.ts";
+import type { GenerationSettings } from "./settings.ts";
 import { textOf, withoutEnd } from "./text_stream.ts";
 
 /** How prompts are completed. */

@@ -1,12 +1,8 @@
 /** The options of `generate`. @module */
 
-import { int, string } from "../../train/settings/builders.ts";
-import {
-  generationCommandOptions,
-  generationModelOptions,
-  samplingFlags,
-} from "../../train/settings/generation.ts";
-import { type Options, section, type Values } from "../../train/settings/option.ts";
+import { int, string } from "./builders.ts";
+import { generationCommandOptions, generationModelOptions, samplingFlags } from "./generation.ts";
+import { type Options, section, type Values } from "./option.ts";
 
 /** The options of `generate`. */
 export const generateOptions = {

@@ -1,10 +1,10 @@
 /** Text that comes token by token. */
 
 import assert from "node:assert/strict";
-import { textOf, textStream, withoutEnd } from "../../cli/generation/text_stream.ts";
-import { loadTokenizer, type Tokenizer } from "../../data/tokenizer/tokenizer.ts";
-import { fixture } from "../data/fixture_files.ts";
-import { inTempDir } from "../temporary.ts";
+import { textOf, textStream, withoutEnd } from "../../../train/generation/text_stream.ts";
+import { loadTokenizer, type Tokenizer } from "../../../data/tokenizer/tokenizer.ts";
+import { fixture } from "../../data/fixture_files.ts";
+import { inTempDir } from "../../temporary.ts";
 
 const texts = [
   "Hello, world! It's 12 o'clock.",
