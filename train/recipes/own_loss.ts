@@ -4,12 +4,13 @@ import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { Tensor, UserError } from "../../core/mod.ts";
 import type { Objective } from "../../rl/mod.ts";
+import type { AnyFunction, Code } from "../settings/builders.ts";
 
 /** What decides which loss a command takes, and who is told about it. */
 export interface LossContext {
   /** The command's values. */
   readonly values: {
-    readonly loss?: string | undefined;
+    readonly loss?: Code | undefined;
     readonly gradient_accumulation_steps: number;
   };
   /** Whether the task is that of evaluation. */
@@ -18,7 +19,7 @@ export interface LossContext {
   readonly say: (text: string) => void;
 }
 
-/** The loss of the module that the flags name, or else the command's own. */
+/** The loss that the settings name, or else the command's own. */
 export async function objectiveOf<A extends readonly unknown[], R extends Objective>(
   context: LossContext,
   builtIn: (...args: A) => R,
@@ -26,15 +27,16 @@ export async function objectiveOf<A extends readonly unknown[], R extends Object
   return await ownObjective<A>(context) ?? builtIn;
 }
 
-/** The loss of the module that the flags name, if they name one. */
+/** The loss that the settings name, if they name one. */
 export async function ownObjective<A extends readonly unknown[]>(
   { values, evaluation, say }: LossContext,
 ): Promise<((...args: A) => Objective) | undefined> {
-  const { loss: path, gradient_accumulation_steps: batches } = values;
-  if (path === undefined) return undefined;
+  const { loss, gradient_accumulation_steps: batches } = values;
+  if (loss === undefined) return undefined;
+  const where = whereIs(loss);
   // Code that runs is named: a settings file may have asked for it.
-  if (!evaluation) say(`The loss is the code of ${resolve(path)}.`);
-  const own = await loadOwnLoss<A>(path);
+  if (!evaluation && typeof loss === "string") say(`The loss is the code of ${resolve(loss)}.`);
+  const own = typeof loss === "string" ? await loadOwnLoss<A>(loss) : complaining<A>(loss, where);
   if (evaluation || batches === 1) return own;
   let told = false;
   return (...args) => {
@@ -42,7 +44,7 @@ export async function ownObjective<A extends readonly unknown[]>(
     if (objective.loss && !told) {
       told = true;
       say(
-        `The loss in ${path} gives a single number for a batch. It is taken as a mean, and a step is the mean of its ` +
+        `${where} gives a single number for a batch. It is taken as a mean, and a step is the mean of its ` +
           `${batches} batches: right for a mean over pairs or rows, but not for one over tokens of answers of unequal ` +
           "length. Return losses, one for each, and a step does not depend on how it is accumulated.",
       );
@@ -73,10 +75,25 @@ export async function loadOwnLoss<A extends readonly unknown[]>(
         "{ losses } is needed: `export default (pairs) => …`.",
     );
   }
-  return (...args) => checked(path, () => loss(...args), loss.toString().includes("normalizer"));
+  return complaining<A>(loss as AnyFunction, whereIs(path));
 }
 
-function checked(path: string, call: () => unknown, usesNormalizer: boolean): Objective {
+function whereIs(loss: Code): string {
+  if (typeof loss === "string") return `The loss in ${loss}`;
+  return loss.name === "" || loss.name === "loss" ? "The loss" : `The loss ${loss.name}`;
+}
+
+function complaining<A extends readonly unknown[]>(
+  loss: AnyFunction,
+  where: string,
+): (...args: A) => Objective {
+  // What a setting's function takes stands in its declaration; here it is called with just that.
+  const call = loss as (...args: readonly unknown[]) => unknown;
+  const usesNormalizer = loss.toString().includes("normalizer");
+  return (...args) => checked(where, () => call(...args), usesNormalizer);
+}
+
+function checked(where: string, call: () => unknown, usesNormalizer: boolean): Objective {
   let result: unknown;
   try {
     result = call();
@@ -84,13 +101,13 @@ function checked(path: string, call: () => unknown, usesNormalizer: boolean): Ob
     const hint = usesNormalizer
       ? " There is no normalizer: return { losses }, whose mean over a whole step is taken for you."
       : "";
-    throw new UserError(`The loss in ${path} failed: ${reason(error)}${hint}`, { cause: error });
+    throw new UserError(`${where} failed: ${reason(error)}${hint}`, { cause: error });
   }
   const objective: Partial<Objective> = typeof result === "object" && result !== null ? result : {};
   const { losses, loss, term } = objective;
   if ((losses ?? loss) === undefined) {
     throw new UserError(
-      `The loss in ${path} gives ${
+      `${where} gives ${
         describe(result)
       }, but { losses } is needed: a tensor with the loss of each pair, ` +
         "row or token, of which the mean is taken; or { loss }, a single number such as losses.mean().",
@@ -98,14 +115,14 @@ function checked(path: string, call: () => unknown, usesNormalizer: boolean): Ob
   }
   if (losses !== undefined && loss !== undefined) {
     throw new UserError(
-      `The loss in ${path} gives both losses and loss, and which is meant under gradient accumulation is not known. ` +
+      `${where} gives both losses and loss, and which is meant under gradient accumulation is not known. ` +
         "Give losses alone: their mean over a whole step is minimised. What is added to it as a single number is " +
         "called term.",
     );
   }
   if (losses !== undefined && !(losses instanceof Tensor)) {
     throw new UserError(
-      `The loss in ${path} gives ${
+      `${where} gives ${
         describe(losses)
       } as its losses, but a tensor is needed, with the loss of each ` +
         "pair, row or token.",
@@ -114,7 +131,7 @@ function checked(path: string, call: () => unknown, usesNormalizer: boolean): Ob
   for (const [name, number] of Object.entries({ loss, term })) {
     if (number === undefined || (number instanceof Tensor && number.size === 1)) continue;
     throw new UserError(
-      `The loss in ${path} gives ${
+      `${where} gives ${
         describe(number)
       } as its ${name}, but a single number is meant: a tensor of one ` +
         "element, such as losses.mean(). The losses of single pairs, rows or tokens are called losses.",

@@ -6,7 +6,7 @@
  */
 
 export { choice, choices } from "./builders/choices.ts";
-export { type Code, code, codes } from "./builders/code.ts";
+export { type AnyFunction, type Code, code, codes } from "./builders/code.ts";
 export { floats, ints } from "./builders/lists.ts";
 export { strings } from "./builders/lists.ts";
 export { anything, type Dict, dict, isDict, json } from "./builders/mappings.ts";

@@ -271,7 +271,7 @@ export const grpoOptions = {
     }),
   }),
   learning_rate: rate,
-  ...ownLoss("answers' tokens and advantages"),
+  ...ownLoss("answers' tokens and advantages", "(tokens: RolloutTokens) => Objective"),
 } satisfies Options;
 
 /** Every option of `rloo`. */
@@ -293,7 +293,7 @@ export const rlooOptions = {
   }),
   ...inert,
   learning_rate: rate,
-  ...ownLoss("answers' tokens and advantages"),
+  ...ownLoss("answers' tokens and advantages", "(tokens: RolloutTokens) => Objective"),
 } satisfies Options;
 
 /** What both commands have. */

@@ -191,7 +191,10 @@ export const ppoOptions = {
   ...inert,
   temperature: { ...onlineBase.temperature, default: 0.7 },
   learning_rate: { ...onlineBase.learning_rate, default: 3e-6 },
-  ...ownLoss("answers' tokens, advantages and values"),
+  ...ownLoss(
+    "answers' tokens, advantages and values",
+    "(tokens: PpoTokens, values: PpoValues) => Objective",
+  ),
 } satisfies Options;
 
 /** The values of {@link ppoOptions}. */

@@ -195,7 +195,7 @@ export const dpoOptions = {
     }),
     reference_free: bool({ default: false, help: "Take a uniform reference." }),
   }),
-  ...ownLoss("pairs' log-probs"),
+  ...ownLoss("pairs' log-probs", "(pairs: PairLogProbs) => Objective"),
   learning_rate: rate(1e-6),
 } satisfies Options;
 
@@ -225,7 +225,7 @@ export const cpoOptions = {
     }),
     alpha: float({ when: builtIn, default: 0, help: "AlphaPO's α; 0 is log-probs as they are." }),
   }),
-  ...ownLoss("pairs' log-probs"),
+  ...ownLoss("pairs' log-probs", "(pairs: PairLogProbs) => Objective"),
   learning_rate: rate(1e-6),
 } satisfies Options;
 
@@ -240,7 +240,7 @@ export const orpoOptions = {
       notice: "there is no padding here; give pad_token",
     }),
   }),
-  ...ownLoss("pairs' log-probs"),
+  ...ownLoss("pairs' log-probs", "(pairs: PairLogProbs) => Objective"),
   learning_rate: rate(1e-6),
 } satisfies Options;
 
@@ -270,7 +270,7 @@ export const tpoOptions = {
     }),
   }),
   learning_rate: rate(5e-7),
-  ...ownLoss("pairs' and gold answers' log-probs"),
+  ...ownLoss("pairs' and gold answers' log-probs", "(triples: TpoLogProbs) => Objective"),
 } satisfies Options;
 
 /** Every option of `kto`. */
@@ -304,7 +304,7 @@ export const ktoOptions = {
     ...trainingOptions.train_sampling_strategy,
     default: "sequential" as const,
   },
-  ...ownLoss("answers' log-probs and labels"),
+  ...ownLoss("answers' log-probs and labels", "(logProbs: KtoLogProbs) => Objective"),
 } satisfies Options;
 
 /** Every option of `bco`. */
@@ -331,7 +331,7 @@ export const bcoOptions = {
     }),
   }),
   learning_rate: rate(5e-7),
-  ...ownLoss("answers' log-probs and labels"),
+  ...ownLoss("answers' log-probs and labels", "(logProbs: BcoLogProbs) => Objective"),
 } satisfies Options;
 
 function densityNotice(): string {
@@ -349,7 +349,7 @@ export const rewardOptions = {
     }),
   }),
   learning_rate: rate(1e-4),
-  ...ownLoss("pairs' scores"),
+  ...ownLoss("pairs' scores", "(rewards: PairRewards) => Objective"),
 } satisfies Options;
 
 /** Every option of `prm`. */
@@ -361,7 +361,7 @@ export const prmOptions = {
     train_on_last_step_only: bool({ default: false, help: "Learn the last step's label only." }),
   }),
   learning_rate: rate(1e-5),
-  ...ownLoss("the steps' logits and labels"),
+  ...ownLoss("the steps' logits and labels", "(steps: TokenClasses) => Objective"),
 } satisfies Options;
 
 const unusedByGkd = "a conversation's last answer is distilled, in TRL too";

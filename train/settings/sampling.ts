@@ -1,7 +1,7 @@
 /** Options of the commands that learn from answers they sample: prompts, sampling, rewards, what is shown. @module */
 
 import { builtInRewardNames } from "../../rl/mod.ts";
-import { bool, dict, float, floats, int, string, strings } from "./builders.ts";
+import { bool, codes, dict, float, floats, int, string } from "./builders.ts";
 import { constraintOptions } from "./constraints.ts";
 import { modelOptions } from "./model.ts";
 import { type Options, section } from "./option.ts";
@@ -71,7 +71,9 @@ export const samplingOptions = section("Sampling", {
 
 /** What judges answers. */
 export const judgingOptions = section("Rewards", {
-  reward_funcs: strings({
+  reward_funcs: codes({
+    signature: "(args: RewardArguments) => Rewards | Promise<Rewards>",
+    shown: "TEXT …",
     help: `What judges answers. Built-in names: ${builtInRewardNames.join(", ")}. Also functions ` +
       "of modules (./file.ts:function) and directories of reward models, whose one score is the " +
       "reward; of a classifier with several labels, DIR:LABEL, the score of this label with the special tokens its tokenizer adds.",

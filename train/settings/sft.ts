@@ -124,7 +124,7 @@ export const sftOptions = {
   ...offload,
   ...commandOptions,
   ...retired,
-  ...ownLoss("tokens' log-probs"),
+  ...ownLoss("tokens' log-probs", "(tokens: TokenLogProbs) => Objective"),
 } satisfies Options;
 
 /** The values of the options of `sft`. */

@@ -11,11 +11,12 @@ import {
   type RewardFunction,
 } from "../../../rl/mod.ts";
 import { classifierLabels, openClassifier } from "../../files/classifier_directory.ts";
+import type { Code } from "../../settings/builders.ts";
 import { modelReward, rewardedLabel } from "../../sampling/model_reward.ts";
 
 /** Flags that say what judges answers. */
 export interface JudgeValues {
-  readonly reward_funcs: readonly string[] | undefined;
+  readonly reward_funcs: readonly Code[] | undefined;
   readonly reward_model_name_or_path: string | undefined;
   readonly seed: number;
 }
@@ -53,7 +54,13 @@ export async function findJudges(values: JudgeNames): Promise<readonly Judge[]> 
   return judges;
 }
 
-async function judgeBy(name: string): Promise<Judge> {
+async function judgeBy(name: Code): Promise<Judge> {
+  if (typeof name === "function") {
+    return {
+      kind: "function",
+      reward: { name: name.name || "reward", reward: name as RewardFunction },
+    };
+  }
   if (/\.py(:|$)/.test(name)) {
     throw new UserError(
       `--reward_funcs has ${name}: rewards are functions of TypeScript or JavaScript here. Write it as ` +
