@@ -27,11 +27,12 @@ import { sftRecipe } from "../train/recipes/sft.ts";
 import { tpoRecipe } from "../train/recipes/tpo.ts";
 import { xpoRecipe } from "../train/recipes/xpo.ts";
 import { renderHelp, wantsHelp } from "./help.ts";
-import { nearest } from "./nearest.ts";
+import { nearest } from "../train/settings/nearest.ts";
 import type { Command } from "./command.ts";
 import { trainingCommand } from "./training_command.ts";
 import type { Options } from "../train/settings/option.ts";
-import { parse, UnknownOption } from "./parse.ts";
+import { UnknownOption } from "../train/settings/read.ts";
+import { parse } from "./parse.ts";
 
 /** All commands. */
 export const commands: readonly Command[] = [

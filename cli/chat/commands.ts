@@ -1,6 +1,6 @@
 /** What a line typed into the chat asks for. @module */
 
-import { nearest } from "../nearest.ts";
+import { nearest } from "../../train/settings/nearest.ts";
 
 /** A line, understood. */
 export type Line =

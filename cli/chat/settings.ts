@@ -7,7 +7,8 @@ import {
   resolveSettings,
 } from "../../train/generation/settings.ts";
 import { settableOptions, type SettableValues } from "./options.ts";
-import { parse, UnknownOption } from "../parse.ts";
+import { UnknownOption } from "../../train/settings/read.ts";
+import { parse } from "../parse.ts";
 import type { Setting } from "./commands.ts";
 
 /** What can be set, and what of it was. */

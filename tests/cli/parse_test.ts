@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { type ConfigFile, parseConfig } from "../../cli/config_file.ts";
-import { editDistance, nearest } from "../../cli/nearest.ts";
+import { editDistance, nearest } from "../../train/settings/nearest.ts";
 import { sftOptions } from "../../train/settings/sft.ts";
 import { parse } from "../../cli/parse.ts";
 import { UserError } from "../../core/errors.ts";

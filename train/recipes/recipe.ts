@@ -1,9 +1,10 @@
 /** A recipe: how rows become examples, and what is minimised; from one come a command and a function. @module */
 
 import type { Options, Values } from "../settings/option.ts";
+import type { ReadSettings } from "../settings/read.ts";
 import { idleOptions } from "../settings/when.ts";
 import { finetune, type Finetuned } from "./finetune.ts";
-import type { FinetuneValues, Host, ReadSettings, RecipeSpec } from "./recipe_spec.ts";
+import type { FinetuneValues, Host, RecipeSpec } from "./recipe_spec.ts";
 
 /** A way to train. */
 export interface Recipe {

@@ -75,16 +75,6 @@ export interface RecipeSpec<O extends Options, E> {
   readonly report?: (reporter: Reporter, values: Values<O>) => Reporter;
 }
 
-/** Settings as they were read. */
-export interface ReadSettings<V> {
-  /** A value for every setting. */
-  readonly values: V;
-  /** The names of those that were given. */
-  readonly given: ReadonlySet<string>;
-  /** What is to be said of them. */
-  readonly notices: readonly string[];
-}
-
 /** Who runs a recipe. */
 export interface Host {
   /** Opens the device, and says which. */
