@@ -5,6 +5,7 @@
  */
 
 import { UserError } from "../core/errors.ts";
+import { screenColumns, shortened, standardError, standardOutput } from "../core/terminal.ts";
 import configuration from "../deno.json" with { type: "json" };
 import { bcoRecipe } from "../train/recipes/bco.ts";
 import { chatCommand } from "./commands/chat.ts";
@@ -86,7 +87,7 @@ export async function main(argv: readonly string[]): Promise<number> {
       command: `plumb ${command.name}`,
       summary: command.summary,
       all: help === "all",
-      width: columns(),
+      width: screenColumns(),
     }));
     return 0;
   }
@@ -126,10 +127,12 @@ function elsewhere(error: unknown, command: Command): unknown {
 }
 
 function explain(error: unknown, debug: boolean): string {
-  if (!(error instanceof Error)) return String(error);
+  if (!(error instanceof Error)) return shortened(String(error));
   if (debug) return withCauses(error);
-  if (error instanceof UserError) return error.message;
-  return `${error.message} (This looks like a defect of plumb; --debug shows where it happened.)`;
+  if (error instanceof UserError) return shortened(error.message);
+  return `${
+    shortened(error.message)
+  } (This looks like a defect of plumb; --debug shows where it happened.)`;
 }
 
 /** The stack of an error, and those of what caused it. */
@@ -151,20 +154,20 @@ function overview(): string {
   ].join("\n");
 }
 
-function columns(): number {
-  try {
-    return Deno.consoleSize().columns;
-  } catch {
-    return 80;
-  }
-}
-
 function say(text: string): void {
-  Deno.stdout.writeSync(new TextEncoder().encode(`${text}\n`));
+  standardOutput.write(`${text}\n`);
 }
 
 function complain(text: string): void {
-  Deno.stderr.writeSync(new TextEncoder().encode(`Error: ${text}\n`));
+  standardError.write(`Error: ${text}\n`);
 }
 
-if (import.meta.main) Deno.exit(await main(Deno.args));
+if (import.meta.main) {
+  // What nobody waited for, as in a reward of the user's, would else be printed as it is.
+  globalThis.addEventListener("unhandledrejection", (event) => {
+    event.preventDefault();
+    complain(explain(event.reason, Deno.args.includes("--debug")));
+    Deno.exit(1);
+  });
+  Deno.exit(await main(Deno.args));
+}

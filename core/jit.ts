@@ -8,6 +8,7 @@ import { planGraph, type PlannedGraph } from "./lower/plan.ts";
 import { sameShape } from "./shape.ts";
 import { Storage } from "./storage.ts";
 import { Tensor } from "./tensor.ts";
+import { warn } from "./terminal.ts";
 import { eachLeaf, leavesOf, mapTree } from "./tree.ts";
 
 /** Options of {@link jit}. */
@@ -90,8 +91,7 @@ export function jit<A extends readonly unknown[], R>(
       trace?.program?.dispose();
       traces.set(key, trace = lower(f as (...args: readonly unknown[]) => unknown, args, device));
       if (traces.size === manyTraces) {
-        // deno-lint-ignore no-console -- the one warning a library user has to see
-        console.warn(
+        warn(
           `${name} was traced ${manyTraces} times: pass lengths in buckets, and numbers as arguments`,
         );
       }

@@ -10,6 +10,7 @@
  * @module
  */
 
+import { standardOutput } from "../core/terminal.ts";
 import { main } from "../cli/main.ts";
 import { parseTrainerState } from "../train/mod.ts";
 
@@ -49,8 +50,7 @@ async function run(command: string, name: string, flags: string) {
 }
 
 function say(text: string): void {
-  // deno-lint-ignore no-console -- the example speaks
-  console.log(text);
+  standardOutput.write(`${text}\n`);
 }
 
 const problems = Array.from({ length: 10_000 }, (_, i) => problem(i));

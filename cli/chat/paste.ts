@@ -1,11 +1,5 @@
 /** Pasted texts of several lines as one line, by the marks that terminals put around them (bracketed paste). @module */
 
-/** Asks a terminal to mark pasted texts. */
-export const MARK_PASTES = "\x1b[?2004h";
-
-/** Asks it to do so no longer. */
-export const LEAVE_PASTES = "\x1b[?2004l";
-
 /** Stands for the end of a line within a pasted text. */
 const LINE_END = "\u23ce";
 

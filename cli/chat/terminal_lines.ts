@@ -3,8 +3,9 @@
 import process from "node:process";
 import { createInterface } from "node:readline";
 import { PassThrough } from "node:stream";
+import { leavePastes, markPastes, standardError } from "../../core/terminal.ts";
 import type { LineSource } from "./converse.ts";
-import { LEAVE_PASTES, MARK_PASTES, pasteFilter, withLineEnds } from "./paste.ts";
+import { pasteFilter, withLineEnds } from "./paste.ts";
 
 /** Lines typed at the terminal. Between them the terminal is its usual self, and Ctrl-C a signal. */
 export function terminalLines(): LineSource {
@@ -21,7 +22,7 @@ export function terminalLines(): LineSource {
   };
   const edit = (on: boolean) => {
     process.stdin.setRawMode(on);
-    process.stderr.write(on ? MARK_PASTES : LEAVE_PASTES);
+    standardError.write(on ? markPastes : leavePastes);
     if (on) process.stdin.resume();
     else process.stdin.pause();
   };
@@ -36,7 +37,7 @@ export function terminalLines(): LineSource {
   reader.on("SIGINT", () => {
     const isEmpty = reader.line === "";
     // What was typed stays visible, but is dropped.
-    process.stderr.write("^C\n");
+    standardError.write("^C\n");
     reader.write(null, { ctrl: true, name: "u" });
     arrive(isEmpty ? null : "");
   });

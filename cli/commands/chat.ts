@@ -1,11 +1,12 @@
 /** `plumb chat`: a conversation with a model. @module */
 
 import { UserError } from "../../core/errors.ts";
+import { standardError, standardOutput } from "../../core/terminal.ts";
 import { basePath } from "../../data/files/local_paths.ts";
 import { converse } from "../chat/converse.ts";
 import { defaultExamples, readExamples } from "../chat/examples.ts";
 import { type ChatScreen, chatSession } from "../chat/session.ts";
-import { terminalScreen, writeTo } from "../chat/screen.ts";
+import { terminalScreen } from "../chat/screen.ts";
 import type { Command } from "../command.ts";
 import { openGenerationModel } from "../../train/generation/open.ts";
 import { openAskedDevice } from "../device.ts";
@@ -49,11 +50,11 @@ export const chatCommand: Command = {
   },
 };
 
-const say = (text: string) => writeTo(Deno.stderr, `${text}\n`);
+const say = (text: string) => standardError.write(`${text}\n`);
 
 /** Standard output is the answer and nothing else. */
 const pipeScreen: ChatScreen = {
-  write: (text) => writeTo(Deno.stdout, text),
+  write: standardOutput.write,
   note: say,
   complain: say,
   speaker: () => {},

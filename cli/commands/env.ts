@@ -1,6 +1,7 @@
 /** `plumb env`: what a bug report needs, and what stands between a graphics card and plumb. @module */
 
 import { openDevice } from "../../core/mod.ts";
+import { standardOutput } from "../../core/terminal.ts";
 import { describeAdapter, isSoftware, listAdapters } from "../../core/device/webgpu/adapter.ts";
 import { describeDriver } from "../../core/device/webgpu/driver.ts";
 import configuration from "../../deno.json" with { type: "json" };
@@ -139,6 +140,5 @@ function printWrapped(text: string, indent: string): void {
 }
 
 function printText(text: string): void {
-  // deno-lint-ignore no-console -- this command's output
-  console.log(text);
+  standardOutput.write(`${text}\n`);
 }

@@ -1,7 +1,7 @@
 /** `plumb generate`: completions for a file of prompts. @module */
 
+import { plainJson, standardError } from "../../core/terminal.ts";
 import { readDataset } from "../../data/readers/dataset.ts";
-import { writeTo } from "../chat/screen.ts";
 import type { Command } from "../command.ts";
 import { completeInBatches } from "../../train/generation/completions.ts";
 import { openGenerationModel } from "../../train/generation/open.ts";
@@ -40,7 +40,7 @@ export const generateCommand: Command = {
 };
 
 function say(text: string): void {
-  writeTo(Deno.stderr, `${text}\n`);
+  standardError.write(`${text}\n`);
 }
 
 /** Generates; gives whether it came to its end. */
@@ -57,10 +57,7 @@ async function generate(
     settings.notices.forEach(say);
     const prompts = promptsOf(rows, opened.tokenizer, opened.model.config.maxPositions);
     const interrupt = interruptSignal(() => say("Stopping; press Ctrl-C again to stop at once."));
-    const line = progressLine({
-      write: (text) => writeTo(Deno.stderr, text),
-      isTerminal: Deno.stderr.isTerminal(),
-    });
+    const line = progressLine(standardError);
     try {
       const longest = prompts.reduce((most, { ids }) => Math.max(most, ids.length), 0);
       say(`${prompts.length} prompts, the longest of ${longest} tokens.`);
@@ -75,7 +72,7 @@ async function generate(
         signal: interrupt.signal,
       });
       for await (const batch of batches) {
-        write(batch.rows.map((row) => `${JSON.stringify(row)}\n`).join(""));
+        write(batch.rows.map((row) => `${plainJson(row)}\n`).join(""));
         done = batch.prompts;
         tokens += batch.tokens;
         completions += batch.rows.length;

@@ -1,8 +1,8 @@
 /** `plumb merge`: an adapter folded into the weights of its base. @module */
 
 import { realize, UserError } from "../../core/mod.ts";
+import { standardError, standardOutput } from "../../core/terminal.ts";
 import { openAskedDevice } from "../device.ts";
-import { writeTo } from "../chat/screen.ts";
 import {
   describeFileError,
   missingPathError,
@@ -56,9 +56,9 @@ export const mergeCommand: Command = {
       );
     }
     await refuseToOverwrite(directory, output);
-    const device = await openAskedDevice(values, (text) => writeTo(Deno.stderr, `${text}\n`));
+    const notice = (text: string) => standardError.write(`${text}\n`);
+    const device = await openAskedDevice(values, notice);
     try {
-      const notice = (text: string) => writeTo(Deno.stderr, `${text}\n`);
       const { config } = await readAdapterConfig(directory);
       const opened = await openModel({
         directory,
@@ -74,7 +74,7 @@ export const mergeCommand: Command = {
         .catch((error) => {
           throw describeFileError(error, { action: "write", path: output });
         });
-      Deno.stdout.writeSync(new TextEncoder().encode(`The merged model is in ${output}.\n`));
+      standardOutput.write(`The merged model is in ${output}.\n`);
       return 0;
     } finally {
       device.destroy();

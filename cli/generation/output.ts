@@ -3,7 +3,7 @@
 import { UserError } from "../../core/errors.ts";
 import { writeFileAtomically } from "../../data/files/atomic.ts";
 import { describeFileError, statIfPresent } from "../../data/files/local_paths.ts";
-import { writeTo } from "../chat/screen.ts";
+import { standardOutput, writeAll } from "../../core/terminal.ts";
 
 /** Writes text. */
 export type Write = (text: string) => void;
@@ -40,7 +40,7 @@ export async function writeRows(
   }
   await writeFileAtomically(path, async (temporary) => {
     using file = await Deno.open(temporary, { write: true, createNew: true });
-    if (await work((text) => writeTo(file, text))) return;
+    if (await work((text) => writeAll(file, text))) return;
     const partial = `${path}.partial`;
     await Deno.copyFile(temporary, partial);
     throw new Interrupted(partial);
@@ -49,7 +49,7 @@ export async function writeRows(
 
 function writeOut(text: string): void {
   try {
-    writeTo(Deno.stdout, text);
+    standardOutput.write(text);
   } catch (error) {
     if (error instanceof Deno.errors.BrokenPipe) throw error;
     throw describeFileError(error, { action: "write", path: "standard output" });

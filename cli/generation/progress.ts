@@ -1,5 +1,7 @@
 /** How far a file of prompts has come, on standard error. @module */
 
+import { eraseLine, type Terminal } from "../../core/terminal.ts";
+
 /** What is known so far. */
 export interface GenerationProgress {
   /** Prompts completed. */
@@ -20,28 +22,21 @@ export interface ProgressLine {
   readonly clear: () => void;
 }
 
-/** Where a {@link progressLine} is shown. */
-export interface ProgressScreen {
-  /** Takes text as it is. */
-  readonly write: (text: string) => void;
-  /** Whether a line can be redrawn. */
-  readonly isTerminal: boolean;
-}
-
 /** Lines of a log closer together than this are of no use. */
 const LOG_SECONDS = 10;
 
 /** A line that is redrawn at a terminal, and else said anew now and then. */
-export function progressLine({ write, isTerminal }: ProgressScreen): ProgressLine {
+export function progressLine({ write, isScreen }: Terminal): ProgressLine {
+  const redraws = isScreen();
   let shownAt = 0;
   return {
     show: (progress) => {
-      if (isTerminal) return write(`\r\x1b[2K${describeProgress(progress)}`);
+      if (redraws) return write(eraseLine, describeProgress(progress));
       if (progress.seconds - shownAt < LOG_SECONDS) return;
       shownAt = progress.seconds;
       write(`${describeProgress(progress)}\n`);
     },
-    clear: () => isTerminal ? write("\r\x1b[2K") : undefined,
+    clear: () => redraws ? write(eraseLine) : undefined,
   };
 }
 

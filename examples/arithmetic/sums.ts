@@ -1,5 +1,6 @@
 /** Sums of two numbers below 100: problems, files, and an exam. @module */
 
+import { standardOutput } from "../../core/terminal.ts";
 import type { Tokenizer } from "../../data/mod.ts";
 import { type CausalModel, type DecoderParams, generator } from "../../nn/mod.ts";
 
@@ -60,6 +61,5 @@ export function percent(share: number): string {
 
 /** Prints a line. */
 export function say(text: string): void {
-  // deno-lint-ignore no-console -- the demonstrations speak
-  console.log(text);
+  standardOutput.write(`${text}\n`);
 }

@@ -6,7 +6,6 @@ import { converse } from "../../cli/chat/converse.ts";
 import { defaultExamples, readExamples } from "../../cli/chat/examples.ts";
 import { pasteFilter, withLineEnds } from "../../cli/chat/paste.ts";
 import { savePath } from "../../cli/chat/save.ts";
-import { visible } from "../../cli/chat/screen.ts";
 import { type ChatSession, chatSession, describeAnswer } from "../../cli/chat/session.ts";
 import { type GenerationModel, openGenerationModel } from "../../train/generation/open.ts";
 import { drawSeed } from "../../train/generation/seeds.ts";
@@ -15,6 +14,7 @@ import { textOf } from "../../train/generation/text_stream.ts";
 import { chatOptions } from "../../cli/chat/options.ts";
 import { parse } from "../../cli/parse.ts";
 import { UserError } from "../../core/errors.ts";
+import { plain } from "../../core/terminal.ts";
 import { type DecoderParams, generator, mergeAdapters, parametersOf } from "../../nn/mod.ts";
 import { openModel } from "../../train/files/model_directory.ts";
 import { fixture, plainTokenizer } from "../data/fixture_files.ts";
@@ -424,10 +424,6 @@ Deno.test("a line about an answer says how fast it came and why it ended", () =>
   );
 });
 
-Deno.test("control characters of a model do not reach the terminal", () => {
-  assert.equal(visible("a\x1b[31mb\r\n\tc\x7f\x9b"), "a␛[31mb␍\n\tc␡\ufffd");
-});
-
 Deno.test("a pasted text of several lines is one line, however it comes in pieces", () => {
   const sent = "a\x1b[200~one\r\ntwo\rthree\n\x1b[201~b\x1b[Ac\r";
   for (const size of [3, 4, 5, 7, 100]) {
@@ -522,7 +518,8 @@ Deno.test("a prompt from a pipe is answered on standard output, which has nothin
   const outcome = await pipedChat(flags, `${userWords(greedy!)}\n`);
   assert.deepEqual(outcome, {
     code: 0,
-    stdout: `${greedyText(opened.tokenizer, greedy!)}\n`,
+    // A pipe may end at a screen: what a terminal would obey is shown.
+    stdout: `${plain(greedyText(opened.tokenizer, greedy!))}\n`,
     stderr: "",
   });
   const [empty, long] = await Promise.all([

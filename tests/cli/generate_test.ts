@@ -1,6 +1,7 @@
 /** `generate`: a file of prompts in, JSONL out. */
 
 import assert from "node:assert/strict";
+import { terminal } from "../../core/terminal.ts";
 import { Interrupted, writeRows } from "../../cli/generation/output.ts";
 import { describeProgress, progressLine } from "../../cli/generation/progress.ts";
 import { promptsOf } from "../../train/generation/prompts.ts";
@@ -269,7 +270,7 @@ Deno.test("progress is one line at a terminal, and now and then a line in a log"
   assert.equal(describeProgress(progress), "2/8 prompts, 100 tokens, 25 tokens/s, 12 s left");
   for (const isTerminal of [true, false]) {
     let said = "";
-    const line = progressLine({ write: (text) => said += text, isTerminal });
+    const line = progressLine(terminal((text) => said += text, () => isTerminal));
     for (const seconds of [4, 11, 12, 25]) line.show({ ...progress, seconds });
     line.clear();
     assert.equal(said.split(isTerminal ? "\r" : "\n").length - 1, isTerminal ? 5 : 2);

@@ -1,6 +1,7 @@
 /** Rows are prepared once for the runs on the same data, and that is shown. */
 
 import assert from "node:assert/strict";
+import { terminal } from "../../core/terminal.ts";
 import { consoleReporter } from "../../train/report/reporters.ts";
 import type { LogRecord } from "../../train/report/progress.ts";
 import { succeed } from "./preference_runs.ts";
@@ -66,8 +67,8 @@ Deno.test("preparing rows is a bar on a screen, and elsewhere a line now and the
   for (const bar of [true, false]) {
     const written: string[] = [];
     let now = 0;
-    const write = (text: string) => void written.push(text);
-    const reporter = consoleReporter({ bar, write, columns: () => 80, now: () => now });
+    const screen = terminal((text) => written.push(text), () => bar);
+    const reporter = consoleReporter({ terminal: screen, columns: () => 80, now: () => now });
     for (const [rows, seconds] of [[500, 5], [1000, 11], [1500, 15], [2000, 20]] as const) {
       now = seconds * 1000;
       reporter.report(preparing(rows, seconds));

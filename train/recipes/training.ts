@@ -1,6 +1,7 @@
 /** From flags to the loop's settings: what all training commands share. @module */
 
 import { followsMetric } from "../loop/metric_schedule.ts";
+import { standardError } from "../../core/terminal.ts";
 import { isNorm, optimizerByName } from "../../nn/mod.ts";
 import type { TrainOptions } from "../loop/options.ts";
 import {
@@ -61,7 +62,7 @@ export function openReporters(values: TrainingValues): Reporter {
   const quiet = values.log_level === "error" || values.log_level === "critical";
   const screen = consoleReporter({
     notices: !quiet,
-    ...(values.disable_tqdm === true ? { bar: false, wrap: Deno.stderr.isTerminal() } : {}),
+    ...(values.disable_tqdm === true ? { bar: false, wrap: standardError.isScreen() } : {}),
   });
   const toFile = values.report_to.some((name) => name === "jsonl" || name === "all");
   if (!toFile) return screen;

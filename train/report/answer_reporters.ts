@@ -1,5 +1,6 @@
 /** Sampled answers for people: a table on the console, and a file. @module */
 
+import { plain, plainJson } from "../../core/terminal.ts";
 import type { Reporter } from "./reporters.ts";
 import type { AnswerColumns } from "../sampling/rollout.ts";
 import { openRunFile } from "../files/run_file.ts";
@@ -62,7 +63,7 @@ export function answersFile(path: string): Reporter {
       const count = record.table[names[0]!]?.length ?? 0;
       file.append(Array.from({ length: count }, (_, row) => {
         const values = names.map((name) => [name, record.table[name]![row]]);
-        return JSON.stringify({ step: record.step, ...Object.fromEntries(values) });
+        return plainJson({ step: record.step, ...Object.fromEntries(values) });
       }));
     },
     close: file.close,
@@ -101,8 +102,8 @@ function rowsOf(table: AnswerColumns, { rows = Infinity, uniquePrompts }: Answer
 function cell(value: unknown): string {
   if (typeof value === "number") return Number.isNaN(value) ? "–" : value.toFixed(3);
   const text = typeof value === "string" ? value : JSON.stringify(value) ?? "";
-  // A tab, or another character that moves the cursor, would break the columns.
-  return text.replaceAll(/\s*\n\s*/g, " ⏎ ").replaceAll(/\p{Cc}/gu, " ");
+  // A tab would break the columns.
+  return plain(text).replaceAll(/\s*\n\s*/g, " ⏎ ").replaceAll("\t", " ");
 }
 
 /** Widths that fit: the widest columns share what the others leave. */

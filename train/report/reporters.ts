@@ -5,6 +5,14 @@
  */
 
 import {
+  type Control,
+  eraseLine,
+  plainJson,
+  screenColumns,
+  standardError,
+  type Terminal,
+} from "../../core/terminal.ts";
+import {
   type BarState,
   formatBar,
   formatPreparationBar,
@@ -25,9 +33,9 @@ export interface Reporter {
 
 /** Where a console reporter writes and what it may assume. */
 export interface ConsoleOptions {
-  /** Writes text as it is; by default to standard error, which keeps standard output clean. */
-  readonly write?: (text: string) => void;
-  /** Whether a bar may be redrawn in place; by default whether standard error is a terminal. */
+  /** Where it writes; by default standard error, which keeps standard output clean. */
+  readonly terminal?: Terminal;
+  /** Whether a bar may be redrawn in place; by default where the terminal is a screen. */
   readonly bar?: boolean;
   /** Columns of the terminal, asked for at each redraw; 80 where it cannot be known. */
   readonly columns?: () => number;
@@ -51,9 +59,9 @@ const REDRAW_MILLISECONDS = 50;
  */
 export function consoleReporter(options: ConsoleOptions = {}): Reporter {
   const {
-    write = writeStandardError,
-    bar = Deno.stderr.isTerminal(),
-    columns = terminalColumns,
+    terminal: { write, isScreen } = standardError,
+    bar = isScreen(),
+    columns = screenColumns,
     wrap = bar,
     notices = true,
     now = () => performance.now(),
@@ -61,7 +69,7 @@ export function consoleReporter(options: ConsoleOptions = {}): Reporter {
   let state: BarState | undefined;
   let drawn = false;
   let drawnAt = -Infinity;
-  const erased = () => drawn ? "\r\x1b[2K" : "";
+  const erased = (): (string | Control)[] => drawn ? [eraseLine] : [];
   const drawing = (current: BarState): string => {
     // Before it is known how many steps there are, a bar says nothing.
     if (current.totalSteps === 0) return "";
@@ -76,7 +84,7 @@ export function consoleReporter(options: ConsoleOptions = {}): Reporter {
     if (bar) {
       const over = record.rows === record.totalRows;
       if (!over && at - drawnAt < REDRAW_MILLISECONDS) return;
-      write(erased() + (over ? "" : formatPreparationBar(record, columns() - 1)));
+      write(...erased(), over ? "" : formatPreparationBar(record, columns() - 1));
       [drawn, drawnAt] = [!over, at];
     } else if (at - saidAt >= PREPARATION_MILLISECONDS) {
       write(`${formatRecord(record)}\n`);
@@ -84,7 +92,7 @@ export function consoleReporter(options: ConsoleOptions = {}): Reporter {
     }
   };
   const erase = () => {
-    if (drawn) write(erased());
+    write(...erased());
     drawn = false;
   };
   return {
@@ -103,9 +111,9 @@ export function consoleReporter(options: ConsoleOptions = {}): Reporter {
       state = record.kind === "end" ? undefined : nextBar(state, record);
       if (line === undefined && now() - drawnAt < REDRAW_MILLISECONDS) return;
       // One write per redraw, so that the bar does not flicker.
-      const text = erased() + (line === undefined ? "" : `${line}\n`);
+      const parts = [...erased(), line === undefined ? "" : `${line}\n`];
       drawn = false;
-      write(text + (state === undefined ? "" : drawing(state)));
+      write(...parts, state === undefined ? "" : drawing(state));
     },
     close: erase,
   };
@@ -131,21 +139,6 @@ function nextBar(state: BarState | undefined, record: LogRecord): BarState {
     ...(tokensPerSecond === undefined ? {} : { tokensPerSecond }),
     ...(remainingSeconds === undefined ? {} : { remainingSeconds }),
   };
-}
-
-const encoder = new TextEncoder();
-
-function writeStandardError(text: string): void {
-  let bytes = encoder.encode(text);
-  while (bytes.length > 0) bytes = bytes.subarray(Deno.stderr.writeSync(bytes));
-}
-
-function terminalColumns(): number {
-  try {
-    return Deno.consoleSize().columns;
-  } catch {
-    return 80;
-  }
 }
 
 /**
@@ -183,7 +176,7 @@ export function formatJsonRow(record: LogRecord, run: Readonly<Record<string, st
     row["device_bytes"] = record.deviceBytes;
   }
   // JSON.stringify writes numbers that are not finite as null.
-  return JSON.stringify("values" in record ? { ...row, ...record.values } : row);
+  return plainJson("values" in record ? { ...row, ...record.values } : row);
 }
 
 /**

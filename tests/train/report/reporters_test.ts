@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
+import { terminal } from "../../../core/terminal.ts";
 import type { LogRecord } from "../../../train/report/progress.ts";
 import { answersFile, formatAnswers } from "../../../train/report/answer_reporters.ts";
 import {
@@ -22,11 +23,15 @@ const notice: LogRecord = { kind: "notice", step: 2, ...at, text: "Note." };
 const end: LogRecord = { kind: "end", step: 4, ...at, interrupted: false, values: {} };
 
 /** A reporter on a list of written texts, with a clock set by hand. */
-function recorded(options: { readonly bar: boolean; readonly notices?: boolean }) {
+function recorded({ bar, ...options }: { readonly bar: boolean; readonly notices?: boolean }) {
   const written: string[] = [];
   const clock = { now: 0 };
-  const write = (text: string) => void written.push(text);
-  const reporter = consoleReporter({ ...options, write, columns: () => 41, now: () => clock.now });
+  const reporter = consoleReporter({
+    ...options,
+    terminal: terminal((text) => written.push(text), () => bar),
+    columns: () => 41,
+    now: () => clock.now,
+  });
   return { written, clock, reporter };
 }
 

@@ -1,5 +1,6 @@
 /** What the commands that learn from sampled answers have in common. @module */
 
+import { screenColumns } from "../../../core/terminal.ts";
 import type { PromptExample } from "../../../data/prepare/prepare_prompts.ts";
 import { answersFile, answersOnConsole } from "../../report/answer_reporters.ts";
 import { allReporters, type Reporter } from "../../report/reporters.ts";
@@ -55,15 +56,7 @@ function withAnswers(reporter: Reporter, values: OnlineValues): Reporter {
   const shown = answersOnConsole(reporter, {
     rows: values.num_completions_to_print,
     uniquePrompts: values.log_unique_prompts,
-    width: columns,
+    width: screenColumns,
   });
   return allReporters([shown, answersFile(`${values.output_dir}/completions.jsonl`)]);
-}
-
-function columns(): number {
-  try {
-    return Deno.consoleSize().columns;
-  } catch {
-    return 120;
-  }
 }
