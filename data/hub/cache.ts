@@ -9,7 +9,8 @@ import { UserError } from "../../core/errors.ts";
 import { isRecord, readTextFileIfPresent } from "../files/json_files.ts";
 import { describeFileError, joinPath, parentPath, statIfPresent } from "../files/local_paths.ts";
 import type { RemoteFile } from "./listing.ts";
-import type { Repository } from "./repository.ts";
+import { isCommit, isRepositoryId, type Repository } from "./repository.ts";
+import type { HubSettings } from "./settings.ts";
 
 /** Where a repository's files are. */
 export interface CachePaths {
@@ -47,24 +48,22 @@ export function cachePaths(
   };
 }
 
-/** The commit that a revision was when it was last downloaded; undefined if it never was. */
+/** The commit that a revision was when it was last asked for; undefined if it never was. */
 export async function cachedCommit(
   paths: CachePaths,
   revision: string,
 ): Promise<string | undefined> {
-  if (/^[0-9a-f]{40}$/.test(revision) && await statIfPresent(paths.snapshot(revision))) {
-    return revision;
-  }
-  if (/(^|\/)\.\.?(\/|$)/.test(revision)) return undefined;
+  const isThere = async (commit: string) =>
+    await statIfPresent(paths.snapshot(commit)) !== undefined ||
+    await statIfPresent(paths.tree(commit)) !== undefined;
+  if (isCommit(revision) && await isThere(revision)) return revision;
   const commit = (await readTextFileIfPresent(paths.ref(revision)))?.trim();
-  return commit !== undefined && /^\w+$/.test(commit) && await statIfPresent(paths.snapshot(commit))
-    ? commit
-    : undefined;
+  return commit !== undefined && /^\w+$/.test(commit) && await isThere(commit) ? commit : undefined;
 }
 
 /** Notes which commit a revision is. */
 export async function writeRef(paths: CachePaths, revision: string, commit: string): Promise<void> {
-  if (revision !== commit) await writeSmall(paths.ref(revision), commit);
+  if (revision !== commit) await writeSmall(paths, paths.ref(revision), commit);
 }
 
 /** The files of a commit, as its list in the cache says; undefined where there is no readable list. */
@@ -109,7 +108,7 @@ export async function writeTree(
       : { size, blob_id: digest },
   ]);
   const list = { format_version: 1, files: Object.fromEntries(entries.sort()) };
-  await writeSmall(paths.tree(commit), JSON.stringify(list, null, 2));
+  await writeSmall(paths, paths.tree(commit), JSON.stringify(list, null, 2));
 }
 
 /** Puts a file's content under its name into a commit's directory: as a link, or, where links cannot be, as a copy. */
@@ -119,18 +118,18 @@ export async function linkIntoSnapshot(
   { path, digest }: RemoteFile,
 ): Promise<void> {
   const target = joinPath(paths.snapshot(commit), path);
-  const parent = parentPath(target);
-  const up = "../".repeat(2 + path.split("/").length - 1);
-  const beside = `${target}.${crypto.randomUUID()}.tmp`;
+  const link = `${"../".repeat(1 + path.split("/").length)}blobs/${digest}`;
   try {
-    await Deno.mkdir(parent, { recursive: true });
-    try {
-      await Deno.symlink(`${up}blobs/${digest}`, beside);
-    } catch (error) {
-      if (error instanceof Deno.errors.AlreadyExists) throw error;
-      await Deno.copyFile(paths.blob(digest), beside);
-    }
-    await Deno.rename(beside, target);
+    await Deno.mkdir(parentPath(target), { recursive: true });
+    if (await Deno.readLink(target).catch(() => null) === link) return;
+    await atOnce(paths.root, target, async (beside) => {
+      try {
+        await Deno.symlink(link, beside);
+      } catch (error) {
+        if (error instanceof Deno.errors.AlreadyExists) throw error;
+        await Deno.copyFile(paths.blob(digest), beside);
+      }
+    });
   } catch (error) {
     throw describeFileError(error, { action: "write", path: target });
   }
@@ -150,21 +149,64 @@ export async function firstMissing(
 }
 
 /** Writes a small file at once, so that no one reads half of it. */
-async function writeSmall(path: string, text: string): Promise<void> {
-  const beside = `${path}.${crypto.randomUUID()}.tmp`;
+async function writeSmall({ root }: CachePaths, path: string, text: string): Promise<void> {
   try {
     await Deno.mkdir(parentPath(path), { recursive: true });
-    await Deno.writeTextFile(beside, text);
-    await Deno.rename(beside, path);
+    await atOnce(root, path, async (beside) => await Deno.writeTextFile(beside, text));
   } catch (error) {
     throw describeFileError(error, { action: "write", path });
   }
 }
 
-/** The error for what is not in the cache when the network must not be used. */
-export function notCached(what: string, cache: string): UserError {
+/** What `make` makes beside, put in its place. What a killed process leaves is where no one lists files. */
+async function atOnce(
+  root: string,
+  path: string,
+  make: (beside: string) => Promise<void>,
+): Promise<void> {
+  const beside = `${root}/.${crypto.randomUUID()}.tmp`;
+  await make(beside);
+  await Deno.rename(beside, path);
+}
+
+/** Makes the cache know a repository by its own name, and by the one that it was asked for by. */
+export async function noteNames(
+  cache: string,
+  asked: Pick<Repository, "kind" | "id">,
+  own: Pick<Repository, "kind" | "id">,
+): Promise<void> {
+  const { root, folder } = cachePaths(cache, own);
+  const isLink = (await Deno.lstat(root).catch(() => undefined))?.isSymlink;
+  if (isLink) await Deno.remove(root); // what was once another's old name is a repository again
+  if (own.id === asked.id) return;
+  await Deno.mkdir(root, { recursive: true });
+  // Where links cannot be, an old name is not known without the Hub.
+  await Deno.symlink(folder, cachePaths(cache, asked).root).catch(() => {});
+}
+
+/** The name under which a repository is in the cache. */
+export async function cachedName<R extends Pick<Repository, "kind" | "id">>(
+  cache: string,
+  asked: R,
+): Promise<R> {
+  const target = await Deno.readLink(cachePaths(cache, asked).root).catch(() => "");
+  const id = target.startsWith(`${asked.kind}s--`)
+    ? target.slice(asked.kind.length + 3).replaceAll("--", "/")
+    : asked.id;
+  return isRepositoryId(id) ? { ...asked, id } : asked;
+}
+
+/** The error for what is not in the cache when there is nothing else. */
+export function notCached(
+  what: string,
+  { cache, offline }: Pick<HubSettings, "cache" | "offline">,
+): UserError {
+  const begun = what[0]!.toUpperCase() + what.slice(1);
   return new UserError(
-    `${what} is not in the cache ${cache}, and HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE forbids the network. Download ` +
-      "it once without that variable (`plumb download`), or give a local path.",
+    `${begun} is not in the cache ${cache}, and ${
+      offline
+        ? "HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE forbids the network"
+        : "the Hub does not answer"
+    }. Download it once with the network (\`plumb download\`), or give a local path.`,
   );
 }

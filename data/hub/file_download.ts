@@ -57,25 +57,26 @@ async function fetchChecked(
   address: string,
   file: RemoteFile,
   path: string,
-  { onBytes = () => {}, patience = defaultPatience, signal }: FileDownloadOptions,
+  options: FileDownloadOptions,
 ): Promise<void> {
+  const { onBytes = () => {}, patience = defaultPatience, signal } = options;
   for (let attempt = 1;; attempt++) {
-    using received = await openReceived(path, file);
+    using received = await openReceived(path, file, onBytes);
     onBytes(received.length());
+    // A server that begins anew each time and never comes further makes no progress.
+    let furthest = received.length();
     if (received.length() < file.size) {
       await withRetries(async (progressed) => {
-        for await (
-          const chunk of rest(settings, address, received, { patience, signal, onBytes })
-        ) {
+        for await (const chunk of rest(settings, address, received, { patience, signal })) {
           received.add(chunk);
-          onBytes(chunk.length);
+          if (received.length() <= furthest) continue;
+          furthest = received.length();
           progressed();
         }
         if (received.length() < file.size) throw new Error("the connection ended early");
       }, { patience, signal });
     }
     if (received.digest() === file.digest) return await received.finish();
-    onBytes(-received.length());
     received.clear();
     if (attempt === 2) {
       throw new UserError(
@@ -91,48 +92,33 @@ async function* rest(
   settings: HubSettings,
   address: string,
   received: Received,
-  { patience, signal, onBytes }: {
+  { patience, signal }: {
     readonly patience: Patience;
     readonly signal: AbortSignal | undefined;
-    readonly onBytes: (bytes: number) => void;
   },
 ): AsyncGenerator<Uint8Array> {
-  const silent = new AbortController();
-  const expect = () =>
-    setTimeout(() => silent.abort(new Error("nothing came for a while")), patience.silence);
-  let watch = expect();
-  try {
-    const from = received.length();
-    const startOver = () => {
-      onBytes(-received.length());
+  const from = received.length();
+  const answer = await request(settings, address, {
+    headers: { "accept-encoding": "identity", ...from > 0 ? { range: `bytes=${from}-` } : {} },
+    signal,
+    silence: patience.silence,
+  }).catch((error) => {
+    if (!(error instanceof HubError && error.status === 416)) throw error;
+    received.clear();
+    throw new Error("the server has fewer bytes than were there");
+  });
+  if (from > 0) {
+    const begins = answer.headers.get("content-range")?.match(/^bytes (\d+)-/)?.[1];
+    if (answer.status !== 206 || Number(begins) !== from) {
+      // A server that knows no ranges sends all of it.
       received.clear();
-    };
-    const response = await request(settings, address, {
-      headers: { "accept-encoding": "identity", ...from > 0 ? { range: `bytes=${from}-` } : {} },
-      signal: signal ? AbortSignal.any([signal, silent.signal]) : silent.signal,
-    }).catch((error) => {
-      if (error instanceof HubError && error.status === 416) startOver();
-      throw error;
-    });
-    if (from > 0) {
-      const begins = response.headers.get("content-range")?.match(/^bytes (\d+)-/)?.[1];
-      if (response.status !== 206 || Number(begins) !== from) {
-        // A server that knows no ranges sends all of it.
-        startOver();
-        if (response.status !== 200) {
-          await response.body?.cancel();
-          throw new Error("the server sent another part than was asked for");
-        }
+      if (answer.status !== 200) {
+        await answer.cancel();
+        throw new Error("the server sent another part than was asked for");
       }
     }
-    for await (const chunk of response.body ?? []) {
-      clearTimeout(watch);
-      yield chunk;
-      watch = expect();
-    }
-  } finally {
-    clearTimeout(watch);
   }
+  yield* answer.chunks();
 }
 
 /** A file that is being received, and the digest of what it holds so far. */
@@ -145,13 +131,18 @@ interface Received {
   readonly [Symbol.dispose]: () => void;
 }
 
-async function openReceived(path: string, { size, algorithm }: RemoteFile): Promise<Received> {
+async function openReceived(
+  path: string,
+  { size, algorithm }: RemoteFile,
+  onBytes: (bytes: number) => void,
+): Promise<Received> {
   const file = await Deno.open(path, { read: true, write: true, create: true });
   const fresh = () =>
     algorithm === "sha256" ? createHash("sha256") : createHash("sha1").update(`blob ${size}\0`);
   let hash: Hash = fresh();
   let length = 0;
   const clear = () => {
+    onBytes(-length);
     file.truncateSync(0);
     file.seekSync(0, Deno.SeekMode.Start);
     [hash, length] = [fresh(), 0];
@@ -162,6 +153,7 @@ async function openReceived(path: string, { size, algorithm }: RemoteFile): Prom
     hash.update(buffer.subarray(0, count));
     length += count;
   }
+  onBytes(length);
   if (length > size) clear();
   return {
     length: () => length,
@@ -175,6 +167,7 @@ async function openReceived(path: string, { size, algorithm }: RemoteFile): Prom
       }
       hash.update(bytes);
       length += bytes.length;
+      onBytes(bytes.length);
     },
     clear,
     digest: () => hash.copy().digest("hex"),

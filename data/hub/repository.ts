@@ -37,6 +37,12 @@ export function parseRepository(
       `"${name}" is no name of a ${kind} on the Hub: organisation/name was expected, or organisation/name@revision.`,
     );
   }
+  const asked = own ?? revision ?? "main";
+  if (own !== "" && !isRevision(asked)) {
+    throw new UserError(
+      `${JSON.stringify(asked)} is no revision: a branch, a tag or a commit was expected.`,
+    );
+  }
   if (own === "" || (own !== undefined && revision !== undefined && own !== revision)) {
     throw new UserError(
       own === ""
@@ -44,7 +50,19 @@ export function parseRepository(
         : `"${name}" names the revision "${own}", and "${revision}" was asked for beside it. Say one of them.`,
     );
   }
-  return { kind, id, revision: own ?? revision ?? "main" };
+  return { kind, id, revision: asked };
+}
+
+/** Whether a text can be a branch, a tag or a commit, by git's own rules: so it is also safe in a path. */
+function isRevision(text: string): boolean {
+  // deno-lint-ignore no-control-regex -- those are meant
+  const odd = /[\x00-\x20\x7f~^:?*[\\]|\.\.|@\{|\/\/|^[/.-]|\/\.|[/.]$/;
+  return text !== "" && text.length <= 255 && !odd.test(text);
+}
+
+/** Whether a revision is a whole commit, which never changes. */
+export function isCommit(revision: string): boolean {
+  return /^[0-9a-f]{40}$/.test(revision);
 }
 
 /** The repository as people say it: `org/name`, with its revision unless that is `main`. */

@@ -1,6 +1,7 @@
 /** Requests to the Hub: with the token for the Hub alone, tried again where that can help. @module */
 
 import { UserError } from "../../core/errors.ts";
+import configuration from "../../deno.json" with { type: "json" };
 import type { HubSettings } from "./settings.ts";
 
 /** What a request needs beside its path. */
@@ -9,6 +10,8 @@ export interface RequestOptions {
   readonly headers?: Readonly<Record<string, string>>;
   /** Ends the request. */
   readonly signal?: AbortSignal | undefined;
+  /** Milliseconds after which a connection that brings nothing counts as dead. */
+  readonly silence?: number | undefined;
 }
 
 /** An answer that is no success; `code` is the Hub's own word for it. */
@@ -54,10 +57,20 @@ export async function withRetries<T>(
     } catch (error) {
       failures++;
       signal?.throwIfAborted();
-      if (failures >= patience.tries || !isPassing(error)) throw error;
+      // Where there is no network, nobody should wait long to hear so.
+      const tries = isUnreachable(error) ? Math.min(patience.tries, 4) : patience.tries;
+      if (failures >= tries || !isPassing(error)) throw error;
       await pause(pauseBefore(failures, patience, error), signal);
     }
   }
+}
+
+/** Nobody answers at the address, or there is no such address. */
+function isUnreachable(error: unknown): boolean {
+  if (!(error instanceof Error) || error instanceof HubError) return false;
+  return /dns error|connection refused|unreachable|\(os error (61|101|111|113|10061)\)/i.test(
+    error.message,
+  ) || isUnreachable(error.cause);
 }
 
 /** An error that another try may not meet. */
@@ -96,61 +109,155 @@ function pause(milliseconds: number, signal: AbortSignal | undefined): Promise<v
   return promise;
 }
 
+/** An answer of success; its body is read once. */
+export interface Answer {
+  /** The HTTP status. */
+  readonly status: number;
+  /** Its headers. */
+  readonly headers: Headers;
+  /** The address that gave it in the end. */
+  readonly address: URL;
+  /** The body as it comes; ended by an error if nothing comes for too long. */
+  readonly chunks: () => AsyncGenerator<Uint8Array>;
+  /** The whole body as text. @throws {UserError} if it is longer than any answer should be. */
+  readonly text: () => Promise<string>;
+  /** Lets go of the body. */
+  readonly cancel: () => Promise<void>;
+}
+
+/** No list, description or message of the Hub is longer; whoever sends more means harm. */
+const mostText = 64 * 2 ** 20;
+
 /**
  * Fetches an address of the Hub, or what it redirects to; once.
  *
  * The token goes to the endpoint's own origin alone: a redirect to another (a store of large files) is followed
  * without it.
  *
+ * @param path A path of the endpoint, or a whole address.
  * @throws {HubError} for an answer that is no success
  */
 export async function request(
   settings: Pick<HubSettings, "endpoint" | "token">,
   path: string,
-  { headers = {}, signal }: RequestOptions = {},
-): Promise<Response> {
+  { headers = {}, signal, silence = defaultPatience.silence }: RequestOptions = {},
+): Promise<Answer> {
   const home = new URL(settings.endpoint).origin;
+  const watch = silenceWatch(silence, signal);
   let address = new URL(path.startsWith("/") ? settings.endpoint + path : path);
   for (let hops = 0; hops < 10; hops++) {
     const mayKnow = settings.token !== undefined && address.origin === home;
-    const response = await fetch(address, {
-      headers: {
-        "user-agent": "plumb",
-        ...headers,
-        ...mayKnow ? { authorization: `Bearer ${settings.token}` } : {},
-      },
-      redirect: "manual",
-      signal: signal ?? null,
-    });
+    const response = await watch.awaiting(() =>
+      fetch(address, {
+        headers: {
+          "user-agent": `plumb/${configuration.version}`,
+          ...headers,
+          ...mayKnow ? { authorization: `Bearer ${settings.token}` } : {},
+        },
+        redirect: "manual",
+        signal: watch.signal,
+      })
+    );
+    const answer = answerOf(response, address, watch.awaiting);
     const target = response.headers.get("location");
     if (response.status >= 300 && response.status < 400 && target !== null) {
-      await response.body?.cancel();
-      address = new URL(target, address);
-      if (!/^https?:$/.test(address.protocol)) {
-        throw new UserError(
-          `${settings.endpoint} redirects to ${address.protocol}, which is not followed.`,
-        );
-      }
+      await answer.cancel();
+      address = redirected(address, target, settings);
       continue;
     }
-    if (!response.ok) throw await refusal(response, address);
-    return response;
+    if (!response.ok) throw await refusal(answer);
+    return answer;
   }
   throw new UserError(`${settings.endpoint}${path} redirects without end.`);
 }
 
-async function refusal(response: Response, address: URL): Promise<HubError> {
-  const text = (await response.text().catch(() => "")).slice(0, 2000);
-  const error = new HubError(
-    response.status,
-    response.headers.get("x-error-code") ?? "",
-    response.headers.get("x-error-message") ?? messageIn(text) ??
-      `${response.status} ${response.statusText} from ${address.origin}${address.pathname}`,
+/** Ends what takes longer than `silence` to bring anything. */
+function silenceWatch(silence: number, signal: AbortSignal | undefined): {
+  readonly signal: AbortSignal;
+  readonly awaiting: <T>(body: () => Promise<T>) => Promise<T>;
+} {
+  const silent = new AbortController();
+  return {
+    signal: signal ? AbortSignal.any([signal, silent.signal]) : silent.signal,
+    awaiting: async (body) => {
+      const timer = setTimeout(
+        () => silent.abort(new Error(`nothing came for ${silence / 1000} seconds`)),
+        silence,
+      );
+      try {
+        return await body();
+      } finally {
+        clearTimeout(timer);
+      }
+    },
+  };
+}
+
+function answerOf(
+  { status, headers, body }: Response,
+  address: URL,
+  awaiting: <T>(body: () => Promise<T>) => Promise<T>,
+): Answer {
+  const chunks = async function* () {
+    if (body === null) return;
+    const reader = body.getReader();
+    try {
+      for (;;) {
+        const { done, value } = await awaiting(() => reader.read());
+        if (done) return;
+        yield value;
+      }
+    } finally {
+      await reader.cancel().catch(() => {});
+    }
+  };
+  const text = async () => {
+    const decoder = new TextDecoder();
+    let [read, length] = ["", 0];
+    for await (const chunk of chunks()) {
+      length += chunk.length;
+      if (length > mostText) throw new UserError(`${address.origin} answers without end.`);
+      read += decoder.decode(chunk, { stream: true });
+    }
+    return read + decoder.decode();
+  };
+  return { status, headers, address, chunks, text, cancel: async () => await body?.cancel() };
+}
+
+function redirected(from: URL, target: string, { endpoint }: Pick<HubSettings, "endpoint">): URL {
+  const to = URL.canParse(target, from.href) ? new URL(target, from) : null;
+  if (to !== null && /^https?:$/.test(to.protocol)) return to;
+  throw new UserError(
+    `${endpoint} redirects to ${JSON.stringify(target.slice(0, 100))}, which is not followed.`,
   );
-  const seconds = Number(response.headers.get("retry-after"));
-  return seconds > 0
-    ? Object.assign(error, { retryAfter: seconds * 1000 } satisfies Waiting)
-    : error;
+}
+
+async function refusal({ status, headers, address, text }: Answer): Promise<HubError> {
+  const said = (await text().catch(() => "")).slice(0, 2000);
+  const error = new HubError(
+    status,
+    headers.get("x-error-code") ?? "",
+    printable(
+      headers.get("x-error-message") ?? messageIn(said) ??
+        `status ${status} from ${address.origin}${address.pathname}`,
+    ),
+  );
+  const wait = waitAsked(headers);
+  return wait > 0 ? Object.assign(error, { retryAfter: wait } satisfies Waiting) : error;
+}
+
+/** How long an answer asks to wait, in milliseconds: `Retry-After` (seconds or a date), or the Hub's `RateLimit`. */
+function waitAsked(headers: Headers): number {
+  const after = headers.get("retry-after") ?? "";
+  const seconds = Number(after) || (Date.parse(after) - Date.now()) / 1000 ||
+    Number(headers.get("ratelimit")?.match(/;\s*t=(\d+)/)?.[1]);
+  return seconds > 0 ? seconds * 1000 : 0;
+}
+
+/** What comes from the network is shown on terminals: in one line, and without their control characters. */
+function printable(text: string): string {
+  // deno-lint-ignore no-control-regex -- those are meant
+  return text.replace(/[\x00-\x1f\x7f-\x9f\u2028\u2029]+/g, " ").trim().slice(0, 500);
 }
 
 /** The message in an answer of JSON: `{"error": "…"}`. */

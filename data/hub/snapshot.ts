@@ -3,11 +3,13 @@
 import { UserError } from "../../core/errors.ts";
 import {
   cachedCommit,
+  cachedName,
   type CachePaths,
   cachePaths,
   firstMissing,
   linkIntoSnapshot,
   notCached,
+  noteNames,
   readTree,
   writeRef,
   writeTree,
@@ -16,8 +18,11 @@ import { explainHubError } from "./errors.ts";
 import { downloadFile } from "./file_download.ts";
 import { listRepository, type RemoteFile } from "./listing.ts";
 import { HubError, type Patience } from "./request.ts";
-import { type Repository, repositoryLabel, resolvePath } from "./repository.ts";
+import { isCommit, type Repository, repositoryLabel, resolvePath } from "./repository.ts";
 import type { HubSettings } from "./settings.ts";
+
+/** Files that are downloaded at a time. */
+const parallelFiles = 8;
 
 /** How far a download is. */
 export interface DownloadProgress {
@@ -29,30 +34,44 @@ export interface DownloadProgress {
   readonly bytes: { readonly done: number; readonly total: number };
 }
 
-/** What is downloaded and how. */
-export interface SnapshotOptions {
-  /** The files that are needed, of all there are; all by default. */
-  readonly select?: (files: readonly RemoteFile[]) => readonly RemoteFile[];
+/** How a repository is asked for. */
+export interface HubAccess {
   /** Told as bytes arrive, and at the end; never for what was there already. */
-  readonly onProgress?: (progress: DownloadProgress) => void;
+  readonly onProgress?: ((progress: DownloadProgress) => void) | undefined;
   /** Told what a user should know: that the network was out of reach and the cache served. */
-  readonly onNotice?: (text: string) => void;
-  /** Files at a time. */
-  readonly parallel?: number;
+  readonly onNotice?: ((text: string) => void) | undefined;
   /** How persistent it is. */
   readonly patience?: Patience;
   /** Ends it; what has come stays for the next time. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** A repository in a local directory. */
-export interface LocalSnapshot {
-  /** The directory. */
-  readonly directory: string;
-  /** Its commit. */
-  readonly commit: string;
+/** What is downloaded and how. */
+export interface SnapshotOptions extends HubAccess {
+  /** The files that are needed, of all there are; all by default. */
+  readonly select?: (files: readonly RemoteFile[]) => readonly RemoteFile[];
+}
+
+/** A repository at a commit, of which files can be had. */
+export interface OpenRepository {
   /** The repository by the Hub's own name for it. */
   readonly repository: Repository;
+  /** Its commit. */
+  readonly commit: string;
+  /** All its files. */
+  readonly files: readonly RemoteFile[];
+  /** Where {@link fetch} puts them, by their paths. */
+  readonly directory: string;
+  /**
+   * Brings files into the cache, those that are there already left alone.
+   *
+   * @throws {UserError} as {@link downloadSnapshot}
+   */
+  readonly fetch: (files: readonly RemoteFile[], access?: HubAccess) => Promise<void>;
+}
+
+/** A repository in a local directory. */
+export interface LocalSnapshot extends Pick<OpenRepository, "repository" | "commit" | "directory"> {
   /** The files that were asked for. */
   readonly files: readonly RemoteFile[];
 }
@@ -66,19 +85,44 @@ export interface LocalSnapshot {
 export async function downloadSnapshot(
   settings: HubSettings,
   asked: Repository,
-  options: SnapshotOptions = {},
+  { select = (every) => every, ...access }: SnapshotOptions = {},
 ): Promise<LocalSnapshot> {
-  if (settings.offline) return await fromCache(settings, asked, options);
+  const { repository, commit, directory, files, fetch } = await openRepository(
+    settings,
+    asked,
+    access,
+  );
+  const selected = select(files);
+  await fetch(selected, access);
+  return { repository, commit, directory, files: selected };
+}
+
+/**
+ * Finds out what a repository holds: from the Hub, or, where the network must not be used or does not answer, from
+ * the cache. A whole commit that the cache knows is not asked for again, because it cannot change.
+ *
+ * @throws {UserError} as {@link downloadSnapshot}
+ */
+export async function openRepository(
+  settings: HubSettings,
+  asked: Repository,
+  access: HubAccess = {},
+): Promise<OpenRepository> {
+  if (settings.offline) return await openCached(settings, asked);
+  if (isCommit(asked.revision)) {
+    const known = await openListed(settings, asked);
+    if (known !== undefined) return known;
+  }
   try {
-    return await fromHub(settings, asked, options);
+    return await openOnHub(settings, asked, access);
   } catch (error) {
     const explained = explainHubError(error, asked, settings);
     const unreachable = explained instanceof UserError && !(error instanceof UserError) &&
       !(error instanceof HubError);
-    if (!unreachable || options.signal?.aborted) throw explained;
-    const cached = await fromCache(settings, asked, options).catch(() => undefined);
+    if (!unreachable || access.signal?.aborted) throw explained;
+    const cached = await openCached(settings, asked).catch(() => undefined);
     if (cached === undefined) throw explained;
-    options.onNotice?.(
+    access.onNotice?.(
       `${explained.message} Until then ${
         repositoryLabel(asked)
       } is taken from the cache, at commit ${cached.commit.slice(0, 8)}.`,
@@ -87,23 +131,53 @@ export async function downloadSnapshot(
   }
 }
 
-async function fromHub(
+async function openOnHub(
   settings: HubSettings,
   asked: Repository,
-  options: SnapshotOptions,
-): Promise<LocalSnapshot> {
-  const { repository, commit, files: all } = await listRepository(settings, asked, options);
-  const files = (options.select ?? ((every) => every))(all);
+  access: HubAccess,
+): Promise<OpenRepository> {
+  const { repository, commit, files } = await listRepository(settings, asked, access);
   const paths = cachePaths(settings.cache, repository);
-  if (await firstMissing(paths, commit, files) !== undefined) {
-    await fetchFiles(settings, repository, { commit, files, paths }, options);
-  }
-  await writeTree(paths, commit, all);
+  await noteNames(settings.cache, asked, repository);
+  await writeTree(paths, commit, files);
   await writeRef(paths, repository.revision, commit);
-  // Who comes by an old name finds it offline too.
-  if (repository.id !== asked.id) await aliasTo(settings, asked, repository);
-  return { directory: paths.snapshot(commit), commit, repository, files };
+  return listed(settings, { repository, commit, files, paths });
 }
+
+/** A repository whose list of files is in the cache. */
+async function openListed(
+  settings: HubSettings,
+  asked: Repository,
+): Promise<OpenRepository | undefined> {
+  const repository = await cachedName(settings.cache, asked);
+  const paths = cachePaths(settings.cache, repository);
+  const files = await readTree(paths, asked.revision);
+  return files && listed(settings, { repository, commit: asked.revision, files, paths });
+}
+
+/** A repository whose files are known, and can be fetched. */
+function listed(
+  settings: HubSettings,
+  { repository, commit, files, paths }: Found & { readonly paths: CachePaths },
+): OpenRepository {
+  return {
+    repository,
+    commit,
+    files,
+    directory: paths.snapshot(commit),
+    fetch: async (wanted, access = {}) => {
+      if (await firstMissing(paths, commit, wanted) === undefined) return;
+      try {
+        await fetchFiles(settings, repository, { commit, files: wanted, paths }, access);
+      } catch (error) {
+        throw explainHubError(error, repository, settings);
+      }
+    },
+  };
+}
+
+/** A repository that was found. */
+type Found = Pick<OpenRepository, "repository" | "commit" | "files">;
 
 async function fetchFiles(
   settings: HubSettings,
@@ -113,7 +187,7 @@ async function fetchFiles(
     readonly files: readonly RemoteFile[];
     readonly paths: CachePaths;
   },
-  { onProgress, parallel = 8, ...rest }: SnapshotOptions,
+  { onProgress, ...rest }: HubAccess,
 ): Promise<void> {
   const total = files.reduce((sum, { size }) => sum + size, 0);
   let [bytes, done] = [0, 0];
@@ -143,7 +217,7 @@ async function fetchFiles(
       tell();
     }
   };
-  const workers = Array.from({ length: Math.min(parallel, files.length) }, work);
+  const workers = Array.from({ length: Math.min(parallelFiles, files.length) }, work);
   try {
     await Promise.all(workers);
   } catch (error) {
@@ -153,24 +227,25 @@ async function fetchFiles(
   }
 }
 
-async function fromCache(
-  settings: HubSettings,
-  asked: Repository,
-  { select = (every) => every }: SnapshotOptions,
-): Promise<LocalSnapshot> {
-  const what = `${asked.kind === "model" ? "The model" : "The dataset"} "${
-    repositoryLabel(asked)
-  }"`;
-  const repository = await aliasOf(settings, asked);
+/** A repository of which only what is in the cache can be had. */
+async function openCached(settings: HubSettings, asked: Repository): Promise<OpenRepository> {
+  const what = `the ${asked.kind} "${repositoryLabel(asked)}"`;
+  const repository = await cachedName(settings.cache, asked);
   const paths = cachePaths(settings.cache, repository);
   const commit = await cachedCommit(paths, repository.revision);
-  if (commit === undefined) throw notCached(what, settings.cache);
+  if (commit === undefined) throw notCached(what, settings);
   const directory = paths.snapshot(commit);
-  const listed = await readTree(paths, commit);
-  const files = select(listed ?? await filesIn(directory));
-  const missing = listed && await firstMissing(paths, commit, files);
-  if (missing) throw notCached(`"${missing.path}" of ${what.toLowerCase()}`, settings.cache);
-  return { directory, commit, repository, files };
+  const list = await readTree(paths, commit);
+  return {
+    repository,
+    commit,
+    directory,
+    files: list ?? await filesIn(directory),
+    fetch: async (wanted) => {
+      const missing = list && await firstMissing(paths, commit, wanted);
+      if (missing) throw notCached(`"${missing.path}" of ${what}`, settings);
+    },
+  };
 }
 
 /** The files that Python left in a snapshot without a list of them. */
@@ -185,17 +260,4 @@ async function filesIn(directory: string, below = ""): Promise<RemoteFile[]> {
     }
   }
   return files.sort((a, b) => a.path < b.path ? -1 : 1);
-}
-
-/** Notes that a repository is now known by another name. */
-async function aliasTo(settings: HubSettings, old: Repository, now: Repository): Promise<void> {
-  const { root } = cachePaths(settings.cache, old);
-  await Deno.mkdir(root, { recursive: true });
-  await Deno.writeTextFile(`${root}/renamed`, now.id);
-}
-
-async function aliasOf(settings: HubSettings, asked: Repository): Promise<Repository> {
-  const { root } = cachePaths(settings.cache, asked);
-  const id = await Deno.readTextFile(`${root}/renamed`).catch(() => asked.id);
-  return { ...asked, id: id.trim() };
 }

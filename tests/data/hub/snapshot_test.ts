@@ -2,8 +2,9 @@
 
 import assert from "node:assert/strict";
 import { downloadSnapshot, type SnapshotOptions } from "../../../data/hub/snapshot.ts";
-import { type HubSettings, hubSettings } from "../../../data/hub/settings.ts";
+import type { HubSettings } from "../../../data/hub/settings.ts";
 import { parseRepository } from "../../../data/hub/repository.ts";
+import { cacheOf } from "./caches.ts";
 import { type FakeRepository, type Fault, startHub } from "./fake_hub.ts";
 
 const large = new Uint8Array(300_000).map((_, i) => i * 7 % 251);
@@ -18,16 +19,6 @@ const tiny: FakeRepository = {
   largeFrom: 1000,
 };
 const patience = { tries: 4, pause: 1, silence: 2000 };
-
-/** A cache of its own. */
-function cacheOf(endpoint: string, more: Partial<HubSettings> = {}): HubSettings & Disposable {
-  const home = Deno.makeTempDirSync({ prefix: "plumb-hub-" });
-  return {
-    ...hubSettings((name) => ({ HF_HOME: home, HF_ENDPOINT: endpoint })[name]),
-    ...more,
-    [Symbol.dispose]: () => Deno.removeSync(home, { recursive: true }),
-  };
-}
 
 async function get(settings: HubSettings, name: string, options: SnapshotOptions = {}) {
   return await downloadSnapshot(settings, parseRepository(name, { kind: "model" }), {
