@@ -4,7 +4,9 @@ import assert from "node:assert/strict";
 import { grpoOptions, rlooOptions } from "../../train/settings/grpo.ts";
 import { nashMdOptions, onlineDpoOptions, xpoOptions } from "../../train/settings/online_dpo.ts";
 import type { Option, Options } from "../../train/settings/option.ts";
+import { gkdOptions } from "../../train/settings/gkd.ts";
 import * as preference from "../../train/settings/preference.ts";
+import { prmOptions, rewardOptions } from "../../train/settings/scores.ts";
 import { parse } from "../../cli/parse.ts";
 import onlineFields from "../fixtures/online_fields.json" with { type: "json" };
 import preferenceFields from "../fixtures/preference_fields.json" with { type: "json" };
@@ -32,9 +34,9 @@ const commands: readonly (readonly [string, Options, Recorded])[] = [
     orpo: preference.orpoOptions,
     cpo: preference.cpoOptions,
     tpo: preference.tpoOptions,
-    reward: preference.rewardOptions,
-    prm: preference.prmOptions,
-    gkd: preference.gkdOptions,
+    reward: rewardOptions,
+    prm: prmOptions,
+    gkd: gkdOptions,
   }).map(([name, options]) => [name, options, recorded(preferenceFields)] as const),
   ...Object.entries({
     grpo: grpoOptions,

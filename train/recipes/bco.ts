@@ -4,7 +4,8 @@ import { prepareBco, type UnpairedExample } from "../../data/prepare/prepare_unp
 import { bco, type BcoLogProbs, type BcoOptions } from "../../rl/mod.ts";
 import { bcoTask, unpairedSpec } from "../tasks/unpaired_tasks.ts";
 import { type Recipe, recipe } from "./recipe.ts";
-import { bcoOptions, checkPreference } from "../settings/preference.ts";
+import { bcoOptions } from "../settings/preference.ts";
+import { checkPreference } from "../settings/preference_base.ts";
 import { objectiveOf } from "./own_loss.ts";
 import { describeAnswers } from "./show_answers.ts";
 import { preparedLine } from "./prepared_line.ts";

@@ -4,7 +4,8 @@ import { type PreferenceExample, prepareCpo } from "../../data/prepare/prepare_p
 import { cpo, type PairObjective } from "../../rl/mod.ts";
 import { cpoTask } from "../tasks/pair_tasks.ts";
 import { type Recipe, recipe } from "./recipe.ts";
-import { checkPreference, cpoOptions } from "../settings/preference.ts";
+import { cpoOptions } from "../settings/preference.ts";
+import { checkPreference } from "../settings/preference_base.ts";
 import { objectiveOf } from "./own_loss.ts";
 import { describeAnswers } from "./show_answers.ts";
 import { preparedLine } from "./prepared_line.ts";

@@ -5,7 +5,8 @@ import { type PreferenceExample, prepareDpo } from "../../data/prepare/prepare_p
 import { checkDpo, dpo, type PairObjective } from "../../rl/mod.ts";
 import { dpoTask, pairSpec } from "../tasks/pair_tasks.ts";
 import { type Recipe, recipe } from "./recipe.ts";
-import { checkPreference, dpoOptions } from "../settings/preference.ts";
+import { dpoOptions } from "../settings/preference.ts";
+import { checkPreference } from "../settings/preference_base.ts";
 import { objectiveOf } from "./own_loss.ts";
 import { describeAnswers } from "./show_answers.ts";
 import { checkFollowing, followingOrFixed } from "./reference.ts";

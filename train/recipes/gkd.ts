@@ -6,7 +6,8 @@ import { gkdTask, sampledGkdTask } from "../tasks/gkd.ts";
 import { openModel } from "../files/model_directory.ts";
 import { type Recipe, recipe } from "./recipe.ts";
 import { endingTokens } from "./online/answering.ts";
-import { checkPreference, gkdOptions } from "../settings/preference.ts";
+import { gkdOptions } from "../settings/gkd.ts";
+import { checkPreference } from "../settings/preference_base.ts";
 import { describeAnswers } from "./show_answers.ts";
 
 /** How `gkd` is done. */

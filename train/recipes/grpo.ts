@@ -6,7 +6,8 @@ import type { Recipe } from "./recipe.ts";
 import { describePrompt, promptsOf } from "./online/answering.ts";
 import { onlineRecipe } from "./online/recipe.ts";
 import { groupSettings } from "./online/groups.ts";
-import { cautionGrpo, checkCorrection, checkGroups, grpoOptions } from "../settings/grpo.ts";
+import { grpoOptions } from "../settings/grpo.ts";
+import { cautionGrpo, checkCorrection, checkGroups } from "../settings/grpo_checks.ts";
 import { ownObjective } from "./own_loss.ts";
 
 /** How `grpo` is done. */

@@ -5,7 +5,8 @@ import { prepareKto, type UnpairedExample } from "../../data/prepare/prepare_unp
 import { kto, type KtoLogProbs } from "../../rl/mod.ts";
 import { ktoTask, unpairedSpec } from "../tasks/unpaired_tasks.ts";
 import { type Recipe, recipe } from "./recipe.ts";
-import { checkPreference, ktoOptions } from "../settings/preference.ts";
+import { ktoOptions } from "../settings/preference.ts";
+import { checkPreference } from "../settings/preference_base.ts";
 import { objectiveOf } from "./own_loss.ts";
 import { describeAnswers } from "./show_answers.ts";
 import { preparedLine } from "./prepared_line.ts";

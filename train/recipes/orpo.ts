@@ -4,7 +4,8 @@ import { type PreferenceExample, prepareOrpo } from "../../data/prepare/prepare_
 import { orpo, type PairLogProbs } from "../../rl/mod.ts";
 import { orpoTask } from "../tasks/pair_tasks.ts";
 import { type Recipe, recipe } from "./recipe.ts";
-import { checkPreference, orpoOptions } from "../settings/preference.ts";
+import { orpoOptions } from "../settings/preference.ts";
+import { checkPreference } from "../settings/preference_base.ts";
 import { objectiveOf } from "./own_loss.ts";
 import { describeAnswers } from "./show_answers.ts";
 import { preparedLine } from "./prepared_line.ts";

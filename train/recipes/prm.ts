@@ -4,7 +4,8 @@ import { preparePrm, type StepwiseExample } from "../../data/prepare/prepare_prm
 import { tokenClassification } from "../../rl/mod.ts";
 import { prmTask } from "../tasks/scoring_tasks.ts";
 import { type Recipe, recipe } from "./recipe.ts";
-import { checkPreference, prmOptions } from "../settings/preference.ts";
+import { prmOptions } from "../settings/scores.ts";
+import { checkPreference } from "../settings/preference_base.ts";
 import { objectiveOf } from "./own_loss.ts";
 import { describeRow } from "./show_data.ts";
 import { preparedLine } from "./prepared_line.ts";

@@ -4,7 +4,8 @@ import { prepareReward, type RewardPair } from "../../data/prepare/prepare_rewar
 import { bradleyTerry, type PairRewards } from "../../rl/mod.ts";
 import { rewardTask } from "../tasks/scoring_tasks.ts";
 import { type Recipe, recipe } from "./recipe.ts";
-import { checkPreference, rewardOptions } from "../settings/preference.ts";
+import { rewardOptions } from "../settings/scores.ts";
+import { checkPreference } from "../settings/preference_base.ts";
 import { objectiveOf } from "./own_loss.ts";
 import { preparedLine } from "./prepared_line.ts";
 

@@ -6,7 +6,8 @@ import type { Recipe } from "./recipe.ts";
 import { describePrompt, promptsOf } from "./online/answering.ts";
 import { onlineRecipe } from "./online/recipe.ts";
 import { groupSettings } from "./online/groups.ts";
-import { checkGroups, rlooOptions } from "../settings/grpo.ts";
+import { rlooOptions } from "../settings/grpo.ts";
+import { checkGroups } from "../settings/grpo_checks.ts";
 import { ownObjective } from "./own_loss.ts";
 import type { GroupObjective } from "../tasks/group_task.ts";
 

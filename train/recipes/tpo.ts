@@ -4,7 +4,8 @@ import { type PreferenceExample, prepareTpo } from "../../data/prepare/prepare_p
 import { tpo, type TpoLogProbs } from "../../rl/mod.ts";
 import { tpoTask } from "../tasks/pair_tasks.ts";
 import { type Recipe, recipe } from "./recipe.ts";
-import { checkPreference, tpoOptions } from "../settings/preference.ts";
+import { tpoOptions } from "../settings/preference.ts";
+import { checkPreference } from "../settings/preference_base.ts";
 import { objectiveOf } from "./own_loss.ts";
 import { describeAnswers } from "./show_answers.ts";
 import { preparedLine } from "./prepared_line.ts";

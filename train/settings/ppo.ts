@@ -2,9 +2,9 @@
 
 import { UserError } from "../../core/errors.ts";
 import { bool, choice, float, int, string } from "./builders.ts";
-import { checkJudges, judges } from "./grpo.ts";
+import { checkJudges, judges } from "./grpo_checks.ts";
 import { type Options, section, type Values } from "./option.ts";
-import { checkPreference } from "./preference.ts";
+import { checkPreference } from "./preference_base.ts";
 import { onlineBase, rolloutOptions } from "./sampling.ts";
 import { ownLoss } from "./own_loss.ts";
 import { onlyFor, onlyWith, onlyWithout } from "./when.ts";

@@ -1,129 +1,22 @@
-/** Options of the preference, reward and distillation commands: TRL's configs over the shared blocks. @module */
+/** Options of the commands that learn from preferences: TRL's configs over the shared blocks. @module */
 
-import { UserError } from "../../core/errors.ts";
-import { bool, choice, choices, dict, float, int, string, strings } from "./builders.ts";
-import { modelOptions } from "./model.ts";
+import { bool, choice, choices, float, int, strings } from "./builders.ts";
 import { type Options, section } from "./option.ts";
-import { commandOptions, datasetOptions } from "./script.ts";
-import { sftOptions } from "./sft.ts";
-import { trainingOptions } from "./training.ts";
-import { checkTraining, type TrainingValues } from "./training_checks.ts";
 import { ownLoss } from "./own_loss.ts";
-import { anyOf, notFor, onlyFor, onlyWith, onlyWithout } from "./when.ts";
-
-const rows = section("Data", {
-  max_length: int({
-    default: 1024,
-    optional: true,
-    min: 1,
-    help: "Tokens of prompt and answer together. none: no limit.",
-  }),
-  eos_token: sftOptions.eos_token,
-  pad_token: sftOptions.pad_token,
-  chat_template_path: sftOptions.chat_template_path,
-  dataset_num_proc: sftOptions.dataset_num_proc,
-  pad_to_multiple_of: int({
-    min: 1,
-    help: "Round lengths up to a multiple.",
-    notice: "there is no padding here, and the numbers do not depend on it",
-  }),
-  generate_during_eval: bool({
-    default: false,
-    help: "Sample answers while evaluating.",
-    refused: "answers are not sampled while evaluating in this version",
-  }),
-});
-
-const quiet = section("Without effect here", {
-  disable_dropout: bool({
-    default: true,
-    help: "Turn off dropout.",
-    notice: "models are trained without dropout of their own",
-  }),
-  router_aux_loss_coef: sftOptions.router_aux_loss_coef,
-  activation_offloading: sftOptions.activation_offloading,
-  is_encoder_decoder: bool({ help: "Model type.", notice: "the model is what its config says" }),
-});
-
-const paddingFree = section("Without effect here", { padding_free: sftOptions.padding_free });
-
-const truncation = section("Data", { truncation_mode: sftOptions.truncation_mode });
-
-const completionLength = section("Data", {
-  max_completion_length: int({
-    min: 1,
-    help: "Tokens of an answer, of encoder-decoder models.",
-    notice: "it concerns encoder-decoder models only, in TRL too",
-  }),
-});
-
-const compared = onlyWithout("reference_free");
-
-const reference = section("Reference", {
-  precompute_ref_log_probs: bool({
-    when: compared,
-    default: false,
-    help: "Keep the reference's log-probs in a file beside the dataset and reuse them. They are " +
-      "computed once ahead in any case.",
-  }),
-  precompute_ref_batch_size: int({
-    when: compared,
-    min: 1,
-    help: "Batch size of that pass; unset: the training one.",
-  }),
-  ref_model_name_or_path: string({
-    when: compared,
-    shown: "DIR",
-    help:
-      "Checkpoint of the reference model; unset: the policy as it begins. Not in TRL's command.",
-  }),
-});
-
-const builtIn = onlyWithout("loss");
-
-const following = section("Reference", {
-  sync_ref_model: bool({
-    when: compared,
-    default: false,
-    help: "Let the reference follow the policy (TR-DPO).",
-  }),
-  ref_model_mixup_alpha: float({
-    when: [compared, onlyWith("sync_ref_model")],
-    default: 0.6,
-    min: 0,
-    max: 1,
-    help: "The policy's share in an update of it.",
-  }),
-  ref_model_sync_steps: int({
-    when: [compared, onlyWith("sync_ref_model")],
-    default: 512,
-    min: 1,
-    help: "Optimiser steps between two updates.",
-  }),
-});
-
-const base = {
-  ...modelOptions,
-  ...datasetOptions,
-  ...rows,
-  ...trainingOptions,
-  ...quiet,
-  ...commandOptions,
-};
-
-const rate = <D extends number>(value: D) => ({ ...trainingOptions.learning_rate, default: value });
-
-const strength = (value: number) =>
-  float({ when: onlyWithout("loss"), default: value, above: 0, help: "Scale of the rewards (β)." });
-
-const smoothing = (...losses: readonly string[]) =>
-  float({
-    when: [builtIn, onlyFor("loss_type", ...losses)],
-    default: 0,
-    min: 0,
-    max: 1,
-    help: "Share of labels taken to be wrong (ε).",
-  });
+import {
+  base,
+  builtIn,
+  completionLength,
+  following,
+  paddingFree,
+  rate,
+  reference,
+  smoothing,
+  strength,
+  truncation,
+} from "./preference_base.ts";
+import { trainingOptions } from "./training.ts";
+import { notFor, onlyFor } from "./when.ts";
 
 /** The names of DPO's losses. */
 export const dpoLossNames = [
@@ -336,121 +229,4 @@ export const bcoOptions = {
 
 function densityNotice(): string {
   return "prompt embeddings, which it needs, cannot be given on the command line, in TRL either";
-}
-
-/** Every option of `reward`. */
-export const rewardOptions = {
-  ...base,
-  ...section("Loss", {
-    center_rewards_coefficient: float({
-      when: builtIn,
-      min: 0,
-      help: "Weight of (r₁ + r₂)², which keeps scores near 0.",
-    }),
-  }),
-  learning_rate: rate(1e-4),
-  ...ownLoss("pairs' scores", "(rewards: PairRewards) => Objective"),
-} satisfies Options;
-
-/** Every option of `prm`. */
-export const prmOptions = {
-  ...base,
-  ...section("Data", {
-    max_completion_length: int({ min: 1, help: "Tokens of a solution." }),
-    step_separator: string({ default: "\n", help: "What stands behind each step." }),
-    train_on_last_step_only: bool({ default: false, help: "Learn the last step's label only." }),
-  }),
-  learning_rate: rate(1e-5),
-  ...ownLoss("the steps' logits and labels", "(steps: TokenClasses) => Objective"),
-} satisfies Options;
-
-const unusedByGkd = "a conversation's last answer is distilled, in TRL too";
-
-/** Options that TRL's GKD takes over from SFT, whose rows it does not prepare. */
-const notDistilled = section("Without effect here", {
-  ...withoutEffect(unusedByGkd, {
-    dataset_text_field: sftOptions.dataset_text_field,
-    dataset_kwargs: sftOptions.dataset_kwargs,
-    truncation_mode: sftOptions.truncation_mode,
-    shuffle_dataset: sftOptions.shuffle_dataset,
-    packing: sftOptions.packing,
-    packing_strategy: sftOptions.packing_strategy,
-    eval_packing: sftOptions.eval_packing,
-    completion_only_loss: sftOptions.completion_only_loss,
-    assistant_only_loss: sftOptions.assistant_only_loss,
-  }),
-  ...withoutEffect("the loss is the divergence from the teacher", {
-    loss_type: sftOptions.loss_type,
-  }),
-});
-
-function withoutEffect<const O extends Options>(text: string, options: O): O {
-  const status = { kind: "notice", text, quiet: [] } as const;
-  const entries = Object.entries(options).map(([name, option]) => [name, { ...option, status }]);
-  return Object.fromEntries(entries) as O;
-}
-
-/** Every option of `gkd`. */
-export const gkdOptions = {
-  ...base,
-  ...paddingFree,
-  ...notDistilled,
-  ...section("Model", {
-    teacher_model_name_or_path: string({
-      required: true,
-      shown: "DIR",
-      help: "Checkpoint of the teacher.",
-    }),
-    teacher_model_init_kwargs: dict({
-      help: "Arguments of the teacher's from_pretrained.",
-      refused: "the teacher is built from its config.json alone",
-    }),
-  }),
-  ...section("Loss", {
-    beta: float({
-      when: builtIn,
-      default: 0.5,
-      min: 0,
-      max: 1,
-      help: "0: KL(teacher‖student); 1: KL(student‖teacher).",
-    }),
-    lmbda: float({
-      default: 0.5,
-      min: 0,
-      max: 1,
-      help: "Share of batches whose answers the student samples, in place of the data's.",
-    }),
-    temperature: float({
-      when: anyOf(onlyWith("lmbda"), onlyWith("seq_kd")),
-      default: 0.9,
-      above: 0,
-      help: "Divisor of the logits where answers are sampled.",
-    }),
-    max_new_tokens: int({
-      when: anyOf(onlyWith("lmbda"), onlyWith("seq_kd")),
-      default: 128,
-      min: 1,
-      help: "The most tokens of a sampled answer.",
-    }),
-    seq_kd: bool({
-      default: false,
-      help: "Let the teacher sample the answers that the student does not, in place of the data's.",
-    }),
-  }),
-  learning_rate: rate(2e-5),
-} satisfies Options;
-
-/** Checks what no single option can. */
-export function checkPreference(
-  values: TrainingValues & {
-    model_name_or_path?: string | undefined;
-    init_from_config?: string | undefined;
-  },
-): void {
-  checkTraining(values);
-  if (values.model_name_or_path === undefined && values.init_from_config === undefined) {
-    throw new UserError(
-      "No model was given. Name the directory of a checkpoint with --model_name_or_path.",
-    );
-  }
 }

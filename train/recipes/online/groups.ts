@@ -4,7 +4,7 @@ import type { PromptExample } from "../../../data/prepare/prepare_prompts.ts";
 import type { GroupPlan } from "../../sampling/group_rollout.ts";
 import type { GroupSettings } from "../../tasks/grpo.ts";
 import type { TaskContext } from "../recipe_spec.ts";
-import { type GroupValues, stepsPerGeneration } from "../../settings/grpo.ts";
+import { type GroupValues, stepsPerGeneration } from "../../settings/grpo_checks.ts";
 import { answeringOf, onlineReference } from "./answering.ts";
 
 /** How answers come about, how they are cut into batches, and what the policy is held near. */
