@@ -18,6 +18,7 @@
  * @module
  */
 
+export * from "./train/library/mod.ts";
 export * as core from "./core/mod.ts";
 export * as data from "./data/mod.ts";
 export * as nn from "./nn/mod.ts";

@@ -6,27 +6,12 @@
 
 import { UserError } from "../core/errors.ts";
 import { screenColumns, shortened, standardError, standardOutput } from "../core/terminal.ts";
+import { offlineRecipes, onlineRecipes } from "../train/recipes/all.ts";
 import configuration from "../deno.json" with { type: "json" };
-import { bcoRecipe } from "../train/recipes/bco.ts";
 import { chatCommand } from "./commands/chat.ts";
-import { cpoRecipe } from "../train/recipes/cpo.ts";
-import { dpoRecipe } from "../train/recipes/dpo.ts";
 import { envCommand } from "./commands/env.ts";
 import { generateCommand } from "./commands/generate.ts";
-import { gkdRecipe } from "../train/recipes/gkd.ts";
-import { grpoRecipe } from "../train/recipes/grpo.ts";
-import { ktoRecipe } from "../train/recipes/kto.ts";
 import { mergeCommand } from "./commands/merge.ts";
-import { nashMdRecipe } from "../train/recipes/nash_md.ts";
-import { onlineDpoRecipe } from "../train/recipes/online_dpo.ts";
-import { orpoRecipe } from "../train/recipes/orpo.ts";
-import { ppoRecipe } from "../train/recipes/ppo.ts";
-import { prmRecipe } from "../train/recipes/prm.ts";
-import { rewardRecipe } from "../train/recipes/reward.ts";
-import { rlooRecipe } from "../train/recipes/rloo.ts";
-import { sftRecipe } from "../train/recipes/sft.ts";
-import { tpoRecipe } from "../train/recipes/tpo.ts";
-import { xpoRecipe } from "../train/recipes/xpo.ts";
 import { renderHelp, wantsHelp } from "./help.ts";
 import { nearest } from "../train/settings/nearest.ts";
 import type { Command } from "./command.ts";
@@ -37,24 +22,7 @@ import { parse } from "./parse.ts";
 
 /** All commands. */
 export const commands: readonly Command[] = [
-  ...[
-    sftRecipe,
-    dpoRecipe,
-    ktoRecipe,
-    bcoRecipe,
-    orpoRecipe,
-    cpoRecipe,
-    tpoRecipe,
-    rewardRecipe,
-    prmRecipe,
-    gkdRecipe,
-    grpoRecipe,
-    rlooRecipe,
-    ppoRecipe,
-    onlineDpoRecipe,
-    nashMdRecipe,
-    xpoRecipe,
-  ].map(trainingCommand),
+  ...[...offlineRecipes, ...onlineRecipes].map(trainingCommand),
   chatCommand,
   generateCommand,
   mergeCommand,

@@ -39,6 +39,9 @@ export interface Objective {
   readonly counts?: Readonly<Record<string, Tensor>>;
 }
 
+/** What a loss of one's own returns: an {@link Objective} that need not report anything. */
+export type OwnObjective = Omit<Objective, "metrics"> & Partial<Pick<Objective, "metrics">>;
+
 /** Log-probabilities of single tokens, N of them, of any number of sequences. */
 export interface TokenLogProbs {
   /** log p of each token, f32 [N]; 0 where the mask is. */

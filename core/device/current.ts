@@ -54,6 +54,12 @@ export function setDevice(device: Device | null): void {
   current = device;
 }
 
+/** Ends a device; if it is the one that computes, none does until another is opened. */
+export function closeDevice(device: Device): void {
+  device.destroy();
+  if (current !== null && (current === device || isDry(current))) current = null;
+}
+
 /**
  * From now on plans are made as for the device that is open, and nothing is computed: no memory is taken, and what is
  * read is zeros. Enough for all that follows from shapes.

@@ -230,8 +230,8 @@ function withinVocabulary(tokenizer: Tokenizer, vocabularySize: number): Tokeniz
 }
 
 /** Parameters with the adapter that was saved, or a fresh one, over them. */
-async function withAdapter(
-  source: ModelSource,
+export async function withAdapter(
+  source: Pick<ModelSource, "lora" | "initialAdapter" | "seed">,
   whole: DecoderParams,
   { given, base, saved, modelType }: {
     readonly given: string | null;

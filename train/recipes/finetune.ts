@@ -1,14 +1,21 @@
 /** What all recipes do: opening the model, preparing the data, training, saving. @module */
 
-import { currentDevice, type Device, partition, planOnly } from "../../core/mod.ts";
+import { closeDevice, currentDevice, type Device, partition, planOnly } from "../../core/mod.ts";
 import type { DecoderParams } from "../../nn/mod.ts";
-import { checkpointSteps, checkpointStore, findCheckpoint, loadRun } from "../files/checkpoint.ts";
+import {
+  checkpointSteps,
+  checkpointStore,
+  findCheckpoint,
+  loadRun,
+  trainerStateOf,
+} from "../files/checkpoint.ts";
 import {
   type OpenModel,
   openModel,
   readCheckpoint,
   trainableOf,
 } from "../files/model_directory.ts";
+import { takeOver } from "../files/take_over.ts";
 import { writeModel } from "../files/write_model.ts";
 import { train } from "../loop/loop.ts";
 import type { TrainResult } from "../loop/run.ts";
@@ -33,6 +40,8 @@ export interface Finetuned {
   readonly opened: OpenModel;
   /** The parameters as they are now, and the run's history. */
   readonly result: TrainResult<DecoderParams>;
+  /** The run's history, the text of `trainer_state.json`. */
+  readonly history: string;
   /** Where the model and the history are written. */
   readonly directory: string;
 }
@@ -63,7 +72,8 @@ export async function finetune<O extends Options, E>(
       ? await openProfiler(device, values.output_dir)
       : null;
     const head = typeof spec.head === "function" ? spec.head(values) : spec.head;
-    const alone = await openModel({ ...modelSourceOf(values, head), notice: say });
+    const source = { ...modelSourceOf(values, head), notice: say };
+    const alone = host.model ? await takeOver(host.model, source) : await openModel(source);
     if (!values.dry_run) await refuseOtherKind(values.output_dir, alone);
     const opened = await spec.complete?.(alone, values, say) ?? alone;
     if (alone.adapter && !values.use_peft) {
@@ -78,6 +88,7 @@ export async function finetune<O extends Options, E>(
       positions: opened.model.config.maxPositions,
       say,
       progress: preparationProgress(reporter),
+      rows: host.rows,
     });
     const gauge = roofGauge(device);
     const gauged = alsoTelling(alsoTelling(reporter, timeLeftNotice(say)), gauge.follow);
@@ -92,15 +103,16 @@ export async function finetune<O extends Options, E>(
           (share === undefined ? "" : ` Matrix products: ${share}.`),
       );
     }
-    await saveResult(values, opened, result, say);
+    const history = trainerStateOf(result, trainOptionsOf(values));
+    if (!result.interrupted) await saveResult(values, opened, { result, history, say });
     if (result.interrupted && !values.save_only_model) {
       const checkpoint = `${values.output_dir}/checkpoint-${result.state.step}`;
       say(`Go on from here with --resume_from_checkpoint ${checkpoint}`);
     }
-    return { opened, result, directory: values.output_dir };
+    return { opened, result, history, directory: values.output_dir };
   } finally {
     reporter.close();
-    if (host.ownsDevice) device?.destroy();
+    if (host.ownsDevice && device) closeDevice(device);
   }
 }
 

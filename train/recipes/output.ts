@@ -4,12 +4,10 @@ import { combine, partition, UserError } from "../../core/mod.ts";
 import { cleanTemporaries, writeFilesAtomically } from "../../data/files/atomic.ts";
 import { describeFileError, statIfPresent } from "../../data/files/local_paths.ts";
 import type { DecoderParams } from "../../nn/mod.ts";
-import { trainerStateOf } from "../files/checkpoint.ts";
 import { type OpenModel, trainableOf } from "../files/model_directory.ts";
 import { writeModel } from "../files/write_model.ts";
 import type { TrainResult } from "../loop/run.ts";
 import type { FinetuneValues } from "./recipe_spec.ts";
-import { trainOptionsOf } from "./training.ts";
 
 /** A whole model and an adapter in one directory would be taken for an adapter over that model. */
 export async function refuseOtherKind(output: string, { adapter }: OpenModel): Promise<void> {
@@ -43,17 +41,18 @@ export async function openOutputDirectory(path: string): Promise<void> {
 export async function saveResult(
   values: FinetuneValues,
   opened: OpenModel,
-  result: TrainResult<DecoderParams>,
-  say: (text: string) => void,
+  { result, history, say }: {
+    readonly result: TrainResult<DecoderParams>;
+    readonly history: string;
+    readonly say: (text: string) => void;
+  },
 ): Promise<void> {
-  if (result.interrupted) return;
-  const options = trainOptionsOf(values);
   const [, frozen] = partition(opened.params, trainableOf(opened));
   await writeFilesAtomically(values.output_dir, async (directory) => {
     await writeModel(directory, opened, combine(result.trainable, frozen), {
       dtype: values.save_dtype,
       notice: say,
     });
-    await Deno.writeTextFile(`${directory}/trainer_state.json`, trainerStateOf(result, options));
+    await Deno.writeTextFile(`${directory}/trainer_state.json`, history);
   });
 }

@@ -48,6 +48,12 @@ export interface DataValues {
   readonly dry_run: boolean;
 }
 
+/** Rows in place of files. */
+export interface GivenRows {
+  readonly train: readonly Row[];
+  readonly evaluation: readonly Row[] | null;
+}
+
 /** What rows are prepared for. */
 export interface PreparingFor<V> {
   readonly values: V;
@@ -55,6 +61,8 @@ export interface PreparingFor<V> {
   readonly positions: number;
   readonly say: (text: string) => void;
   readonly progress: (done: number, total: number) => void;
+  /** Rows in place of the files that the settings name. */
+  readonly rows?: GivenRows | undefined;
 }
 
 /** Examples to learn from, and to evaluate on if that is asked for. */
@@ -97,7 +105,8 @@ async function prepareSplit<E, V extends DataValues>(
   evaluation: boolean,
 ): Promise<KeptPreparation<E>> {
   const { values, say } = made;
-  const cache = cacheOf();
+  // Rows of a script have no files to be known by.
+  const cache = made.rows ? null : cacheOf();
   const content = cache && await contentOf(command.name, made, evaluation);
   const valueOf = (name: string) => written(values[name as keyof V]);
   const kept = cache && content
@@ -112,8 +121,10 @@ async function prepareSplit<E, V extends DataValues>(
     return kept;
   }
   const read = (split: string) => readDataset(values.dataset_name, { split });
-  const trainRows = await read(values.dataset_train_split);
-  const rows = evaluation ? await read(values.dataset_test_split) : trainRows;
+  const trainRows = made.rows?.train ?? await read(values.dataset_train_split);
+  const rows = evaluation
+    ? made.rows?.evaluation ?? await read(values.dataset_test_split)
+    : trainRows;
   const notices: string[] = [];
   const looked = lookedAt(values);
   const prepared = command.prepare(rows, {

@@ -5,6 +5,7 @@ import type { Row } from "../../data/readers/dataset.ts";
 import type { Tokenizer } from "../../data/tokenizer/tokenizer.ts";
 import type { DecoderParams, ModelHead } from "../../nn/mod.ts";
 import type { OpenModel } from "../files/model_directory.ts";
+import type { ModelInMemory } from "../files/take_over.ts";
 import type { TrainOptions } from "../loop/options.ts";
 import type { OnlineTask, Task } from "../loop/task.ts";
 import type { Reporter } from "../report/reporters.ts";
@@ -13,7 +14,7 @@ import type { ModelValues } from "../settings/model.ts";
 import type { Options, Values } from "../settings/option.ts";
 import type { CommandValues, DatasetValues } from "../settings/script.ts";
 import type { TrainingValues } from "../settings/training_checks.ts";
-import type { PrepareContext } from "./preparing.ts";
+import type { GivenRows, PrepareContext } from "./preparing.ts";
 
 /** The values every recipe has. */
 export type FinetuneValues = TrainingValues & ModelValues & DatasetValues & CommandValues & {
@@ -84,6 +85,10 @@ export interface Host {
   ) => Promise<Device>;
   /** Whether the device ends with the run. */
   readonly ownsDevice: boolean;
+  /** A model that is open, in place of a directory. */
+  readonly model?: ModelInMemory | undefined;
+  /** Rows to learn from, or to evaluate on, in place of files. */
+  readonly rows?: GivenRows | undefined;
   /** Who is told of the run; closed at its end. */
   readonly reporter: (values: FinetuneValues) => Reporter;
   /** A signal that asks to stop after the step, with a checkpoint; `dispose` when the training has ended. */

@@ -66,6 +66,8 @@ export function openReporters(values: TrainingValues): Reporter {
   });
   const toFile = values.report_to.some((name) => name === "jsonl" || name === "all");
   if (!toFile) return screen;
-  const run = values.run_name === undefined ? {} : { run_name: values.run_name };
+  const run: Readonly<Record<string, string>> = values.run_name === undefined
+    ? {}
+    : { run_name: values.run_name };
   return allReporters([screen, jsonlReporter(`${values.output_dir}/log.jsonl`, run)]);
 }

@@ -269,7 +269,7 @@ export const grpoOptions = {
     }),
   }),
   learning_rate: rate,
-  ...ownLoss("answers' tokens and advantages", "(tokens: RolloutTokens) => Objective"),
+  ...ownLoss("answers' tokens and advantages", "(tokens: RolloutTokens) => OwnObjective"),
 } satisfies Options;
 
 /** Every option of `rloo`. */
@@ -291,5 +291,5 @@ export const rlooOptions = {
   }),
   ...inert,
   learning_rate: rate,
-  ...ownLoss("answers' tokens and advantages", "(tokens: RolloutTokens) => Objective"),
+  ...ownLoss("answers' tokens and advantages", "(tokens: RolloutTokens) => OwnObjective"),
 } satisfies Options;

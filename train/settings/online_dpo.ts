@@ -82,7 +82,7 @@ export const onlineDpoOptions = {
       help: "Tokens of prompt and answer that are learned from; the first ones are cut off.",
     }),
   }),
-  ...ownLoss("answers' log-probs and rewards", "(answers: AnswerLogProbs) => Objective"),
+  ...ownLoss("answers' log-probs and rewards", "(answers: AnswerLogProbs) => OwnObjective"),
 } satisfies Options;
 
 /** Every option of `nash-md`. */
@@ -103,7 +103,10 @@ export const nashMdOptions = {
       notice: "Nash-MD has one loss, in TRL's trainer too",
     }),
   }),
-  ...ownLoss("answers' tokens and both answerers' scores", "(tokens: NashMdTokens) => Objective"),
+  ...ownLoss(
+    "answers' tokens and both answerers' scores",
+    "(tokens: NashMdTokens) => OwnObjective",
+  ),
 } satisfies Options;
 
 /** Every option of `xpo`. */
@@ -118,7 +121,7 @@ export const xpoOptions = {
       help: "Bonus for leaving the reference's answers; several: one for each epoch.",
     }),
   }),
-  ...ownLoss("both answerers' log-probs and scores", "(logProbs: XpoLogProbs) => Objective"),
+  ...ownLoss("both answerers' log-probs and scores", "(logProbs: XpoLogProbs) => OwnObjective"),
 } satisfies Options;
 
 /** What the three commands have. */

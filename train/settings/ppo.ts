@@ -193,7 +193,7 @@ export const ppoOptions = {
   learning_rate: { ...onlineBase.learning_rate, default: 3e-6 },
   ...ownLoss(
     "answers' tokens, advantages and values",
-    "(tokens: PpoTokens, values: PpoValues) => Objective",
+    "(tokens: PpoTokens, values: PpoValues) => OwnObjective",
   ),
 } satisfies Options;
 

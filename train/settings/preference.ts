@@ -88,7 +88,7 @@ export const dpoOptions = {
     }),
     reference_free: bool({ default: false, help: "Take a uniform reference." }),
   }),
-  ...ownLoss("pairs' log-probs", "(pairs: PairLogProbs) => Objective"),
+  ...ownLoss("pairs' log-probs", "(pairs: PairLogProbs) => OwnObjective"),
   learning_rate: rate(1e-6),
 } satisfies Options;
 
@@ -118,7 +118,7 @@ export const cpoOptions = {
     }),
     alpha: float({ when: builtIn, default: 0, help: "AlphaPO's α; 0 is log-probs as they are." }),
   }),
-  ...ownLoss("pairs' log-probs", "(pairs: PairLogProbs) => Objective"),
+  ...ownLoss("pairs' log-probs", "(pairs: PairLogProbs) => OwnObjective"),
   learning_rate: rate(1e-6),
 } satisfies Options;
 
@@ -133,7 +133,7 @@ export const orpoOptions = {
       notice: "there is no padding here; give pad_token",
     }),
   }),
-  ...ownLoss("pairs' log-probs", "(pairs: PairLogProbs) => Objective"),
+  ...ownLoss("pairs' log-probs", "(pairs: PairLogProbs) => OwnObjective"),
   learning_rate: rate(1e-6),
 } satisfies Options;
 
@@ -163,7 +163,7 @@ export const tpoOptions = {
     }),
   }),
   learning_rate: rate(5e-7),
-  ...ownLoss("pairs' and gold answers' log-probs", "(triples: TpoLogProbs) => Objective"),
+  ...ownLoss("pairs' and gold answers' log-probs", "(triples: TpoLogProbs) => OwnObjective"),
 } satisfies Options;
 
 /** Every option of `kto`. */
@@ -197,7 +197,7 @@ export const ktoOptions = {
     ...trainingOptions.train_sampling_strategy,
     default: "sequential" as const,
   },
-  ...ownLoss("answers' log-probs and labels", "(logProbs: KtoLogProbs) => Objective"),
+  ...ownLoss("answers' log-probs and labels", "(logProbs: KtoLogProbs) => OwnObjective"),
 } satisfies Options;
 
 /** Every option of `bco`. */
@@ -224,7 +224,7 @@ export const bcoOptions = {
     }),
   }),
   learning_rate: rate(5e-7),
-  ...ownLoss("answers' log-probs and labels", "(logProbs: BcoLogProbs) => Objective"),
+  ...ownLoss("answers' log-probs and labels", "(logProbs: BcoLogProbs) => OwnObjective"),
 } satisfies Options;
 
 function densityNotice(): string {

@@ -16,7 +16,7 @@ export const rewardOptions = {
     }),
   }),
   learning_rate: rate(1e-4),
-  ...ownLoss("pairs' scores", "(rewards: PairRewards) => Objective"),
+  ...ownLoss("pairs' scores", "(rewards: PairRewards) => OwnObjective"),
 } satisfies Options;
 
 /** Every option of `prm`. */
@@ -28,5 +28,5 @@ export const prmOptions = {
     train_on_last_step_only: bool({ default: false, help: "Learn the last step's label only." }),
   }),
   learning_rate: rate(1e-5),
-  ...ownLoss("the steps' logits and labels", "(steps: TokenClasses) => Objective"),
+  ...ownLoss("the steps' logits and labels", "(steps: TokenClasses) => OwnObjective"),
 } satisfies Options;

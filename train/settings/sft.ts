@@ -124,7 +124,7 @@ export const sftOptions = {
   ...offload,
   ...commandOptions,
   ...retired,
-  ...ownLoss("tokens' log-probs", "(tokens: TokenLogProbs) => Objective"),
+  ...ownLoss("tokens' log-probs", "(tokens: TokenLogProbs) => OwnObjective"),
 } satisfies Options;
 
 /** The values of the options of `sft`. */

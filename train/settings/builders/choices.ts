@@ -52,7 +52,7 @@ export function choices<const C extends string>(
   const one: ChoiceSpec<C> = rest;
   const read = (raw: unknown) => readList(raw, (item) => readChoice(one, item));
   const option = declare<readonly C[]>({ ...rest, default: initial }, {
-    type: `readonly (${unionOf(spec.choices)})[]`,
+    type: `${unionOf(spec.choices)} | readonly (${unionOf(spec.choices)})[]`,
     shown: `${spec.choices.join("|")} …`,
     expected: `one or more of ${spec.choices.join(", ")}`,
     arity: "many",

@@ -37,7 +37,7 @@ export function code(spec: CodeSpec<Code>): Option<Code | undefined> {
 /** Several functions of the user's. */
 export function codes(spec: CodeSpec<readonly Code[]>): Option<readonly Code[] | undefined> {
   return declare(spec, {
-    type: `readonly (string | (${spec.signature}))[]`,
+    type: `readonly (string | (${spec.signature}))[] | string | (${spec.signature})`,
     shown: spec.shown,
     expected: "one or more texts (in a script, functions)",
     arity: "many",

@@ -24,7 +24,7 @@ export function strings(
   spec: Spec<readonly string[]>,
 ): Option<readonly string[] | undefined> {
   return declare(spec, {
-    type: "readonly string[]",
+    type: "string | readonly string[]",
     shown: "TEXT …",
     expected: "one or more texts",
     arity: "many",
@@ -46,7 +46,7 @@ export function floats(
 export function floats(spec: Spec<readonly number[]>): Option<readonly number[] | undefined>;
 export function floats(spec: Spec<readonly number[]>): Option<readonly number[] | undefined> {
   return declare(spec, {
-    type: "readonly number[]",
+    type: "number | readonly number[]",
     shown: "FLOAT …",
     expected: "one or more numbers",
     arity: "many",
@@ -65,7 +65,7 @@ export function ints(
   spec: Spec<readonly number[]> & Pick<NumberSpec, "min">,
 ): Option<readonly number[] | undefined> {
   return declare(spec, {
-    type: "readonly number[]",
+    type: "number | readonly number[]",
     shown: "INT …",
     expected: `one or more whole numbers${bounds({ help: "", ...pick(spec) })}`,
     arity: "many",

@@ -1,0 +1,80 @@
+/** A script's options as settings. @module */
+
+import { UserError } from "../../core/errors.ts";
+import type { Options, Values } from "../settings/option.ts";
+import {
+  nameTable,
+  type ReadSettings,
+  readSettings,
+  type Setting,
+  suggestion,
+  UnknownOption,
+} from "../settings/read.ts";
+
+/** Settings that a script calls by a shorter name. */
+const shortNames: Readonly<Record<string, string>> = {
+  model: "model_name_or_path",
+  dataset: "dataset_name",
+  rewards: "reward_funcs",
+  formatting: "formatting_func",
+};
+
+/** `learningRate` of `learning_rate`, and `model` of `model_name_or_path`. */
+export function optionName(setting: string): string {
+  const short = Object.entries(shortNames).find(([, name]) => name === setting)?.[0];
+  return short ?? setting.replaceAll(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
+}
+
+/** `learning_rate` of `learningRate`, and `model_name_or_path` of `model`. */
+function settingName(option: string): string {
+  if (Object.hasOwn(shortNames, option)) return shortNames[option]!;
+  return option.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}
+
+/**
+ * Reads a script's options against declared settings. `lora: { r: 16 }` is `usePeft` and `loraR`, `lora: true` the
+ * first alone. What is undefined is not given; null unsets what can be unset.
+ *
+ * @throws {UserError} On an unknown, bad, missing or refused option.
+ */
+export function settingsOf<O extends Options>(
+  options: object,
+  table: O,
+  check?: (values: Values<O>) => void,
+): ReadSettings<Values<O>> {
+  const names = nameTable(table);
+  const settings: Setting[] = [];
+  const add = (written: string, setting: string, raw: unknown) => {
+    const known = names.get(setting);
+    if (known === undefined) {
+      throw new UnknownOption(
+        `There is no option ${written}.${suggestion(setting, names, optionName)}`,
+        written,
+        setting,
+      );
+    }
+    if (raw !== undefined) settings.push({ ...known, raw, label: written });
+  };
+  for (const [written, raw] of Object.entries(options)) {
+    if (written === "lora" && names.has("use_peft")) addLora(raw, names, add);
+    else add(written, settingName(written), raw);
+  }
+  return readSettings(settings, table, { spell: optionName, check });
+}
+
+function addLora(
+  raw: unknown,
+  names: ReadonlyMap<string, unknown>,
+  add: (written: string, setting: string, raw: unknown) => void,
+): void {
+  if (raw === undefined || raw === null || raw === false) return;
+  if (raw !== true && typeof raw !== "object") {
+    throw new UserError(`Bad value for lora: ${String(raw)}. Expected true, or { r, alpha, … }.`);
+  }
+  add("lora", "use_peft", true);
+  for (const [written, value] of Object.entries(raw)) {
+    const name = settingName(written);
+    const full = names.has(`lora_${name}`) ? `lora_${name}` : name;
+    add(`lora.${written}`, full, value);
+  }
+}
