@@ -24,7 +24,9 @@ export type Prompt = string | readonly Message[];
 
 /** A prompt and an answer to it, both texts or both conversations. */
 export interface PromptedText {
+  /** The prompt. */
   readonly prompt: Prompt;
+  /** The answer, in the form the prompt has: a text, or the messages of it. */
   readonly completion: Prompt;
 }
 

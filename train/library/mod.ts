@@ -25,9 +25,11 @@ export type { LoraOptions, OnlineOptions, TrainingOptions } from "./options/trai
 export type { XpoOptions } from "./options/xpo.ts";
 export {
   LanguageModel,
+  type ModelOrigin,
   type Prompt,
   type PromptedText,
   type ScoredCompletion,
 } from "./language_model.ts";
 export { type Dataset, loadModel, type LoadOptions, type ScriptOptions } from "./recipes.ts";
+export type { ModelInMemory } from "../files/take_over.ts";
 export type { Run } from "./run.ts";
