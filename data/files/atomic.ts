@@ -158,7 +158,8 @@ export async function writeFileAtomically(
 /**
  * Writes several files into the directory `path`, beside whatever else it holds. `fill` writes them
  * into the temporary directory it is given; when it is done, each is renamed into place, in the order
- * of their names. A directory among them replaces the one that is there, which is first set aside.
+ * of their names. A directory among them replaces the one that is there, which is first set aside. `clear` is called
+ * ahead of each rename, and may move what is in the way.
  *
  * Each file is the old one or the new one; a kill during the renames leaves some of each kind, so
  * use `writeDirectoryAtomically` where the files must agree and the directory holds nothing else.
@@ -166,6 +167,7 @@ export async function writeFileAtomically(
 export async function writeFilesAtomically(
   path: string,
   fill: (temporary: string) => Promise<void>,
+  clear: (target: string, isDirectory: boolean) => Promise<void> = () => Promise.resolve(),
 ): Promise<void> {
   // Inside the directory, so that renaming never crosses file systems.
   await throughTemporary(joinPath(path, ".files"), async (temporary) => {
@@ -175,6 +177,7 @@ export async function writeFilesAtomically(
     const entries = await Array.fromAsync(Deno.readDir(temporary));
     for (const { name, isDirectory } of entries.sort((a, b) => a.name < b.name ? -1 : 1)) {
       const target = joinPath(path, name);
+      await clear(target, isDirectory);
       // A rename replaces a file, but no directory that holds something.
       const old = isDirectory && await statIfPresent(target) !== undefined
         ? joinPath(path, `.${name}.${idOf(temporary)}.old`)

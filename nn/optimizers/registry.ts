@@ -152,6 +152,11 @@ const makers: Readonly<Record<string, Make>> = {
 /** The names {@link optimizerByName} knows. */
 export const optimizerNames: readonly string[] = Object.keys(makers);
 
+/** Whether two names are of one optimiser: names that differ only in how it is run are. */
+export function isSameOptimizer(name: string, other: string): boolean {
+  return name === other || (Object.hasOwn(makers, name) && makers[name] === makers[other]);
+}
+
 /**
  * The optimiser that flags ask for.
  *

@@ -285,7 +285,7 @@ Deno.test("a second Ctrl-C stops at once, in the middle of a step", async () => 
     logging_steps: 1,
   });
   const { code, said } = await interrupted("sft", flags, [
-    { after: "examples of", send: "SIGINT" },
+    { after: "Memory of a step", send: "SIGINT" },
     { after: "Stopping after this step", send: "SIGINT" },
   ]);
   assert.equal(code, 130);

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { findCheckpoint } from "../../train/files/checkpoint.ts";
-import { plumb, smallRun } from "../cli/run_command.ts";
+import { plumb, refusalOf, smallRun } from "../cli/run_command.ts";
 import { inTempDir, namesIn } from "../temporary.ts";
 
 const saving = { max_steps: 2, save_strategy: "steps", save_steps: 1 };
@@ -94,4 +94,46 @@ Deno.test("files with names like a checkpoint's own are a user's, and stay", () 
     assert.match(stderr, /checkpoint-1 is over the limit and stays: it holds/);
     assert.equal(Deno.readTextFileSync(`${out}/checkpoint-1/model_notes.txt`), "model_notes.txt");
     assert.ok(!namesIn(out).includes("checkpoint-2"), "what is plumb's alone goes");
+  }));
+
+Deno.test("a file in a checkpoint's place, and what is in the way of results, are moved aside, whole", () =>
+  inTempDir(async (out) => {
+    await Deno.writeTextFile(`${out}/checkpoint-1`, "mine");
+    await Deno.mkdir(`${out}/model.safetensors/deep`, { recursive: true });
+    await Deno.writeTextFile(`${out}/model.safetensors/deep/notes.txt`, "mine too");
+    await Deno.writeTextFile(`${out}/elsewhere.json`, "mine as well");
+    await Deno.symlink(`${out}/elsewhere.json`, `${out}/config.json`);
+    const { code, stderr } = await plumb("sft", smallRun(out, saving));
+    assert.equal(code, 0, stderr);
+    assert.match(stderr, /checkpoint-1 was a file: it is now .*checkpoint-1\.kept-/);
+    assert.match(
+      stderr,
+      /model\.safetensors was a directory: it is now .*model\.safetensors\.kept-/,
+    );
+    assert.match(stderr, /config\.json was a link: it is now .*config\.json\.kept-/);
+    const kept = (name: string) =>
+      `${out}/${namesIn(out).find((n) => n.startsWith(`${name}.kept`))}`;
+    assert.equal(await Deno.readTextFile(kept("checkpoint-1")), "mine");
+    const notes = `${kept("model.safetensors")}/deep/notes.txt`;
+    assert.equal(await Deno.readTextFile(notes), "mine too");
+    assert.equal(await Deno.readTextFile(`${out}/elsewhere.json`), "mine as well");
+    assert.ok((await Deno.stat(`${out}/model.safetensors`)).isFile);
+  }));
+
+Deno.test("an output directory that is a file, or a link to nothing, is refused before any work", () =>
+  inTempDir(async (directory) => {
+    await Deno.writeTextFile(`${directory}/file`, "mine");
+    await Deno.symlink(`${directory}/gone`, `${directory}/link`);
+    const refused = (path: string) => refusalOf("sft", smallRun(`${directory}/${path}`, saving));
+    assert.match(await refused("file"), /output_dir .*file is a file\. Move it away/);
+    assert.match(
+      await refused("file/below"),
+      /output_dir .*below has a file in the place of a dir/,
+    );
+    assert.match(
+      await refused("link"),
+      /output_dir .*link is a link to something that is not a dir/,
+    );
+    assert.equal(await Deno.readTextFile(`${directory}/file`), "mine");
+    assert.deepEqual(namesIn(directory), ["file", "link"]);
   }));

@@ -7,16 +7,18 @@ import { openSafetensors, writeSafetensors } from "../../data/weights/safetensor
 import type { CheckpointStore, ResumedRun, Snapshot } from "../loop/run.ts";
 import { readLike, tensorsToStore } from "./model_files.ts";
 import type { TrainOptions } from "../loop/options.ts";
-import { parseRunState, type RunState } from "../loop/run_state.ts";
+import type { RunState } from "../loop/run_state.ts";
 import { resolveInterval } from "../loop/schedule.ts";
-import { valueModelDirectory } from "./value_model.ts";
+import { checkSums, sumsOf } from "./file_sums.ts";
+import type { Fingerprint } from "./fingerprint.ts";
+import { removeOwn, setAside } from "./own_files.ts";
+import { formatSavedRun, parseSavedRun, type SavedRun, stateFile } from "./run_state_file.ts";
 import { formatTrainerState, newTrainerState, statefulCallbacks } from "./trainer_state.ts";
 
 /** Names of the files that only plumb reads. */
 const optimizerFile = "optimizer.safetensors";
 const optimizerPrefix = "optimizer.";
 const taskPrefix = "task.";
-const stateFile = "plumb_state.json";
 
 /** Writes everything of a model but its training state into a directory. */
 export type WriteModel = (directory: string, params: unknown) => Promise<void>;
@@ -35,13 +37,16 @@ export interface CheckpointOptions<P> {
   readonly read: (directory: string) => Promise<P>;
   /** Settings of the run. */
   readonly options: TrainOptions;
+  /** What the run is made of, for a resumed run to compare with; asked for when the first checkpoint is written. */
+  readonly fingerprint?: () => Fingerprint;
   /** Told of what stands in a checkpoint's place and is not this run's. */
   readonly notice?: (text: string) => void;
 }
 
 /** Checkpoints `checkpoint-N` in an output directory, each written aside and renamed. */
 export function checkpointStore<P>(settings: CheckpointOptions<P>): CheckpointStore<P> {
-  const { outputDir, limit, modelOnly, writeModel, read, options, notice = () => {} } = settings;
+  const { outputDir, limit, modelOnly, writeModel, read, options, fingerprint } = settings;
+  const { notice = () => {} } = settings;
   const pathOf = (step: number) => `${outputDir}/checkpoint-${step}`;
   // Checkpoints without a state name no run, and cannot be resumed: this process knows those that it wrote.
   const written = new Set<number>();
@@ -62,7 +67,12 @@ export function checkpointStore<P>(settings: CheckpointOptions<P>): CheckpointSt
           ...tensorsToStore(snapshot.optimizer, optimizerPrefix),
           ...tensorsToStore(snapshot.taskState, taskPrefix),
         ]);
-        await Deno.writeTextFile(`${directory}/${stateFile}`, JSON.stringify(snapshot.state));
+        const saved = {
+          state: snapshot.state,
+          fingerprint: fingerprint?.(),
+          files: await sumsOf(directory),
+        };
+        await Deno.writeTextFile(`${directory}/${stateFile}`, formatSavedRun(saved));
       });
       written.add(snapshot.state.step);
       if (limit !== undefined && limit > 0) {
@@ -120,12 +130,7 @@ async function rotate(
   );
   const excess = Math.max(0, steps.length - limit);
   for (const step of spare.slice(0, excess)) {
-    const path = `${outputDir}/checkpoint-${step}`;
-    const foreign = await foreignEntry(path);
-    if (foreign === undefined) await Deno.remove(path, { recursive: true });
-    else {notice(
-        `${path} is over the limit and stays: it holds ${foreign}, which plumb did not write.`,
-      );}
+    await removeOwn(`${outputDir}/checkpoint-${step}`, notice);
   }
 }
 
@@ -149,64 +154,6 @@ async function runOf(path: string): Promise<string | undefined> {
   }
 }
 
-/** Names of the files that a checkpoint is made of, and no others: what is only like them may be a user's. */
-const ownFiles: RegExp = new RegExp(
-  `^(${
-    [
-      "(adapter_)?model(-\\d{5}-of-\\d{5})?\\.safetensors(\\.index\\.json)?",
-      "(adapter_|generation_|tokenizer_)?config\\.json",
-      "tokenizer\\.(json|model)|special_tokens_map\\.json|added_tokens\\.json",
-      "vocab\\.(json|txt)|merges\\.txt|chat_template\\.(jinja|json)",
-      "trainer_state\\.json|optimizer\\.safetensors|plumb_state\\.json",
-    ].join("|")
-  })$`,
-);
-
-/** Names of directories in a checkpoint, and of the files in them. */
-const ownDirectories: Readonly<Record<string, RegExp>> = {
-  additional_chat_templates: /\.jinja$/,
-  [basePath(valueModelDirectory("."))]: ownFiles,
-};
-
-/** A file or directory in a checkpoint that plumb does not write. */
-async function foreignEntry(path: string, own: RegExp = ownFiles): Promise<string | undefined> {
-  for await (const { name, isFile, isDirectory } of Deno.readDir(path)) {
-    if (isFile && own.test(name)) continue;
-    const inside = isDirectory ? ownDirectories[name] : undefined;
-    if (inside === undefined) return name;
-    const foreign = await foreignEntry(`${path}/${name}`, inside);
-    if (foreign !== undefined) return `${name}/${foreign}`;
-  }
-  return undefined;
-}
-
-/**
- * Moves what stands in a checkpoint's place and is not this run's out of the way: a link, a directory with others'
- * files, another run's checkpoint.
- *
- * @param isOwn Whether this run wrote what is there.
- */
-async function setAside(
-  path: string,
-  isOwn: () => Promise<boolean>,
-  notice: (text: string) => void,
-): Promise<void> {
-  const present = await Deno.lstat(path).catch(() => undefined);
-  if (present === undefined || (!present.isSymlink && !present.isDirectory)) return;
-  const foreign = present.isSymlink ? undefined : await foreignEntry(path);
-  const was = present.isSymlink
-    ? "was a link"
-    : foreign !== undefined
-    ? `held ${foreign}, which plumb did not write`
-    : await isOwn()
-    ? undefined
-    : "was another run's";
-  if (was === undefined) return;
-  const aside = `${path}.kept-${crypto.randomUUID().slice(0, 8)}`;
-  await Deno.rename(path, aside);
-  notice(`${path} ${was}: it is now ${aside}.`);
-}
-
 /** Steps of the checkpoints in a directory, in order. */
 export async function checkpointSteps(outputDir: string): Promise<number[]> {
   const steps: number[] = [];
@@ -223,8 +170,7 @@ export async function checkpointSteps(outputDir: string): Promise<number[]> {
 
 /**
  * The directory to resume from: the one given, or the newest checkpoint of the run that wrote last in the output
- * directory. Also finishes or
- * undoes what a killed run left half-written.
+ * directory. Also finishes or undoes what a killed run left half-written.
  *
  * @throws UserError if there is none.
  */
@@ -271,50 +217,56 @@ async function newestCheckpoint(outputDir: string): Promise<number | undefined> 
 }
 
 /**
- * What a run goes on with, beside its parameters.
+ * What a run was in the middle of and made of, of a checkpoint whose files are as they were written.
  *
- * @param like Trees of the structure, shapes and dtypes that the optimiser's and the task's state have.
- * @throws UserError if the checkpoint lacks it, or is of another optimiser or task.
+ * @throws {UserError} If the checkpoint has no such state, a field of it is wrong, or a file has changed since.
  */
-export async function loadRun(
-  path: string,
-  like: Pick<ResumedRun, "optimizer" | "taskState">,
-): Promise<ResumedRun> {
+export async function loadSavedRun(path: string): Promise<SavedRun> {
   const text = await Deno.readTextFile(`${path}/${stateFile}`).catch(() => {
     throw new UserError(
       `${path} has no ${stateFile}, so a run cannot be resumed from it: it was saved with --save_only_model, or by ` +
         "another program. Its weights can be trained further with --model_name_or_path.",
     );
   });
-  const saved = parseRunState(text, `${path}/${stateFile}`);
-  const { best } = saved;
+  const saved = parseSavedRun(text, `${path}/${stateFile}`);
+  if (saved.files) await checkSums(path, saved.files);
+  const { best } = saved.state;
   const lost = best?.checkpoint && await statIfPresent(best.checkpoint) === undefined;
-  const state = lost ? { ...saved, best: { ...best, checkpoint: null } } : saved;
-  const file = await openSafetensors(`${path}/${optimizerFile}`);
-  try {
-    const read = async <T>(tree: T, prefix: string): Promise<T> => {
-      const leaves = await Promise.all(
-        leavesOf(tree).map(([name, leaf]) => {
-          const stored = file.tensors.get(prefix + name);
-          if (stored && stored.shape.join() === (leaf as Tensor).shape.join()) {
-            return readLike(stored, leaf as Tensor);
-          }
-          throw new UserError(
-            `${path}/${optimizerFile} has no ${
-              prefix + name
-            } that fits: the checkpoint is of a run with another ` +
-              "optimiser, command or adapter. Resume with the flags it was begun with.",
-          );
-        }),
-      );
-      return replaceLeaves(tree, leaves);
-    };
-    return {
-      optimizer: await read(like.optimizer, optimizerPrefix),
-      taskState: await read(like.taskState, taskPrefix),
-      state,
-    };
-  } finally {
-    file.close();
-  }
+  return lost
+    ? { ...saved, state: { ...saved.state, best: { ...best, checkpoint: null } } }
+    : saved;
+}
+
+/**
+ * What a run goes on with, beside its parameters and what it was in the middle of.
+ *
+ * @param like Trees of the structure, shapes and dtypes that the optimiser's and the task's state have.
+ * @throws {UserError} If the checkpoint lacks it, is of another optimiser or task, or has a number that is not finite.
+ */
+export async function loadMoments<T extends Pick<ResumedRun, "optimizer" | "taskState">>(
+  path: string,
+  like: T,
+): Promise<Pick<ResumedRun, "optimizer" | "taskState">> {
+  using file = await openSafetensors(`${path}/${optimizerFile}`);
+  const read = async <T>(tree: T, prefix: string): Promise<T> => {
+    const leaves = await Promise.all(
+      leavesOf(tree).map(([name, leaf]) => {
+        const stored = file.tensors.get(prefix + name);
+        if (stored && stored.shape.join() === (leaf as Tensor).shape.join()) {
+          return readLike(stored, leaf as Tensor);
+        }
+        throw new UserError(
+          `${path}/${optimizerFile} has no ${
+            prefix + name
+          } that fits: the checkpoint is of a run with another ` +
+            "optimiser, command or adapter. Resume with the settings it was begun with.",
+        );
+      }),
+    );
+    return replaceLeaves(tree, leaves);
+  };
+  return {
+    optimizer: await read(like.optimizer, optimizerPrefix),
+    taskState: await read(like.taskState, taskPrefix),
+  };
 }

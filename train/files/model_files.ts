@@ -132,12 +132,7 @@ export function namedAsInFiles(files: CheckpointFiles, model: Architecture): Che
   };
 }
 
-/** A stored tensor as f32. */
-export async function readTensor(stored: StoredTensor): Promise<Tensor> {
-  return asF32(stored, await stored.bytes());
-}
-
-/** The same for a weight. @throws UserError if it has a number that is not finite. */
+/** A stored tensor as f32. @throws UserError if it has a number that is not finite. */
 export async function readWeight(stored: StoredTensor): Promise<Tensor> {
   return asF32(stored, await stored.finiteBytes());
 }
@@ -154,11 +149,11 @@ function asF32({ dtype, name, shape }: StoredTensor, bytes: Uint8Array): Tensor 
 /** Stored dtypes of tensors that are written as they are. */
 const storedDtypes = { f32: "F32", i32: "I32", u32: "U32", u8: "U8" } as const;
 
-/** A stored tensor in the dtype of another. */
+/** A stored tensor in the dtype of another. @throws UserError if it has a number that is not finite. */
 export async function readLike(stored: StoredTensor, like: Tensor): Promise<Tensor> {
   return like.dtype === "f32"
-    ? await readTensor(stored)
-    : fromBytes(await stored.bytes(), stored.shape, like.dtype);
+    ? await readWeight(stored)
+    : fromBytes(await stored.finiteBytes(), stored.shape, like.dtype);
 }
 
 /** The tensors of a tree, named by path and read from the device one at a time; halves become f32. */

@@ -5,7 +5,22 @@
  * @module
  */
 
-import { UserError } from "../../core/errors.ts";
+import {
+  count,
+  fields,
+  flag,
+  list,
+  mapping,
+  measured,
+  number,
+  orNull,
+  otherwise,
+  positive,
+  type Reader,
+  readJson,
+  record,
+  text,
+} from "./checked_json.ts";
 
 /**
  * One logged row: `step`, `epoch` and metrics by TRL's names (`loss`, `grad_norm`, `eval_loss`, …).
@@ -181,102 +196,43 @@ export function pythonFloat(value: number): string {
   return `${digits}e${sign}${String(Math.abs(exponent)).padStart(2, "0")}`;
 }
 
+/** A row of the history, in which a metric that is not a number is null. */
+export const logRow: Reader<LogRow> = (value, place) => {
+  const { step } = fields({ step: count })(value, place);
+  return { ...mapping(measured)(value, place), step };
+};
+
+const initial = newTrainerState();
+
+const trainerState: Reader<TrainerState> = fields({
+  best_global_step: otherwise(orNull(count), null),
+  best_metric: otherwise(orNull(number), null),
+  best_model_checkpoint: otherwise(orNull(text), null),
+  epoch: otherwise(positive, initial.epoch),
+  eval_steps: otherwise(positive, initial.eval_steps),
+  global_step: count,
+  is_hyper_param_search: otherwise(flag, false),
+  is_local_process_zero: otherwise(flag, true),
+  is_world_process_zero: otherwise(flag, true),
+  log_history: list(logRow),
+  logging_steps: otherwise(positive, initial.logging_steps),
+  max_steps: count,
+  num_input_tokens_seen: otherwise(count, 0),
+  num_train_epochs: otherwise(positive, 0),
+  save_steps: otherwise(positive, initial.save_steps),
+  stateful_callbacks: otherwise(record, {}),
+  total_flos: otherwise(positive, 0),
+  train_batch_size: otherwise(orNull(count), null),
+  trial_name: otherwise(orNull(text), null),
+  trial_params: otherwise(orNull(record), null),
+});
+
 /**
  * Reads the text of a `trainer_state.json`; `path` is for messages. Fields that are missing get
  * transformers' defaults; fields it does not know are dropped.
  *
- * @throws {UserError} When the text is not JSON or a field has the wrong type.
+ * @throws {UserError} When the text is not JSON or a field has the wrong type or range.
  */
 export function parseTrainerState(text: string, path: string): TrainerState {
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(text);
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new UserError(
-      `${path} is not valid JSON (${why}); it may have been cut off. Resume from another ` +
-        "checkpoint.",
-    );
-  }
-  if (!isRecord(parsed)) throw wrong(path, "the file", parsed, "a JSON object");
-  const initial = newTrainerState();
-  const field = fieldReader(parsed, path);
-  return {
-    best_global_step: field("best_global_step", "a whole number or null", orNull(isCount), null),
-    best_metric: field("best_metric", "a number or null", orNull(isNumber), null),
-    best_model_checkpoint: field("best_model_checkpoint", "text or null", orNull(isString), null),
-    epoch: field("epoch", "a number", isNumber, initial.epoch),
-    eval_steps: field("eval_steps", "a number", isNumber, initial.eval_steps),
-    global_step: field("global_step", "a whole number", isCount),
-    is_hyper_param_search: field("is_hyper_param_search", "true or false", isBoolean, false),
-    is_local_process_zero: field("is_local_process_zero", "true or false", isBoolean, true),
-    is_world_process_zero: field("is_world_process_zero", "true or false", isBoolean, true),
-    log_history: readHistory(field("log_history", "a list of rows", isRows), path),
-    logging_steps: field("logging_steps", "a number", isNumber, initial.logging_steps),
-    max_steps: field("max_steps", "a whole number", isCount),
-    num_input_tokens_seen: field("num_input_tokens_seen", "a whole number", isCount, 0),
-    num_train_epochs: field("num_train_epochs", "a number", isNumber, 0),
-    save_steps: field("save_steps", "a number", isNumber, initial.save_steps),
-    stateful_callbacks: field("stateful_callbacks", "an object", isRecord, {}),
-    total_flos: field("total_flos", "a number", isNumber, 0),
-    train_batch_size: field("train_batch_size", "a whole number or null", orNull(isCount), null),
-    trial_name: field("trial_name", "text or null", orNull(isString), null),
-    trial_params: field("trial_params", "an object or null", orNull(isRecord), null),
-  };
-}
-
-type Guard<T> = (value: unknown) => value is T;
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function isRows(value: unknown): value is readonly Readonly<Record<string, unknown>>[] {
-  return Array.isArray(value) && value.every(isRecord);
-}
-
-const isNumber: Guard<number> = (value): value is number => typeof value === "number";
-const isString: Guard<string> = (value): value is string => typeof value === "string";
-const isBoolean: Guard<boolean> = (value): value is boolean => typeof value === "boolean";
-const isCount: Guard<number> = (value): value is number =>
-  typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
-
-function orNull<T>(guard: Guard<T>): Guard<T | null> {
-  return (value): value is T | null => value === null || guard(value);
-}
-
-function fieldReader(record: Readonly<Record<string, unknown>>, path: string) {
-  return <T>(name: string, expected: string, guard: Guard<T>, initial?: T): T => {
-    const value = Object.hasOwn(record, name) ? record[name] : initial;
-    if (!guard(value)) throw wrong(path, name, value, expected);
-    return value;
-  };
-}
-
-function wrong(path: string, name: string, value: unknown, expected: string): UserError {
-  const seen = value === undefined ? "missing" : JSON.stringify(value).slice(0, 60);
-  return new UserError(
-    `${path} is not a trainer state: ${name} is ${seen}, expected ${expected}. Resume from ` +
-      "another checkpoint.",
-  );
-}
-
-function readHistory(
-  rows: readonly Readonly<Record<string, unknown>>[],
-  path: string,
-): readonly LogRow[] {
-  return rows.map((row, index) => {
-    const values: Record<string, number> = {};
-    for (const [name, value] of Object.entries(row)) {
-      if (value !== null && !isNumber(value)) {
-        throw wrong(path, `${name} in row ${index} of log_history`, value, "a number");
-      }
-      values[name] = value ?? NaN;
-    }
-    const step = values["step"];
-    if (step === undefined) {
-      throw wrong(path, `step in row ${index} of log_history`, step, "a whole number");
-    }
-    return { ...values, step };
-  });
+  return readJson(text, trainerState, { path, what: "a trainer state" });
 }

@@ -1,6 +1,5 @@
 /** What a run is in the middle of: everything beside parameters and moments that a resumed run needs. @module */
 
-import { UserError } from "../../core/mod.ts";
 import type { MetricSchedule } from "./metric_schedule.ts";
 import type { SavedGeneration } from "../sampling/rollout.ts";
 import type { LogRow } from "../files/trainer_state.ts";
@@ -9,10 +8,10 @@ import { emptyWindow, type MetricWindow } from "./windows.ts";
 /** Plain data; a checkpoint holds it as JSON. */
 export interface RunState {
   /** Tells the run from others in the same directory; absent in checkpoints of before there were such names. */
-  readonly run?: string;
+  readonly run?: string | undefined;
   /** Optimiser steps done. */
   readonly step: number;
-  /** Positions at this distance or more are not seen. */
+  /** What was measured since the last logged row. */
   readonly window: MetricWindow;
   /** Sum of the losses of all steps that were logged. */
   readonly totalLoss: number;
@@ -35,7 +34,7 @@ export interface RunState {
   /** How rows are drawn, in words: a step number means the same rows only under the same. */
   readonly sampling: string;
   /** Answers that are being learned from, of a run that samples them; absent or null in others. */
-  readonly generation?: SavedGeneration | null;
+  readonly generation?: SavedGeneration | null | undefined;
 }
 
 /** A run that has not begun. */
@@ -55,17 +54,4 @@ export function initialRunState(
     device,
     sampling,
   };
-}
-
-/** Reads what `JSON.stringify` wrote of a {@link RunState}. */
-export function parseRunState(text: string, path: string): RunState {
-  try {
-    const state = JSON.parse(text) as RunState;
-    if (Number.isInteger(state.step) && typeof state.window === "object") return state;
-  } catch {
-    // Falls through to the message.
-  }
-  throw new UserError(
-    `${path} is not the state of a run; it may have been cut off. Resume from another checkpoint.`,
-  );
 }

@@ -2,13 +2,7 @@
 
 import { closeDevice, currentDevice, type Device, partition, planOnly } from "../../core/mod.ts";
 import type { DecoderParams } from "../../nn/mod.ts";
-import {
-  checkpointSteps,
-  checkpointStore,
-  findCheckpoint,
-  loadRun,
-  trainerStateOf,
-} from "../files/checkpoint.ts";
+import { checkpointStore, trainerStateOf } from "../files/checkpoint.ts";
 import {
   type OpenModel,
   openModel,
@@ -31,6 +25,8 @@ import { openOutputDirectory, refuseOtherKind, saveResult } from "./output.ts";
 import { prepareData, type PreparedData } from "./preparing.ts";
 import type { FinetuneValues, Host, RecipeSpec } from "./recipe_spec.ts";
 import { alsoTelling, noticing, preparationProgress } from "./telling.ts";
+import { beginningOf } from "./resume.ts";
+import { fingerprintOf } from "./same_run.ts";
 import { timeLeftNotice } from "./time_left.ts";
 import { trainOptionsOf } from "./training.ts";
 
@@ -57,7 +53,21 @@ export async function finetune<O extends Options, E>(
   notices: readonly string[],
   host: Host,
 ): Promise<Finetuned | null> {
-  if (!values.dry_run) await openOutputDirectory(values.output_dir);
+  const lock = values.dry_run ? null : await openOutputDirectory(values.output_dir);
+  try {
+    return await finetuneHere(spec, values, [...notices, ...lock?.notices ?? []], host);
+  } finally {
+    lock?.release();
+  }
+}
+
+/** The same in an output directory that is this run's alone. */
+async function finetuneHere<O extends Options, E>(
+  spec: RecipeSpec<O, E>,
+  values: Values<O> & FinetuneValues,
+  notices: readonly string[],
+  host: Host,
+): Promise<Finetuned | null> {
   const standard = host.reporter(values);
   const { reporter, say } = noticing(spec.report?.(standard, values) ?? standard);
   let device: Device | undefined;
@@ -135,31 +145,22 @@ async function run<O extends Options, E>(
     ? { ...asTrl, normalize: "window" as const }
     : asTrl;
   const evaluation = data.evaluation ? await taskOf(data.evaluation, true) : undefined;
+  const fingerprint = await fingerprintOf({
+    recipe: spec,
+    values,
+    tokenizer: opened.tokenizer,
+    data,
+  });
+  const { trainable, frozen, resume } = await beginningOf({
+    values,
+    opened,
+    task,
+    options,
+    settings: spec.options,
+    fingerprint,
+    say,
+  });
   const isTrainable = trainableOf(opened);
-  let [trainable, frozen] = partition(opened.params, isTrainable);
-  let resume;
-  if (values.resume_from_checkpoint !== undefined) {
-    const path = await findCheckpoint(values.output_dir, values.resume_from_checkpoint);
-    if (values.dry_run) say(`The run would go on from ${path}.`);
-  }
-  if (values.resume_from_checkpoint !== undefined && !values.dry_run) {
-    const path = await findCheckpoint(values.output_dir, values.resume_from_checkpoint);
-    [trainable, frozen] = partition(await readCheckpoint(opened, path), isTrainable);
-    resume = await loadRun(path, {
-      optimizer: options.optimizer.init(trainable),
-      taskState: task.initialState?.() ?? null,
-    });
-    say(`Resuming from ${path} after step ${resume.state.step}.`);
-  }
-  const left = resume || values.dry_run ? [] : await checkpointSteps(values.output_dir);
-  if (left.length > 0) {
-    say(
-      `${values.output_dir} has checkpoints of an earlier run (the last is checkpoint-${
-        left.at(-1)
-      }); this run ` +
-        "begins anew beside them.",
-    );
-  }
   const interrupt = host.interrupt(say);
   const training = train({
     task,
@@ -176,6 +177,7 @@ async function run<O extends Options, E>(
       writeModel: (directory, tree) => writeModel(directory, opened, tree),
       read: async (path) => partition(await readCheckpoint(opened, path), isTrainable)[0],
       options,
+      fingerprint,
     }),
     resume,
     signal: interrupt.signal,

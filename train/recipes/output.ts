@@ -6,6 +6,8 @@ import { describeFileError, statIfPresent } from "../../data/files/local_paths.t
 import type { DecoderParams } from "../../nn/mod.ts";
 import { type OpenModel, trainableOf } from "../files/model_directory.ts";
 import { writeModel } from "../files/write_model.ts";
+import { clearTheWay } from "../files/own_files.ts";
+import { lockDirectory, type RunLock } from "../files/run_lock.ts";
 import type { TrainResult } from "../loop/run.ts";
 import type { FinetuneValues } from "./recipe_spec.ts";
 
@@ -21,20 +23,39 @@ export async function refuseOtherKind(output: string, { adapter }: OpenModel): P
   );
 }
 
-/** Finds out before the work, not after it, whether results can be written. */
-export async function openOutputDirectory(path: string): Promise<void> {
+/**
+ * Takes the output directory for this run, and finds out before the work, not after it, whether results can be written.
+ *
+ * @throws {UserError} If they cannot, or if another run is writing there.
+ */
+export async function openOutputDirectory(path: string): Promise<RunLock> {
   try {
     await Deno.mkdir(path, { recursive: true });
-    await Deno.remove(await Deno.makeTempFile({ dir: path, prefix: ".plumb-" }));
   } catch (error) {
-    if (error instanceof Deno.errors.AlreadyExists) {
-      throw new UserError(
-        `--output_dir ${path} is a file. Move it away, or name a directory for the results.`,
-      );
+    if (error instanceof Deno.errors.AlreadyExists || error instanceof Deno.errors.NotADirectory) {
+      throw new UserError(`output_dir ${path} ${await whatStandsAt(path)}.`);
     }
     throw describeFileError(error, { action: "write", path });
   }
-  await cleanTemporaries(path);
+  const lock = await lockDirectory(path);
+  try {
+    await cleanTemporaries(path);
+    return lock;
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
+}
+
+async function whatStandsAt(path: string): Promise<string> {
+  const remedy = "Move it away, or name a directory for the results";
+  const present = await Deno.lstat(path).catch(() => null);
+  if (present === null) {
+    return "has a file in the place of a directory. Name a directory for the results";
+  }
+  return present.isSymlink
+    ? `is a link to something that is not a directory. ${remedy}`
+    : `is a file. ${remedy}`;
 }
 
 /** Writes the finished model, and its history. */
@@ -54,5 +75,5 @@ export async function saveResult(
       notice: say,
     });
     await Deno.writeTextFile(`${directory}/trainer_state.json`, history);
-  });
+  }, (path, isDirectory) => clearTheWay(path, { isDirectory, notice: say }));
 }

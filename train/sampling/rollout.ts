@@ -34,7 +34,7 @@ export interface Generation {
   /** Their answers; those of a prompt stand together. */
   readonly samples: readonly Sample[];
   /** What the next generation begins with, such as an adaptive coefficient. */
-  readonly carried?: Readonly<Record<string, number>>;
+  readonly carried?: Readonly<Record<string, number>> | undefined;
 }
 
 /** A column of a table of answers. */

@@ -83,7 +83,7 @@ Deno.test("a state that is cut off or has a wrong field is refused with the file
   broken('{"global_step": -1, "max_steps": 4, "log_history": []}', /global_step is -1/);
   broken('{"global_step": 1, "max_steps": "4", "log_history": []}', /max_steps is "4"/);
   const rows = (row: string) => `{"global_step": 1, "max_steps": 4, "log_history": [${row}]}`;
-  broken(rows("3"), /log_history is \[3\], expected a list of rows/);
-  broken(rows('{"loss": "a", "step": 1}'), /loss in row 0 of log_history is "a"/);
-  broken(rows('{"loss": 1}'), /step in row 0 of log_history is missing/);
+  broken(rows("3"), /log_history\.0 is 3, expected a JSON object/);
+  broken(rows('{"loss": "a", "step": 1}'), /log_history\.0\.loss is "a"/);
+  broken(rows('{"loss": 1}'), /log_history\.0\.step is missing/);
 });
