@@ -99,12 +99,19 @@ async function filesNamedIn(settings: Settings): Promise<Record<string, string>>
   const digests: Record<string, string> = {};
   for (const [name, value] of Object.entries(settings)) {
     for (const path of [value].flat()) {
-      if (typeof path !== "string" || path === "") continue;
-      const isFile = await Deno.stat(path).then((found) => found.isFile, () => false);
-      if (isFile) digests[name] = digest((digests[name] ?? "") + await digestOfFile(path));
+      if (typeof path === "string" && path !== "" && await isReadableFile(path)) {
+        digests[name] = digest((digests[name] ?? "") + await digestOfFile(path));
+      }
     }
   }
   return digests;
+}
+
+/** Without asking for permission: most settings name no file. */
+async function isReadableFile(path: string): Promise<boolean> {
+  const { state } = await Deno.permissions.query({ name: "read", path });
+  return state === "granted" &&
+    await Deno.stat(path).then((found) => found.isFile, () => false);
 }
 
 function rowsPrint(rows: readonly unknown[]): RowsPrint {
