@@ -13,22 +13,19 @@ import {
 
 /** Settings that a script calls by a shorter name. */
 const shortNames: Readonly<Record<string, string>> = {
-  model: "model_name_or_path",
-  dataset: "dataset_name",
-  rewards: "reward_funcs",
-  formatting: "formatting_func",
+  dataset_name: "dataset",
+  tokenizer_name: "tokenizer",
+  reward_funcs: "rewards",
+  formatting_func: "formatting",
 };
 
 /** `learningRate` of `learning_rate`, and `model` of `model_name_or_path`. */
 export function optionName(setting: string): string {
-  const short = Object.entries(shortNames).find(([, name]) => name === setting)?.[0];
-  return short ?? setting.replaceAll(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
-}
-
-/** `learning_rate` of `learningRate`, and `model_name_or_path` of `model`. */
-function settingName(option: string): string {
-  if (Object.hasOwn(shortNames, option)) return shortNames[option]!;
-  return option.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+  if (Object.hasOwn(shortNames, setting)) return shortNames[setting]!;
+  return setting.replace(/_name_or_path$/, "").replaceAll(
+    /_(\w)/g,
+    (_, letter: string) => letter.toUpperCase(),
+  );
 }
 
 /**
@@ -44,6 +41,10 @@ export function settingsOf<O extends Options>(
 ): ReadSettings<Values<O>> {
   const names = nameTable(table);
   const settings: Setting[] = [];
+  const byOption = new Map([...names.keys()].map((name) => [optionName(name), name]));
+  // A name that is none comes out as one that is near.
+  const settingName = (option: string) =>
+    byOption.get(option) ?? option.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
   const add = (written: string, setting: string, raw: unknown) => {
     const known = names.get(setting);
     if (known === undefined) {
@@ -56,7 +57,7 @@ export function settingsOf<O extends Options>(
     if (raw !== undefined) settings.push({ ...known, raw, label: written });
   };
   for (const [written, raw] of Object.entries(options)) {
-    if (written === "lora" && names.has("use_peft")) addLora(raw, names, add);
+    if (written === "lora" && names.has("use_peft")) addLora(raw, settingName, add);
     else add(written, settingName(written), raw);
   }
   return readSettings(settings, table, { spell: optionName, check });
@@ -64,7 +65,7 @@ export function settingsOf<O extends Options>(
 
 function addLora(
   raw: unknown,
-  names: ReadonlyMap<string, unknown>,
+  settingName: (option: string) => string,
   add: (written: string, setting: string, raw: unknown) => void,
 ): void {
   if (raw === undefined || raw === null || raw === false) return;
@@ -73,8 +74,8 @@ function addLora(
   }
   add("lora", "use_peft", true);
   for (const [written, value] of Object.entries(raw)) {
-    const name = settingName(written);
-    const full = names.has(`lora_${name}`) ? `lora_${name}` : name;
-    add(`lora.${written}`, full, value);
+    const isWhole = /^(use|init)[A-Z]/.test(written);
+    const option = isWhole ? written : `lora${written[0]?.toUpperCase()}${written.slice(1)}`;
+    add(`lora.${written}`, settingName(option), value);
   }
 }

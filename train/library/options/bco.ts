@@ -16,7 +16,7 @@ export interface BcoOptions extends TrainingOptions {
   /** Batch size of that pass; unset: the training one. */
   readonly precomputeRefBatchSize?: number | undefined;
   /** Checkpoint of the reference model; unset: the policy as it begins. Not in TRL's command. */
-  readonly refModelNameOrPath?: string | undefined;
+  readonly refModel?: string | undefined;
   /** Scale of the rewards (β). Default: `0.1`. */
   readonly beta?: number | undefined;
   /** A module whose default export is the loss, a function of answers' log-probs and labels that returns { losses }. Not in TRL. */

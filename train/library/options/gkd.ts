@@ -11,7 +11,7 @@ export interface GkdOptions extends TrainingOptions {
   /** Highest learning rate. Default: `0.00002`. */
   readonly learningRate?: number | undefined;
   /** Checkpoint of the teacher. */
-  readonly teacherModelNameOrPath?: string | undefined;
+  readonly teacherModel?: string | undefined;
   /** 0: KL(teacher‖student); 1: KL(student‖teacher). Default: `0.5`. */
   readonly beta?: number | undefined;
   /** Share of batches whose answers the student samples, in place of the data's. Default: `0.5`. */

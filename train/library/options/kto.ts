@@ -16,7 +16,7 @@ export interface KtoOptions extends TrainingOptions {
   /** Batch size of that pass; unset: the training one. */
   readonly precomputeRefBatchSize?: number | undefined;
   /** Checkpoint of the reference model; unset: the policy as it begins. Not in TRL's command. */
-  readonly refModelNameOrPath?: string | undefined;
+  readonly refModel?: string | undefined;
   /** Let the reference follow the policy (TR-DPO). Default: `false`. */
   readonly syncRefModel?: boolean | undefined;
   /** The policy's share in an update of it. Default: `0.6`. */

@@ -16,7 +16,7 @@ export interface PpoOptions extends OnlineOptions {
   /** Divisor of the logits. Default: `0.7`. */
   readonly temperature?: number | undefined;
   /** A reward model (or DIR:LABEL), the first reward. */
-  readonly rewardModelNameOrPath?: string | undefined;
+  readonly rewardModel?: string | undefined;
   /** Order of the prompts. Default: `"random"`. */
   readonly trainSamplingStrategy?: "random" | "sequential" | undefined;
   /** Highest learning rate. Default: `0.000003`. */
@@ -56,7 +56,7 @@ export interface PpoOptions extends OnlineOptions {
   /** λ of the advantages. Default: `0.95`. */
   readonly lam?: number | undefined;
   /** A sequence classifier with one label, trained along; unset: a value head on the policy. Not in TRL's command. */
-  readonly valueModelNameOrPath?: string | undefined;
+  readonly valueModel?: string | undefined;
   /** How a value head begins; unset: uniform, as PyTorch's linear layers. */
   readonly vHeadInitStrategy?: "normal" | undefined;
   /** Standard deviation of a normal beginning. Default: `0.2`. */

@@ -22,7 +22,7 @@ export interface RlooOptions extends OnlineOptions {
   /** Divisor of the logits. Default: `1`. */
   readonly temperature?: number | undefined;
   /** A reward model (or DIR:LABEL), the first reward. */
-  readonly rewardModelNameOrPath?: string | undefined;
+  readonly rewardModel?: string | undefined;
   /** Highest learning rate. Default: `0.000001`. */
   readonly learningRate?: number | undefined;
   /** Let the reference follow the policy (TR-DPO). Default: `false`. */

@@ -47,7 +47,7 @@ export interface TrainingOptions extends ScriptOptions {
   /** Type of the weights saved at the end; auto: the checkpoint's. Steps' checkpoints are in float32. Not in TRL. Default: `"float32"`. */
   readonly saveDtype?: "float32" | "auto" | "bfloat16" | "float16" | undefined;
   /** Directory of the tokenizer; unset: the model's, or the config's with init_from_config. */
-  readonly tokenizerName?: string | undefined;
+  readonly tokenizer?: string | undefined;
   /** Train a LoRA adapter over frozen weights. Default: `false`. */
   readonly usePeft?: boolean | undefined;
   /** An adapter whose weights the fresh one takes; the reference stays the base. Not in TRL. */
@@ -255,5 +255,5 @@ export interface OnlineOptions extends TrainingOptions {
   /** Answers and rewards to take in place of sampled ones: JSON, by generation and row. Not in TRL's command. */
   readonly rollouts?: string | undefined;
   /** Checkpoint of the reference; unset: the policy as it begins. Not in TRL's command. */
-  readonly refModelNameOrPath?: string | undefined;
+  readonly refModel?: string | undefined;
 }
