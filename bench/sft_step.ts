@@ -12,7 +12,8 @@ import {
   tensor,
   valueAndGrad,
 } from "../core/mod.ts";
-import { type Kernel, kernelKey, type Launch } from "../core/kernel.ts";
+import { type Kernel, kernelKey, type Launch } from "../core/launch.ts";
+import { productFlops } from "../core/profile/cost.ts";
 import {
   adamW,
   type AdamWState,
@@ -158,7 +159,7 @@ async function measure(backend: Backend, { quick, onProfile }: PieceOptions): Pr
   const { peakBytes } = device.counters();
   const { rss } = Deno.memoryUsage();
   if (onProfile) onProfile(await profileSteps(device, once));
-  const products = plan.launches.reduce((sum, launch) => sum + matmulFlops(launch), 0);
+  const products = productFlops(plan);
   return {
     ...(reduced ? { note: quick ? "quick: small model" : "small model: software adapter" } : {}),
     parameters: `${(parameters / 1e6).toFixed(1)} M`,
@@ -182,12 +183,6 @@ async function measure(backend: Backend, { quick, onProfile }: PieceOptions): Pr
     ...launchesByKind(plan.launches),
     "loss, first and last": `${firstLoss.toFixed(3)} ${lastLoss.toFixed(3)} (${steps} steps)`,
   };
-}
-
-function matmulFlops({ kernel, ints }: Launch): number {
-  if (kernel.op !== "matmul") return 0;
-  const [batch, m, n, k] = ints as [number, number, number, number];
-  return 2 * batch * m * n * k;
 }
 
 function kindOf(kernel: Kernel): string {

@@ -1,7 +1,6 @@
 /** Attention over flat token streams. @module */
 
-import * as p from "./primitives.ts";
-import { showShape } from "./shape.ts";
+import { attend } from "./operations/attention.ts";
 import { Tensor } from "./tensor.ts";
 
 /** Options of {@link attention}. */
@@ -34,36 +33,19 @@ export interface AttentionOptions {
  * @param k f32 [S, K, D]; query head h reads key/value head ⌊h·K/H⌋.
  * @param v f32 [S, K, D].
  * @returns f32 [T, H, D].
+ * @throws RangeError if shapes or dtypes do not fit.
  */
 export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions): Tensor {
   const { querySegments, keySegments = querySegments, bias } = options;
-  const [t, heads, width] = q.shape;
-  const [s, keyHeads] = k.shape;
-  const fits = q.rank === 3 && k.rank === 3 && showShape(k.shape) === showShape(v.shape) &&
-    k.shape[2] === width &&
-    heads! % keyHeads! === 0 && showShape(querySegments.shape) === `[5, ${t}]` &&
-    showShape(keySegments.shape) === `[5, ${s}]` &&
-    (!bias || (bias.rank === 2 && bias.shape[0] === heads && bias.shape[1]! % 2 === 1));
-  const typed = [q, k, v, ...(bias ? [bias] : [])].every((x) => x.dtype === "f32") &&
-    querySegments.dtype === "i32" && keySegments.dtype === "i32";
-  if (!fits || !typed) {
-    const all = [q, k, v, querySegments, keySegments, ...(bias ? [bias] : [])];
-    throw new RangeError(
-      `Cannot attend: q, k, v, querySegments, keySegments${bias ? ", bias" : ""} are ${
-        all.join(", ")
-      }; need ` +
-        "f32 [T, H, D], [S, K, D], [S, K, D] with H a multiple of K, i32 [5, T], [5, S] and f32 [H, 2R + 1]",
-    );
-  }
-  const node = p.attention(
-    [q, k, v, querySegments, keySegments, ...(bias ? [bias] : [])].map((x) => x.node),
-    {
-      causal: options.causal ?? true,
-      window: Math.min(options.window ?? Infinity, 2 ** 31 - 1),
-      scale: options.scale ?? 1 / Math.sqrt(width!),
-      softcap: options.softcap ?? null,
-      bias: bias !== undefined,
-    },
-  );
-  return new Tensor(p.part(node, 0));
+  const inputs = {
+    ...{ q: q.node, k: k.node, v: v.node },
+    ...{ querySegments: querySegments.node, keySegments: keySegments.node },
+    bias: bias?.node ?? null,
+  };
+  return new Tensor(attend(inputs, {
+    causal: options.causal ?? true,
+    window: Math.min(options.window ?? Infinity, 2 ** 31 - 1),
+    scale: options.scale ?? 1 / Math.sqrt(q.shape.at(-1)!),
+    softcap: options.softcap ?? null,
+  }));
 }

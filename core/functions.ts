@@ -1,9 +1,10 @@
 /** Functions that join or restructure, and the numerically careful ones. @module */
 
 import { stopGradient } from "./grad.ts";
+import * as rowsOf from "./operations/rows.ts";
 import * as p from "./primitives.ts";
 import type { Axes, ReduceOptions } from "./reduction.ts";
-import { normalizeAxis, sameShape, showShape } from "./shape.ts";
+import { normalizeAxis, sameShape } from "./shape.ts";
 import { Tensor, where } from "./tensor.ts";
 
 /**
@@ -140,15 +141,5 @@ export function scatterRows(
   rows: Tensor,
   options: { readonly add?: boolean } = {},
 ): Tensor {
-  const [count, ...inner] = base.shape;
-  if (
-    count === undefined || ids.dtype !== "i32" || ids.rank !== 1 || rows.dtype !== base.dtype ||
-    !sameShape(rows.shape, [ids.shape[0]!, ...inner])
-  ) {
-    throw new RangeError(`Cannot scatter rows ${rows} to ${base} by ${ids}${showShape(ids.shape)}`);
-  }
-  const width = inner.reduce((a, n) => a * n, 1);
-  const [flatBase, flatRows] = [base.reshape(count, width), rows.reshape(ids.shape[0]!, width)];
-  return new Tensor(p.scatter(flatBase.node, ids.node, flatRows.node, options.add ?? false))
-    .reshape(...base.shape);
+  return new Tensor(rowsOf.scatterRows(base.node, ids.node, rows.node, options.add ?? false));
 }

@@ -5,6 +5,7 @@
  */
 
 import { type Node, topologicalOrder } from "./graph.ts";
+import { barrier } from "./operations/barrier.ts";
 import * as p from "./primitives.ts";
 import { showShape } from "./shape.ts";
 import { Tensor } from "./tensor.ts";
@@ -212,7 +213,7 @@ export function checkpoint<P, Y>(f: (inputs: P) => Y): (inputs: P) => Y {
     const tokens = leavesOf(cotangents).map(([, leaf]) => (leaf as Tensor).node);
     const held = mapTree(
       inputs,
-      (leaf) => leaf instanceof Tensor ? new Tensor(p.barrier(leaf.node, tokens)) : leaf,
+      (leaf) => leaf instanceof Tensor ? new Tensor(barrier(leaf.node, tokens)) : leaf,
     ) as P;
     const [, pull] = vjp(f, held);
     return variablesOf(pull(cotangents));

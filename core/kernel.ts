@@ -1,12 +1,11 @@
 /**
- * Kernels as values. A kernel says what is computed, with no size in it: sizes, strides and offsets
+ * Fused kernels as values. A kernel says what is computed, with no size in it: sizes, strides and offsets
  * are `ints` of the launch, so that one compiled kernel serves every length. A kernel can be
- * printed, hashed, compared, and emitted as WGSL or as WebAssembly.
+ * printed, hashed, compared, and emitted as WGSL or as WebAssembly. Kernels made by hand are in `operations/`.
  *
  * @module
  */
 
-import type { BlockCode } from "./block_codes.ts";
 import type { ComputeType, DType } from "./dtype.ts";
 
 /** One-operand functions. `not` is on bool; `floor`… on f32; `neg` and `abs` also on i32. */
@@ -159,138 +158,4 @@ export interface FusedKernel {
   readonly args: readonly KernelArgument[];
   /** Instructions; operands are earlier ones. */
   readonly body: readonly Instruction[];
-}
-
-/**
- * C ← A·B, or C + A·B with `accumulate`. Row-major matrices with free strides between rows and
- * between batches. f32 accumulation. Arguments: a, b, c.
- *
- * `ints`: batch, m, n, k, aOffset, aBatchStride, aRowStride, bOffset, bBatchStride, bRowStride,
- * cOffset, cBatchStride, cRowStride. Strides in elements; "row" is a row of the stored matrix: A is
- * stored [m, k], or [k, m] with `transposeA`; B is stored [k, n], or [n, k] with `transposeB`.
- * Elements of a stored row are adjacent. k = 0 gives zeros (or leaves C).
- *
- * B may be stored in a block code: argument b holds the codes, and a fourth argument, behind c, the
- * scales (f32). Elements are then numbered through the whole matrix, bOffset + … + row·bRowStride + column:
- * code and scale follow from that number, where a code that scales rows takes bRowStride for a row's
- * length. Kernels decode what they read; no decoded matrix exists in memory.
- */
-export interface MatmulKernel {
-  /** Which kind of kernel. */
-  readonly op: "matmul";
-  /** How the left operand is stored. */
-  readonly a: DType;
-  /** How the right operand is stored. */
-  readonly b: DType | BlockCode;
-  /** Whether A is stored transposed. */
-  readonly transposeA: boolean;
-  /** Whether B is stored transposed. */
-  readonly transposeB: boolean;
-  /** Whether C is added to. */
-  readonly accumulate: boolean;
-}
-
-/**
- * Block-wise attention over flat token streams; no [T, S] matrix in memory. Query head h reads
- * key/value head ⌊h·K/H⌋.
- *
- * Arguments: q f32 [T, H, D], k f32 [S, K, D], v f32 [S, K, D], querySegments i32 [5, T],
- * keySegments i32 [5, S], bias f32 [H, 2R+1] when `bias`; then out f32 [T, H, D], lse f32 [T, H].
- *
- * Rows of a segments array: segment, parent, position, first, last. Key j is visible to query i when
- * first[i] ≤ j < last[i] (a hint that only skips), segment[j] ≥ 0, segment[j] is segment[i] or
- * parent[i], and, when `causal`, 0 ≤ position[i] − position[j] < window; when not,
- * |position[i] − position[j]| < window. A query with segment < 0 sees nothing.
- *
- * score = scale·q·k; with `softcap`, cap·tanh(score / cap); plus
- * bias[h, clamp(position[i] − position[j], −R, R) + R]. lse is the log of the sum of exponentials;
- * a query that sees no key gives out = 0, lse = −∞.
- *
- * `ints`: T, S, H, K, D, window, R. `floats`: scale, softcap.
- */
-export interface AttentionKernel {
-  /** Which kind of kernel. */
-  readonly op: "attention";
-  /** Whether a token sees only positions up to its own. */
-  readonly causal: boolean;
-  /** Limit of the scores, if there is one. */
-  readonly softcap: boolean;
-  /** Whether a bias by relative position is added. */
-  readonly bias: boolean;
-}
-
-/**
- * Gradients of {@link AttentionKernel}. Arguments: q, k, v, querySegments, keySegments, [bias],
- * lse f32 [T, H], delta f32 [T, H] (= Σ_d out·dOut), dOut f32 [T, H, D]; then dq [T, H, D],
- * dk [S, K, D], dv [S, K, D], [dBias [H, 2R+1]]. Same `ints` and `floats`. Rows and columns that
- * nothing touched are zeros. The result does not depend on timing.
- */
-export interface AttentionGradKernel {
-  /** Which kind of kernel. */
-  readonly op: "attentionGrad";
-  /** Whether a token sees only positions up to its own. */
-  readonly causal: boolean;
-  /** Limit of the scores, if there is one. */
-  readonly softcap: boolean;
-  /** Whether a bias by relative position is added. */
-  readonly bias: boolean;
-}
-
-/**
- * table[ids[n], :] += rows[n, :] (`add`), or = rows[n, :], in place; ids outside [0, V) are skipped.
- * Additions happen in the order of n. Arguments: table f32 [V, C] (readwrite), ids i32 [N],
- * rows f32 [N, C]. `ints`: V, C, N.
- */
-export interface ScatterKernel {
-  /** Which kind of kernel. */
-  readonly op: "scatter";
-  /** Whether rows are added or put in place. */
-  readonly add: boolean;
-  /** Element type. */
-  readonly dtype: DType;
-}
-
-/** Anything a device can launch. */
-export type Kernel =
-  | FusedKernel
-  | MatmulKernel
-  | AttentionKernel
-  | AttentionGradKernel
-  | ScatterKernel;
-
-/** A buffer a launch uses: an external binding of the program, or a range of the shared arena. */
-export type BufferRef =
-  | { readonly external: number }
-  /** Byte offset (a multiple of 256) and length in the arena. */
-  | { readonly arena: number; readonly bytes: number };
-
-/** A kernel with its numbers and buffers. */
-export interface Launch {
-  /** The kernel. */
-  readonly kernel: Kernel;
-  /** Its sizes, strides and offsets. */
-  readonly ints: readonly number[];
-  /** Its other numbers. */
-  readonly floats: readonly number[];
-  /** One per kernel argument. */
-  readonly args: readonly BufferRef[];
-}
-
-/** What a device compiles into a program: launches in order, over externals and one arena. */
-export interface Plan {
-  /** Kernels launched so far. */
-  readonly launches: readonly Launch[];
-  /** Number of buffers bound at each run. */
-  readonly externals: number;
-  /** Bytes of temporaries. */
-  readonly arenaBytes: number;
-}
-
-const keys: WeakMap<Kernel, string> = new WeakMap();
-
-/** A kernel's identity: equal for kernels that compute the same thing in the same way. */
-export function kernelKey(kernel: Kernel): string {
-  let key = keys.get(kernel);
-  if (key === undefined) keys.set(kernel, key = JSON.stringify(kernel));
-  return key;
 }

@@ -3,7 +3,7 @@
 import { iota } from "./create.ts";
 import { concat } from "./functions.ts";
 import { checkpoint, customVjp } from "./grad.ts";
-import * as p from "./primitives.ts";
+import { barrier } from "./operations/barrier.ts";
 import { matmul, Tensor, where } from "./tensor.ts";
 import { leavesOf, replaceLeaves } from "./tree.ts";
 
@@ -195,7 +195,7 @@ function headStats(
       statsOf(cooled(headLogits(hidden, { ...head, ...settings })), labels),
     ({ hidden, ...head }, row, cotangents) => {
       const tokens = [cotangents.logProb.node, cotangents.entropy.node];
-      const held = recompute ? new Tensor(p.barrier(hidden.node, tokens)) : hidden;
+      const held = recompute ? new Tensor(barrier(hidden.node, tokens)) : hidden;
       const logits = headLogits(held, { ...head, ...settings });
       const capped = cooled(logitCotangents(cooled(logits), labels, row, cotangents));
       // d cap·tanh(x / cap) / dx = 1 − tanh²(x / cap)

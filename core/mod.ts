@@ -27,8 +27,20 @@ export type * from "./graph.ts";
 export type { TensorData } from "./host.ts";
 export * from "./jit.ts";
 export type * from "./kernel.ts";
+export type * from "./launch.ts";
 export type * from "./lower/plan.ts";
 export * from "./logit_stats.ts";
+export type {
+  AttentionGradKernel,
+  AttentionKernel,
+  AttentionSettings,
+  AttentionSizes,
+  AttentionVariant,
+} from "./operations/attention.ts";
+export type { CodedOperand, MatmulKernel, MatmulSizes } from "./operations/matmul.ts";
+export type { HandMadeKernel, SizesOf } from "./operations/mod.ts";
+export type { KernelRecord } from "./operations/record.ts";
+export type { ScatterKernel, ScatterSizes } from "./operations/rows.ts";
 export * from "./profile/mod.ts";
 export * from "./quantized.ts";
 export * from "./random.ts";
@@ -38,3 +50,4 @@ export type { Shape } from "./shape.ts";
 export type * from "./storage.ts";
 export * from "./tensor.ts";
 export * from "./tree.ts";
+export type * from "./view.ts";

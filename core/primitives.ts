@@ -1,19 +1,12 @@
 /**
- * Checked constructors of graph nodes: the primitive set, and nothing else. Shapes and dtypes must
+ * Checked constructors of graph nodes: the primitive set, to which `operations/` adds. Shapes and dtypes must
  * already agree; broadcasting and promotion are done by the operators above.
  *
  * @module
  */
 
 import { type DType, isFloat } from "./dtype.ts";
-import {
-  type AttentionAttributes,
-  type CodedOperand,
-  type CustomRule,
-  makeNode,
-  type Node,
-  type Operation,
-} from "./graph.ts";
+import { type CustomRule, makeNode, type Node, type Operation } from "./graph.ts";
 import type { BinaryFunction, ReduceFunction, UnaryFunction } from "./kernel.ts";
 import { sameShape, type Shape, showShape, sizeOf } from "./shape.ts";
 
@@ -107,64 +100,6 @@ export function reduce(fn: ReduceFunction, x: Node, start: number, end: number):
   return makeNode({ name: "reduce", fn, start, end }, [x], shape, x.dtype);
 }
 
-/** table[ids]: shape [...ids.shape, ...table.shape without its first axis]; ids are i32. */
-export function gather(table: Node, ids: Node): Node {
-  return makeNode(
-    { name: "gather" },
-    [table, ids],
-    [...ids.shape, ...table.shape.slice(1)],
-    table.dtype,
-  );
-}
-
-/** base with rows[n] added to, or put in place of, its row ids[n]. base [V, C], ids [N], rows [N, C]. */
-export function scatter(base: Node, ids: Node, rows: Node, add: boolean): Node {
-  if (base.dtype !== rows.dtype) {
-    throw new TypeError(`Cannot scatter ${rows.dtype} rows into a ${base.dtype} table`);
-  }
-  return makeNode({ name: "scatter", add }, [base, ids, rows], base.shape, base.dtype);
-}
-
-/** a·b (+ c) on the last two axes; the axes before them are equal. f32. */
-export function matmul(a: Node, b: Node, transposeA: boolean, transposeB: boolean, c?: Node): Node {
-  const rank = a.shape.length;
-  const m = a.shape[transposeA ? rank - 1 : rank - 2]!;
-  const n = b.shape[transposeB ? rank - 2 : rank - 1]!;
-  const shape = [...a.shape.slice(0, -2), m, n];
-  const inputs = c === undefined ? [a, b] : [a, b, c];
-  return makeNode({ name: "matmul", transposeA, transposeB, coded: null }, inputs, shape, "f32");
-}
-
-/** a·B, or a·Bᵀ with `transposeB`, for a [m, k] and a matrix B in a block code. f32. */
-export function codedMatmul(
-  a: Node,
-  codes: Node,
-  scales: Node,
-  coded: CodedOperand,
-  transposeB: boolean,
-): Node {
-  const shape = [a.shape[0]!, coded.shape[transposeB ? 0 : 1]];
-  const operation: Operation = { name: "matmul", transposeA: false, transposeB, coded };
-  return makeNode(operation, [a, codes, scales], shape, "f32");
-}
-
-/** Attention; the parts are out and lse. Inputs as the kernel's. */
-export function attention(inputs: readonly Node[], attributes: AttentionAttributes): Node {
-  const shape = inputs[0]!.shape;
-  return makeNode({ name: "attention", attributes }, inputs, shape, "f32", [
-    shape,
-    shape.slice(0, 2),
-  ]);
-}
-
-/** Gradients of attention; the parts are dq, dk, dv and, with a bias, dBias. Inputs as the kernel's. */
-export function attentionGrad(inputs: readonly Node[], attributes: AttentionAttributes): Node {
-  const [q, k, v] = inputs as [Node, Node, Node];
-  const bias = attributes.bias ? [inputs[5]!.shape] : [];
-  const parts = [q.shape, k.shape, v.shape, ...bias];
-  return makeNode({ name: "attentionGrad", attributes }, inputs, q.shape, "f32", parts);
-}
-
 /** One output of a node with several. */
 export function part(x: Node, index: number): Node {
   if (x.operation.name === "custom") {
@@ -172,11 +107,6 @@ export function part(x: Node, index: number): Node {
     return makeNode({ name: "part", index }, [x], output.shape, output.dtype);
   }
   return makeNode({ name: "part", index }, [x], x.parts![index]!, x.dtype);
-}
-
-/** x, computed no earlier than the tokens. */
-export function barrier(x: Node, tokens: readonly Node[]): Node {
-  return makeNode({ name: "barrier" }, [x, ...tokens], x.shape, x.dtype);
 }
 
 /** x under another identity. */
@@ -200,4 +130,9 @@ export function custom(
 /** Whether gradients flow through the node's value. */
 export function differentiable(node: Node): boolean {
   return isFloat(node.dtype);
+}
+
+/** A node in an error message. */
+export function showNode({ dtype, shape }: Node): string {
+  return `Tensor ${dtype}${showShape(shape)}`;
 }

@@ -1,23 +1,25 @@
 /** Kernels and plans as text, for tests and for eyes: one line per instruction. @module */
 
-import type { Access, BufferRef, Instruction, Int, Kernel, Launch, Plan } from "./kernel.ts";
+import type { Access, FusedKernel, Instruction, Int } from "./kernel.ts";
+import { type BufferRef, isLaunchOf, type Kernel, type Launch, type Plan } from "./launch.ts";
 
 /** How a number of the launch is written: its slot, or its value where the launch is known. */
 type Show = (int: Int) => string;
 
 /**
  * A kernel as text. A fused kernel is its kind, its arguments and its body; the coordinates are i, j, k, …,
- * arguments a0, a1, …, values %0, %1, …, numbers of the launch n0, n1, … or, given `ints`, their values.
+ * arguments a0, a1, …, values %0, %1, …, numbers of the launch n0, n1, … or, given `ints`, their values. A kernel
+ * made by hand is its name and its settings.
  */
 export function printKernel(kernel: Kernel, ints?: readonly number[]): string {
+  if (kernel.op === "fused") return printFused(kernel, ints);
+  const settings = Object.entries(kernel).filter(([key, value]) => key !== "op" && value !== false);
+  const words = settings.map(([key, value]) => value === true ? key : `${key}=${value}`);
+  return [kernel.op, ...words].join(" ");
+}
+
+function printFused(kernel: FusedKernel, ints?: readonly number[]): string {
   const show: Show = (int) => int === 1 ? "1" : ints ? `${ints[int.slot]}` : `n${int.slot}`;
-  if (kernel.op !== "fused") {
-    const settings = Object.entries(kernel).filter(([key, value]) =>
-      key !== "op" && value !== false
-    );
-    const words = settings.map(([key, value]) => value === true ? key : `${key}=${value}`);
-    return [kernel.op, ...words].join(" ") + (ints ? ` (${ints.join(", ")})` : "");
-  }
   const space = Array.from({ length: kernel.rank }, (_, slot) => show({ slot })).join(", ");
   const args = kernel.args.map(({ access, dtype }, i) => `a${i}: ${access} ${dtype}`).join(", ");
   const body = kernel.body.map((instruction, i) => `  ${printInstruction(instruction, i, show)}`);
@@ -79,11 +81,20 @@ export function printPlan(plan: Plan): string {
   return [head, ...plan.launches.map(printLaunch)].join("\n");
 }
 
-function printLaunch({ kernel, ints, floats, args }: Launch): string {
-  const buffers = args.map((ref, i) => `a${i}=${printBuffer(ref)}`).join(" ");
-  const settings = floats.length > 0 ? ` floats (${floats.join(", ")})` : "";
-  const [head, ...body] = printKernel(kernel, ints).split("\n");
-  return [`${head} <- ${buffers}${settings}`, ...body].join("\n");
+function printLaunch(launch: Launch): string {
+  const buffers = launch.args.map((ref, i) => `a${i}=${printBuffer(ref)}`).join(" ");
+  const [head, ...body] = printNumbered(launch).split("\n");
+  return [`${head} <- ${buffers}`, ...body].join("\n");
+}
+
+function printNumbered(launch: Launch): string {
+  if (isLaunchOf(launch, "fused")) return printFused(launch.kernel, launch.ints);
+  return `${printKernel(launch.kernel)} (${sizesText(launch)})`;
+}
+
+/** The numbers of a kernel made by hand: "batch 1, m 64, …". */
+export function sizesText({ sizes }: { readonly sizes: Readonly<Record<string, number>> }): string {
+  return Object.entries(sizes).map(([name, value]) => `${name} ${value}`).join(", ");
 }
 
 function printBuffer(ref: BufferRef): string {

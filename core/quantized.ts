@@ -3,6 +3,7 @@
 import { type BlockCode, blockCodes, codeBytes, scaleCount } from "./block_codes.ts";
 import { tensor } from "./create.ts";
 import { isFloat } from "./dtype.ts";
+import { multiplyCoded } from "./operations/matmul.ts";
 import * as p from "./primitives.ts";
 import { showShape, sizeOf } from "./shape.ts";
 import { Tensor } from "./tensor.ts";
@@ -79,7 +80,7 @@ export function quantizedMatmul(
   const outer = x.shape.slice(0, -1);
   const rows = x.reshape(sizeOf(outer), inner);
   const coded = { code: w.format, shape: w.shape };
-  const product = p.codedMatmul(rows.node, w.codes.node, w.absmax.node, coded, transpose);
+  const product = multiplyCoded(rows.node, w.codes.node, w.absmax.node, coded, transpose);
   return new Tensor(product).reshape(...outer, w.shape[transpose ? 0 : 1]);
 }
 

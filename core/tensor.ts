@@ -1,11 +1,13 @@
 /** The tensor: an immutable value that is computed when somebody looks. @module */
 
-import { type DType, isFloat } from "./dtype.ts";
+import type { DType } from "./dtype.ts";
 import * as elementwise from "./elementwise.ts";
 import { readNode, realizeNodes } from "./execute.ts";
 import type { TensorData } from "./host.ts";
 import type { Node } from "./graph.ts";
 import type { BinaryFunction, UnaryFunction } from "./kernel.ts";
+import { multiply } from "./operations/matmul.ts";
+import { gatherRows } from "./operations/rows.ts";
 import * as p from "./primitives.ts";
 import { type Axes, reduceAxes, type ReduceOptions } from "./reduction.ts";
 import {
@@ -306,9 +308,7 @@ export class Tensor {
 
   /** this[ids]: rows of the first axis; ids i32 of any shape; ids outside give zeros. */
   gather(ids: Tensor): Tensor {
-    if (ids.dtype !== "i32") throw new TypeError(`Cannot gather: ids are ${ids.dtype}, not i32`);
-    if (this.rank === 0) throw new RangeError("Cannot gather from a number: it has no rows");
-    return new Tensor(p.gather(this.node, ids.node));
+    return new Tensor(gatherRows(this.node, ids.node));
   }
   /** Matrix product on the last two axes, in f32; the axes before them broadcast. */
   matmul(other: Tensor): Tensor {
@@ -337,7 +337,7 @@ export class Tensor {
 
   /** For error messages and logs; the values are not shown, because they may not exist yet. */
   toString(): string {
-    return `Tensor ${this.dtype}${showShape(this.shape)}`;
+    return p.showNode(this.node);
   }
 }
 
@@ -373,27 +373,5 @@ export interface MatmulOptions {
  */
 export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor {
   const { transposeA = false, transposeB = false } = options;
-  if (a.rank < 2 || b.rank < 2 || !isFloat(a.dtype) || !isFloat(b.dtype)) {
-    throw new TypeError(
-      `Cannot multiply matrices: got ${a} and ${b}, need float tensors of two axes or more`,
-    );
-  }
-  const inner = [a.shape.at(transposeA ? -2 : -1)!, b.shape.at(transposeB ? -1 : -2)!];
-  if (inner[0] !== inner[1]) {
-    const show = (t: Tensor, flipped: boolean) =>
-      showShape(t.shape) + (flipped ? " transposed" : "");
-    throw new RangeError(
-      "Cannot multiply matrices: inner sizes must agree: shapes are " +
-        `${show(a, transposeA)} and ${show(b, transposeB)}`,
-    );
-  }
-  if (b.rank === 2 && a.rank > 2 && !transposeA) {
-    // One product instead of a batch of them.
-    const rows = a.reshape(-1, inner[0]!);
-    const product = new Tensor(p.matmul(rows.node, b.node, false, transposeB));
-    return product.reshape(...a.shape.slice(0, -1), product.shape[1]!);
-  }
-  const batch = broadcastShapes(a.shape.slice(0, -2), b.shape.slice(0, -2), "multiply matrices");
-  const expand = (t: Tensor) => t.broadcastTo(...batch, ...t.shape.slice(-2)).node;
-  return new Tensor(p.matmul(expand(a), expand(b), transposeA, transposeB));
+  return new Tensor(multiply(a.node, b.node, transposeA, transposeB));
 }

@@ -1,13 +1,13 @@
 /**
  * The gradient rules: for each primitive, the cotangents of its inputs from the cotangent of its output,
  * in the tensor language itself, so that the backward pass is fused like the forward one and can be
- * differentiated again.
+ * differentiated again. Those of matrix products, attention and the like are in their records.
  *
  * @module
  */
 
-import { full, zeros } from "./create.ts";
-import { addendPosition, type Node, type Operation } from "./graph.ts";
+import { full } from "./create.ts";
+import type { Node, Operation } from "./graph.ts";
 import type { BinaryFunction, UnaryFunction } from "./kernel.ts";
 import * as p from "./primitives.ts";
 import { Tensor, where } from "./tensor.ts";
@@ -69,25 +69,6 @@ function unexpand(g: Tensor, x: Tensor): Tensor {
   return g.sum(stretched, { keepDims: true });
 }
 
-function matrixCotangents(
-  g: Tensor,
-  [a, b, scales]: readonly Tensor[],
-  { transposeA, transposeB, coded }: Operation & { readonly name: "matmul" },
-): (Tensor | null)[] {
-  if (coded !== null) {
-    // Codes are constants, and so are their scales.
-    const da = p.codedMatmul(g.node, b!.node, scales!.node, coded, !transposeB);
-    return [new Tensor(da), null, null];
-  }
-  const product = (x: Tensor, y: Tensor, tx: boolean, ty: boolean) =>
-    new Tensor(p.matmul(x.node, y.node, tx, ty));
-  return [
-    // C = AB: dA = dC·Bᵀ, dB = Aᵀ·dC; a transposed operand's cotangent is transposed by exchanging factors.
-    transposeA ? product(b!, g, transposeB, true) : product(g, b!, false, !transposeB),
-    transposeB ? product(g, a!, true, transposeA) : product(a!, g, !transposeA, false),
-  ];
-}
-
 const rules: Rules = {
   unary: (g, y, [x], { fn }) => [ofUnary[fn]?.(g, y, x!) ?? null],
   binary: (g, z, [x, y], { fn }) => (ofBinary[fn]?.(g, z, x!, y!) ?? [null, null]),
@@ -107,29 +88,6 @@ const rules: Rules = {
     const axes = x!.shape.flatMap((_, i) => i >= start && i < end ? [i] : []);
     return [stretched.mul(hit).div(hit.sum(axes, { keepDims: true }))];
   },
-  gather: (g, _y, [table, ids]) => {
-    const count = ids!.size;
-    const width = count === 0 ? 1 : g.size / count;
-    const base = zeros([table!.shape[0]!, width]);
-    const rows = p.scatter(
-      base.node,
-      ids!.reshape(count).node,
-      g.cast("f32").reshape(count, width).node,
-      true,
-    );
-    return [new Tensor(rows).reshape(...table!.shape), null];
-  },
-  scatter: (g, _y, [, ids, rows], { add }) => {
-    const toRows = g.gather(ids!);
-    if (add) return [g, null, toRows];
-    const holes = p.scatter(g.node, ids!.node, zeros(rows!.shape).node, false);
-    return [new Tensor(holes), null, toRows];
-  },
-  matmul: (g, _y, x, operation) => [
-    ...matrixCotangents(g, x, operation),
-    ...(x[addendPosition(operation)] ? [g] : []),
-  ],
-  barrier: (g, _y, x) => [g, ...x.slice(1).map(() => null)],
   variable: (g) => [g],
 };
 
@@ -147,11 +105,8 @@ export function inputCotangents(
     const own = operation.rule(cotangents);
     return [...new Array<null>(operation.outputs).fill(null), ...own];
   }
-  if (operation.name === "attention") return attentionCotangents(node, cotangents);
-  if (operation.name === "attentionGrad") {
-    throw new Error(
-      "Attention has no second derivative: compute the attention by matmul and softmax",
-    );
+  if (operation.name === "call") {
+    return operation.record.gradient(node, operation.settings, cotangents);
   }
   const g = cotangents[0];
   if (!g) return inputs.map(() => null);
@@ -159,19 +114,6 @@ export function inputCotangents(
   if (!rule) return inputs.map(() => null);
   const found = rule(new Tensor(g), new Tensor(node), inputs.map((x) => new Tensor(x)), operation);
   return found.map((t) => t?.node ?? null);
-}
-
-function attentionCotangents(node: Node, [g, gLse]: readonly (Node | null)[]): (Node | null)[] {
-  if (gLse) throw new Error("Attention's log-sum-exp output has no gradient rule");
-  if (node.operation.name !== "attention" || !g) return node.inputs.map(() => null);
-  const { attributes } = node.operation;
-  const dOut = new Tensor(g);
-  const out = new Tensor(p.part(node, 0));
-  const delta = dOut.mul(out).sum(-1);
-  const inputs = [...node.inputs, p.part(node, 1), delta.node, g];
-  const grads = p.attentionGrad(inputs, attributes);
-  const [dq, dk, dv] = [0, 1, 2].map((i) => p.part(grads, i)) as [Node, Node, Node];
-  return [dq, dk, dv, null, null, ...(attributes.bias ? [p.part(grads, 3)] : [])];
 }
 
 /** The sum of two cotangents. */

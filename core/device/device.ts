@@ -1,6 +1,6 @@
 /** What the core asks of a device. @module */
 
-import type { Launch, Plan } from "../kernel.ts";
+import type { Launch, Plan } from "../launch.ts";
 
 /** Offsets of temporaries in an arena are multiples of this many bytes. */
 export const arenaAlignment = 256;

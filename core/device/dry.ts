@@ -1,6 +1,6 @@
 /** A device that plans and computes nothing: what follows from shapes can be known at any size. @module */
 
-import type { Plan } from "../kernel.ts";
+import type { Plan } from "../launch.ts";
 import type { Allocation, Device, DeviceCounters, Program } from "./device.ts";
 
 const noCounts: DeviceCounters = {

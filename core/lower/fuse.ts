@@ -13,10 +13,11 @@
  * @module
  */
 
-import type { Node } from "../graph.ts";
+import { callOf, type Node } from "../graph.ts";
 import { sizeOf } from "../shape.ts";
-import { emptyGroup, type Group, isBuffer, join, type Limits, reveal } from "./groups.ts";
+import { emptyGroup, type Group, join, type Limits, reveal } from "./groups.ts";
 import { innerNodes } from "./inner.ts";
+import { isBuffer } from "./operands.ts";
 
 /** What is launched together: a fused kernel, or a kernel made by hand (or a barrier, which is none). */
 export type Unit =
@@ -26,13 +27,6 @@ export type Unit =
 interface Draft {
   unit: Unit;
   epoch: number;
-}
-
-/** Nodes with a kernel of their own. */
-function isSingle(node: Node): boolean {
-  return ["matmul", "attention", "attentionGrad", "scatter", "barrier"].includes(
-    node.operation.name,
-  );
 }
 
 /** Divides all computed nodes into units. */
@@ -109,7 +103,7 @@ export function fuse(limits: Limits): Unit[] {
     ]
       .filter((base) => !own.has(base));
     const epoch = Math.max(0, ...sources.map(epochOf));
-    if (isSingle(node) && !operands.copied(node)) {
+    if (callOf(node)?.record.alone && !operands.copied(node)) {
       begin({ kind: "single", node }, epoch + 1, tree);
       return;
     }

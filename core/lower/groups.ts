@@ -9,10 +9,11 @@
  */
 
 import { isNarrow } from "../dtype.ts";
-import type { Node } from "../graph.ts";
+import type { Node, Source } from "../graph.ts";
+import { isTable, tableView } from "../operations/rows.ts";
 import { sizeOf } from "../shape.ts";
-import { type Operand, type Operands, tableView } from "./operands.ts";
-import type { View } from "./view.ts";
+import type { View } from "../view.ts";
+import { isBuffer, type Operands } from "./operands.ts";
 
 /** Which of a group's spaces a value lives on. */
 export type Level = "element" | "reduced";
@@ -115,7 +116,7 @@ export function join(group: Group, node: Node, limits: Limits, inner = false): G
   let boundaries: readonly number[] | null = next.boundaries;
   for (const [i, operand] of operands.of(node).entries()) {
     const at: Level = reduces ? "element" : level;
-    const table = node.operation.name === "gather" && i === 0 && !operands.copied(node);
+    const table = isTable(node, i) && !operands.copied(node);
     const inside = next.members.get(operand.base);
     if (inside !== undefined) {
       // A narrow value is rounded on its way through memory, so it must take that way.
@@ -175,11 +176,6 @@ function argumentsOf(group: Group, operands: Operands): number {
   return count;
 }
 
-/** Whether a load of the node reads memory. */
-export function isBuffer(node: Node): boolean {
-  return node.storage !== null || !["full", "iota", "scalar"].includes(node.operation.name);
-}
-
 function levelOf(group: Group, size: number): Level | null {
   if (size === group.size) return "element";
   if (group.kind !== "map" && size === group.size / group.length) return "reduced";
@@ -187,7 +183,7 @@ function levelOf(group: Group, size: number): Level | null {
 }
 
 /** Whether a value at `from` can be used through the operand's view at `to`, index by index. */
-function passes(group: Group, { view }: Operand, from: Level, to: Level): boolean {
+function passes(group: Group, { view }: Source, from: Level, to: Level): boolean {
   if (view.offset !== 0 || view.masks.some((mask) => mask !== null)) return false;
   // In columns nothing follows the sums but what lives where they do.
   if (from !== to && (group.kind !== "row" || from === "element")) return false;

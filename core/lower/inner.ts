@@ -1,11 +1,10 @@
 /** Inner nodes: values that are computed where they are needed instead of travelling through memory. @module */
 
 import { isNarrow } from "../dtype.ts";
-import type { Node } from "../graph.ts";
+import { type Node, sortOf, type Source } from "../graph.ts";
 import { sizeOf } from "../shape.ts";
-import { isBuffer } from "./groups.ts";
-import type { Operand, Operands } from "./operands.ts";
-import { isContiguous } from "./view.ts";
+import { isContiguous } from "../view.ts";
+import { isBuffer, type Operands } from "./operands.ts";
 
 /** The most instructions that are worth repeating instead of storing their result. */
 const mostRepeated = 8;
@@ -41,12 +40,11 @@ export function innerNodes(operands: Operands): Set<Node> {
 
 function isElementwise(node: Node, operands: Operands): boolean {
   // A narrow value is rounded on its way through memory, so it must take that way.
-  return operands.computed(node) && !operands.copied(node) && !isNarrow(node.dtype) &&
-    ["unary", "binary", "where", "cast", "bitcast"].includes(node.operation.name);
+  return sortOf(node) === "elementwise" && !operands.copied(node) && !isNarrow(node.dtype);
 }
 
 /** Whether the user needs the operand's elements in order, one at each index of its own space. */
-function usesInPlace(user: Node, { base, view }: Operand, operands: Operands): boolean {
+function usesInPlace(user: Node, { base, view }: Source, operands: Operands): boolean {
   const reduces = user.operation.name === "reduce" && !operands.copied(user);
   if (!reduces && !isElementwise(user, operands)) return false;
   const space = reduces ? user.inputs[0]! : user;

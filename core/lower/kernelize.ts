@@ -1,12 +1,13 @@
 /** From a group of nodes to a kernel and its numbers. @module */
 
 import { computeType } from "../dtype.ts";
-import type { Node } from "../graph.ts";
+import type { Node, Source } from "../graph.ts";
 import type { Access, FusedKernel, Instruction, Int, KernelArgument } from "../kernel.ts";
-import { axesIn, type Group, isBuffer, type Level, type LoadAxis } from "./groups.ts";
+import { isTable, tableView } from "../operations/rows.ts";
 import { sizeOf } from "../shape.ts";
-import { type Operand, type Operands, tableView } from "./operands.ts";
-import type { View } from "./view.ts";
+import type { View } from "../view.ts";
+import { axesIn, type Group, type Level, type LoadAxis } from "./groups.ts";
+import { isBuffer, type Operands } from "./operands.ts";
 
 /** A kernel, the numbers of its launch, and the nodes whose memory its arguments are. */
 export interface KernelCall {
@@ -39,7 +40,7 @@ export function kernelize(
   for (const [node, level] of group.members) {
     const reduces = node.operation.name === "reduce" && !operands.copied(node);
     const at: Level = reduces ? "element" : level;
-    const value = (operand: Operand) =>
+    const value = (operand: Source) =>
       values.get(operand.base) ?? writer.read(operand.base, operand.view, at);
     values.set(
       node,
@@ -57,7 +58,7 @@ export function kernelize(
 function compute(
   node: Node,
   operands: Operands,
-  value: (operand: Operand) => number,
+  value: (operand: Source) => number,
   writer: KernelWriter,
   level: Level,
 ): number {
@@ -84,11 +85,11 @@ function compute(
       return writer.add({ op: "bitcast", x: x(), type });
     case "reduce":
       return writer.add({ op: "reduce", fn: operation.fn, x: x(), type });
-    case "gather":
+    case "call":
+      if (!isTable(node, 0)) break;
       return writer.gather(inputs[0]!.base, value(inputs[1]!), node, level);
-    default:
-      throw new Error(`No instruction for ${operation.name}`);
   }
+  throw new Error(`No instruction for ${operation.name}`);
 }
 
 /** The group's axes with neighbours merged where all loads allow; outermost first. */

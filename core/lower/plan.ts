@@ -4,16 +4,17 @@
  * @module
  */
 
-import { bytesPerElement, computeType } from "../dtype.ts";
-import { addendPosition, type Node } from "../graph.ts";
-import type { BufferRef, Instruction, Kernel, Launch, Plan } from "../kernel.ts";
+import { bytesPerElement, computeType, type DType } from "../dtype.ts";
+import { callOf, type Node, type NodeLaunch, sortOf } from "../graph.ts";
+import type { FusedKernel } from "../kernel.ts";
+import type { BufferRef, FusedLaunch, Launch, Plan } from "../launch.ts";
+import * as p from "../primitives.ts";
 import { sizeOf } from "../shape.ts";
+import { isContiguous, type View } from "../view.ts";
 import { placeInArena, type Span } from "./arena.ts";
 import { fuse, sourceOf, type Unit } from "./fuse.ts";
 import { kernelize } from "./kernelize.ts";
-import { launchSingle, partsOf } from "./single.ts";
 import { Operands } from "./operands.ts";
-import { isContiguous, type View } from "./view.ts";
 import { schedule } from "./schedule.ts";
 import { simplify } from "./simplify.ts";
 
@@ -53,6 +54,9 @@ interface Buffer {
   merged: Buffer | null;
 }
 
+/** A launch but for its arguments. */
+type Call = Omit<FusedLaunch, "args"> | Omit<NodeLaunch, "args">;
+
 /** Compiles a graph into a plan. */
 export function planGraph(request: PlanRequest): PlannedGraph {
   const graph = simplify(request.roots);
@@ -63,12 +67,7 @@ export function planGraph(request: PlanRequest): PlannedGraph {
 
 class Planner {
   readonly #buffers = new Map<Node, Buffer>();
-  readonly #launches: {
-    kernel: Kernel;
-    ints: readonly number[];
-    floats: readonly number[];
-    args: Buffer[];
-  }[] = [];
+  readonly #launches: { readonly call: Call; readonly args: readonly Buffer[] }[] = [];
   readonly #ids = new Map<Buffer, number>();
   readonly #lastRead = new Map<Buffer, number>();
   readonly #readers = new Map<Node, Set<Unit>>();
@@ -91,7 +90,7 @@ class Planner {
   }
 
   plan(): PlannedGraph {
-    this.#aliasBarriers();
+    this.#mergeNames();
     this.#bindRoots();
     this.#noteReads();
     this.#donate();
@@ -103,8 +102,7 @@ class Planner {
   #bufferOf(node: Node): Buffer {
     let buffer = this.#buffers.get(node);
     if (!buffer) {
-      const given = node.storage !== null || node.operation.name === "host" ||
-        node.operation.name === "placeholder";
+      const given = sortOf(node) === "given";
       const bytes = Math.max(
         4,
         Math.ceil(sizeOf(node.shape) * bytesPerElement[node.dtype] / 4) * 4,
@@ -125,10 +123,13 @@ class Planner {
     this.#lastRead.set(b, Math.max(this.#lastRead.get(a) ?? -1, this.#lastRead.get(b) ?? -1));
   }
 
-  #aliasBarriers(): void {
+  /** What is only another name of a value lives where the value does. */
+  #mergeNames(): void {
     for (const unit of this.units) {
-      if (unit.kind === "single" && unit.node.operation.name === "barrier") {
-        this.#merge(unit.node, this.operands.of(unit.node)[0]!.base);
+      if (unit.kind === "fused") continue;
+      const renamed = callOf(unit.node)?.record.renames;
+      if (renamed !== undefined) {
+        this.#merge(unit.node, this.operands.of(unit.node)[renamed]!.base);
       }
     }
   }
@@ -212,10 +213,9 @@ class Planner {
 
   /** The input whose memory a kernel made by hand writes its result into, if it has one. */
   #clobbered(node: Node): Node | null {
-    const { operation } = node;
-    const operands = this.operands.of(node);
-    if (operation.name === "scatter") return operands[0]!.base;
-    return operation.name === "matmul" ? operands[addendPosition(operation)]?.base ?? null : null;
+    const call = callOf(node);
+    const input = call?.record.clobbers?.(call.settings);
+    return input === undefined ? null : this.operands.of(node)[input]?.base ?? null;
   }
 
   #launch(unit: Unit, index: number): void {
@@ -236,7 +236,7 @@ class Planner {
       stored,
       (node) => this.#idOf(this.#bufferOf(node)),
     );
-    this.#push(call.kernel, call.ints, [], call.args);
+    this.#push({ kernel: call.kernel, ints: call.ints }, this.#buffersOf(call.args));
   }
 
   #neededOutside(node: Node, unit: Unit): boolean {
@@ -246,11 +246,15 @@ class Planner {
   }
 
   #launchSingle(node: Node, index: number): void {
-    if (node.operation.name === "barrier") return;
+    const call = callOf(node);
+    if (!call?.record.launch) return;
     const base = this.#clobbered(node);
     if (base) this.#claim(node, base, index);
-    const launch = launchSingle(node, this.operands, partsOf(node, this.#parts.get(node) ?? []));
-    if (launch) this.#push(launch.kernel, launch.ints, launch.floats, launch.args);
+    const sources = this.operands.of(node);
+    const launch = call.record.launch(node, call.settings, sources, this.#outputsOf(node));
+    if (launch === null) return;
+    const { args, ...numbered } = launch;
+    this.#push(numbered, this.#buffersOf(args));
   }
 
   /** Makes the node's memory begin as the base's value: by taking it over, or by a copy. */
@@ -268,19 +272,7 @@ class Planner {
       own.last = Math.max(own.last, source.last);
       return;
     }
-    const words = sizeOf(node.shape);
-    this.#pushBuffers(
-      {
-        op: "fused",
-        kind: "map",
-        rank: 1,
-        args: [{ dtype: node.dtype, access: "read" }, { dtype: node.dtype, access: "write" }],
-        body: copyBody(node),
-      },
-      [words],
-      [],
-      [source, own],
-    );
+    this.#push({ kernel: copyKernel(node.dtype), ints: [sizeOf(node.shape)] }, [source, own]);
   }
 
   #idOf(buffer: Buffer): number {
@@ -289,22 +281,22 @@ class Planner {
     return id;
   }
 
-  #push(
-    kernel: Kernel,
-    ints: readonly number[],
-    floats: readonly number[],
-    args: readonly Node[],
-  ): void {
-    this.#pushBuffers(kernel, ints, floats, args.map((node) => this.#bufferOf(node)));
+  #buffersOf(nodes: readonly Node[]): Buffer[] {
+    return nodes.map((node) => this.#bufferOf(node));
   }
 
-  #pushBuffers(
-    kernel: Kernel,
-    ints: readonly number[],
-    floats: readonly number[],
-    args: Buffer[],
-  ): void {
-    const position = this.#launches.push({ kernel, ints, floats, args }) - 1;
+  /** The nodes that stand for a node's outputs, used or not: its parts, or itself. */
+  #outputsOf(node: Node): readonly Node[] {
+    if (node.parts === null) return [node];
+    const used = this.#parts.get(node) ?? [];
+    const known = new Map(
+      used.map((u) => [u.operation.name === "part" ? u.operation.index : -1, u]),
+    );
+    return node.parts.map((_, i) => known.get(i) ?? p.part(node, i));
+  }
+
+  #push(call: Call, args: readonly Buffer[]): void {
+    const position = this.#launches.push({ call, args }) - 1;
     for (const buffer of args) {
       buffer.first = Math.min(buffer.first, position);
       buffer.last = Math.max(buffer.last, position);
@@ -333,16 +325,15 @@ class Planner {
       }
     }
     const arenaBytes = placeInArena([...spans.values()], this.request.maxBufferBytes);
-    const launches = this.#launches.map(({ kernel, ints, floats, args }): Launch => ({
-      kernel,
-      ints,
-      floats,
-      args: args.map((arg): BufferRef => {
+    const launches = this.#launches.map(({ call, args }) => {
+      const refs = args.map((arg): BufferRef => {
         const buffer = find(arg);
         const span = spans.get(buffer);
         return span ? { arena: span.offset, bytes: span.bytes } : { external: refOf(buffer) };
-      }),
-    }));
+      });
+      // A record launches its own kernel.
+      return { ...call, args: refs } as Launch;
+    });
     const roots = this.#rootBases.map((base) => refOf(this.#bufferOf(base)));
     return { plan: { launches, externals: externals.length, arenaBytes }, externals, roots };
   }
@@ -353,10 +344,16 @@ function isLinear({ view }: { readonly view: View }, donor: Node): boolean {
   return sizeOf(view.shape) === sizeOf(donor.shape) && isContiguous(view);
 }
 
-function copyBody(node: Node): Instruction[] {
-  const access = { offset: null, terms: [{ dim: 0, stride: 1 as const }], masks: [], gather: null };
-  return [
-    { op: "load", arg: 0, access, type: computeType(node.dtype) },
-    { op: "store", arg: 1, access, x: 0 },
-  ];
+function copyKernel(dtype: DType): FusedKernel {
+  const access = { offset: null, terms: [{ dim: 0, stride: 1 }], masks: [], gather: null } as const;
+  return {
+    op: "fused",
+    kind: "map",
+    rank: 1,
+    args: [{ dtype, access: "read" }, { dtype, access: "write" }],
+    body: [
+      { op: "load", arg: 0, access, type: computeType(dtype) },
+      { op: "store", arg: 1, access, x: 0 },
+    ],
+  };
 }

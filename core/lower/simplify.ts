@@ -5,25 +5,19 @@
  * @module
  */
 
-import { addendPosition, makeNode, type Node, type Operation, topologicalOrder } from "../graph.ts";
+import {
+  callOf,
+  inputsOf,
+  makeNode,
+  type Node,
+  type Operation,
+  reachable,
+  sortOf,
+  topologicalOrder,
+} from "../graph.ts";
 import type { BinaryFunction } from "../kernel.ts";
 import * as p from "../primitives.ts";
 import { sizeOf } from "../shape.ts";
-
-/** Whether the node only shows elements of its input in another arrangement. */
-export function isView(node: Node): boolean {
-  switch (node.operation.name) {
-    case "reshape":
-    case "expand":
-    case "permute":
-    case "slice":
-    case "flip":
-    case "pad":
-      return node.storage === null;
-    default:
-      return false;
-  }
-}
 
 /** The simplified graph: nodes in a topological order that follows creation, and the roots in it. */
 export interface Simplified {
@@ -92,6 +86,11 @@ function keyOf(node: Node): string | null {
     case "placeholder":
     case "scalar":
       return `${operation.name}${operation.index}`;
+    case "call": {
+      const { record, settings } = operation;
+      const ids = inputs.map((input) => input.id);
+      return `${dtype}|${record.name}|${JSON.stringify(settings)}|${shape}|${ids}`;
+    }
     default: {
       let key = dtype;
       for (const value of Object.values(operation) as Operation[keyof Operation][]) {
@@ -122,10 +121,10 @@ function rewrite(node: Node, inputs: readonly Node[], keep: (node: Node) => Node
     case "part":
       if (first!.operation.name === "custom") return first!.inputs[operation.index]!;
       break;
-    case "barrier": {
-      if (constantOf(first!) !== null) return first!;
-      const tokens = inputs.slice(1).filter((token) => constantOf(token) === null);
-      return makeNode(operation, [first!, ...tokens], shape, dtype);
+    case "call": {
+      const simpler = operation.record.simplify?.(node, inputs, inputs.map(constantOf));
+      if (simpler) return simpler;
+      break;
     }
     case "binary": {
       const folded = foldBinary(operation.fn, inputs, node);
@@ -227,7 +226,7 @@ function calculate(fn: BinaryFunction, a: number, b: number): number | boolean |
   }
 }
 
-/** x + a·b, where nothing else needs the product, becomes a product that accumulates onto x. */
+/** x + a·b and the like, where nothing else needs the product, becomes a product that accumulates onto x. */
 function accumulate(kept: readonly Node[], roots: readonly Node[]): Simplified {
   const needed = reachable(roots);
   const order = kept.filter((node) => needed.has(node));
@@ -259,30 +258,12 @@ function accumulated(node: Node, inputs: readonly Node[], uses: Map<Node, number
   for (const [product, other] of [[1, 0], [0, 1]] as const) {
     const m = inputs[product]!;
     const single = uses.get(node.inputs[product]!) === 1;
-    const free = uses.get(node.inputs[other]!) === 1 && !isView(inputs[other]!) &&
-      inputs[other]!.operation.name !== "placeholder" && inputs[other]!.storage === null;
-    if (m.operation.name !== "matmul" || !single || !free) continue;
-    if (m.inputs.length === addendPosition(m.operation)) {
-      return makeNode(m.operation, [...m.inputs, inputs[other]!], m.shape, m.dtype);
-    }
+    const addend = inputs[other]!;
+    const free = uses.get(node.inputs[other]!) === 1 && sortOf(addend) !== "view" &&
+      addend.operation.name !== "placeholder" && addend.storage === null;
+    const call = callOf(m);
+    const sum = single && free ? call?.record.accumulate?.(m, call.settings, addend) : null;
+    if (sum) return sum;
   }
   return null;
-}
-
-/** A node's inputs; a realised node has none. */
-export function inputsOf(node: Node): readonly Node[] {
-  return node.storage === null ? node.inputs : [];
-}
-
-/** Everything the roots need. */
-function reachable(roots: readonly Node[]): Set<Node> {
-  const seen = new Set<Node>();
-  const stack = [...roots];
-  while (stack.length > 0) {
-    const node = stack.pop()!;
-    if (seen.has(node)) continue;
-    seen.add(node);
-    stack.push(...inputsOf(node));
-  }
-  return seen;
 }

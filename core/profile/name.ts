@@ -1,17 +1,13 @@
 /** Names of launches, for people. @module */
 
-import type { FusedKernel, Launch } from "../kernel.ts";
+import type { FusedKernel } from "../kernel.ts";
+import { isLaunchOf, type Launch, recordOf } from "../launch.ts";
 
-/** Kernels of one sort, for sums: "matmul f32", "fused row", "attention". */
-export function kernelFamily({ kernel }: Launch): string {
-  switch (kernel.op) {
-    case "fused":
-      return kernel.kind === "map" ? "fused map" : `fused ${kernel.kind}s`;
-    case "matmul":
-      return `matmul ${types(kernel)}`;
-    default:
-      return kernel.op;
-  }
+/** Kernels of one sort, for sums: "matmul f32", "fused rows", "attention". */
+export function kernelFamily(launch: Launch): string {
+  if (!isLaunchOf(launch, "fused")) return recordOf(launch.kernel).family(launch.kernel);
+  const { kind } = launch.kernel;
+  return kind === "map" ? "fused map" : `fused ${kind}s`;
 }
 
 /**
@@ -19,34 +15,9 @@ export function kernelFamily({ kernel }: Launch): string {
  * [1376, 512], "fused rows 960x8192 softmax (max exp sum), 3 in, 1 out" a row kernel. Launches of different
  * kernels may have one name; `printKernel` tells them apart.
  */
-export function launchName({ kernel, ints }: Launch): string {
-  switch (kernel.op) {
-    case "fused":
-      return fusedName(kernel, ints);
-    case "matmul": {
-      const [batch, m, n, k] = ints as readonly [number, number, number, number];
-      const sizes = `${batch === 1 ? "" : `${batch}x`}${m}x${n}x${k}`;
-      const forms = [
-        ...(kernel.transposeA ? ["Aᵀ"] : []),
-        ...(kernel.transposeB ? ["Bᵀ"] : []),
-        ...(kernel.accumulate ? ["added"] : []),
-      ];
-      return [`matmul ${sizes} ${types(kernel)}`, ...forms].join(", ");
-    }
-    case "attention":
-    case "attentionGrad": {
-      const [t, s, h, k, d] = ints as readonly [number, number, number, number, number];
-      return `${kernel.op} ${t}x${s}, ${h}/${k} heads of ${d}${kernel.causal ? ", causal" : ""}`;
-    }
-    case "scatter": {
-      const [v, c, n] = ints as readonly [number, number, number];
-      return `scatter${kernel.add ? "-add" : ""} ${n} rows into ${v}x${c}`;
-    }
-  }
-}
-
-function types({ a, b }: { readonly a: string; readonly b: string }): string {
-  return a === b ? a : `${a}·${b}`;
+export function launchName(launch: Launch): string {
+  if (isLaunchOf(launch, "fused")) return fusedName(launch.kernel, launch.ints);
+  return recordOf(launch.kernel).label(launch.kernel, launch.sizes);
 }
 
 /** Functions that say what a kernel is about; sums and products are in all of them. */

@@ -1,7 +1,7 @@
 /** Where the time of steps goes, kernel by kernel. @module */
 
 import type { Device, DeviceObserver, ObservedRun } from "../device/device.ts";
-import { type Kernel, kernelKey, type Launch } from "../kernel.ts";
+import { type Kernel, kernelKey, type Launch, numbersOf } from "../launch.ts";
 import { printKernel } from "../print.ts";
 import { type Cost, launchCost } from "./cost.ts";
 import { kernelFamily, launchName } from "./name.ts";
@@ -216,7 +216,7 @@ class Recording implements Profile, DeviceObserver {
   #sumsOf(launch: Launch): Sums {
     let sums = this.#byLaunch.get(launch);
     if (sums !== undefined) return sums;
-    const identity = `${kernelKey(launch.kernel)}|${launch.ints}`;
+    const identity = `${kernelKey(launch.kernel)}|${numbersOf(launch).ints}`;
     sums = this.#byIdentity.get(identity) ??
       { launch, cost: launchCost(launch), launches: 0, ms: 0 };
     this.#byIdentity.set(identity, sums);

@@ -1,7 +1,9 @@
 /** What the machine can do at best, as measured: the roof over every kernel's speed. @module */
 
 import type { Device, ObservedRun } from "../device/device.ts";
-import type { FusedKernel, Launch, MatmulKernel, Plan } from "../kernel.ts";
+import type { FusedKernel } from "../kernel.ts";
+import type { Launch, Plan } from "../launch.ts";
+import type { MatmulKernel, MatmulSizes } from "../operations/matmul.ts";
 import type { Cost } from "./cost.ts";
 
 /** Two roofs (Williams et al., 2009): a kernel is bound by its arithmetic or by the memory. */
@@ -67,14 +69,17 @@ const largestSide = 4096;
  */
 export async function measureRoofline(device: Device): Promise<Roofline> {
   const productMs = (side: number, samplingMs: number) =>
-    fastest(device, { kernel: product, ints: productInts(side), elements: side ** 2, samplingMs });
+    fastest(device, { of: productOf(side), elements: side ** 2, samplingMs });
   let productSide = 512;
   while (productSide < largestSide && await productMs(productSide, 0) < longEnough) {
     productSide *= 2;
   }
   const ms = await productMs(productSide, longest);
-  const sums = { kernel: sum, ints: [sumElements], elements: sumElements, samplingMs: longest };
-  const sumMs = await fastest(device, sums);
+  const sumMs = await fastest(device, {
+    of: { kernel: sum, ints: [sumElements] },
+    elements: sumElements,
+    samplingMs: longest,
+  });
   return {
     flopsPerMs: 2 * productSide ** 3 / ms,
     productSide,
@@ -82,14 +87,21 @@ export async function measureRoofline(device: Device): Promise<Roofline> {
   };
 }
 
-function productInts(side: number): number[] {
-  return [1, side, side, side, 0, 0, side, 0, 0, side, 0, 0, side];
+function productOf(side: number): Trial["of"] {
+  const sizes: MatmulSizes = {
+    ...{ batch: 1, m: side, n: side, k: side },
+    ...{ aOffset: 0, aBatch: 0, aRow: side },
+    ...{ bOffset: 0, bBatch: 0, bRow: side },
+    ...{ cOffset: 0, cBatch: 0, cRow: side },
+  };
+  return { kernel: product, sizes };
 }
 
 /** A launch over three operands of so many f32 elements, and how long it is tried. */
 interface Trial {
-  readonly kernel: Launch["kernel"];
-  readonly ints: readonly number[];
+  readonly of:
+    | { readonly kernel: FusedKernel; readonly ints: readonly number[] }
+    | { readonly kernel: MatmulKernel; readonly sizes: MatmulSizes };
   readonly elements: number;
   readonly samplingMs: number;
 }
@@ -97,14 +109,11 @@ interface Trial {
 /** Milliseconds of the fastest of some launches. */
 async function fastest(
   device: Device,
-  { kernel, ints, elements, samplingMs }: Trial,
+  { of, elements, samplingMs }: Trial,
 ): Promise<number> {
   const args = [0, 1, 2].map((external) => ({ external }));
-  const plan: Plan = {
-    launches: [{ kernel, ints, floats: [], args }],
-    externals: 3,
-    arenaBytes: 0,
-  };
+  const launch: Launch = { ...of, args };
+  const plan: Plan = { launches: [launch], externals: 3, arenaBytes: 0 };
   const operands = args.map(() => device.allocate(4 * elements));
   const zeros = new Uint8Array(4 * elements);
   for (const operand of operands.slice(0, 2)) device.write(operand, zeros);

@@ -11,18 +11,17 @@ import { isBlockCode } from "../../core/block_codes.ts";
 import type { Allocation, Device, DeviceCounters, Program } from "../../core/device/device.ts";
 import { bytesPerElement, type DType } from "../../core/dtype.ts";
 import { type Elements, interpret } from "./interpret.ts";
-import type {
-  Access,
-  BufferRef,
-  FusedKernel,
-  Instruction,
-  Int,
-  Kernel,
-  Launch,
-  MatmulKernel,
-  Plan,
-  ScatterKernel,
-} from "../../core/kernel.ts";
+import type { Access, FusedKernel, Instruction, Int } from "../../core/kernel.ts";
+import {
+  type BufferRef,
+  type HandMadeLaunch,
+  isLaunchOf,
+  type Kernel,
+  type Launch,
+  type Plan,
+} from "../../core/launch.ts";
+import type { MatmulKernel } from "../../core/operations/matmul.ts";
+import type { ScatterKernel } from "../../core/operations/rows.ts";
 import { printKernel } from "../../core/print.ts";
 
 /** The interpreting device; nothing to destroy. Attention is not among its kernels. */
@@ -125,24 +124,19 @@ function elements(dtype: DType, bytes: Uint8Array): Elements {
 }
 
 function runLaunch(launch: Launch, args: readonly Uint8Array[], scalars: Float32Array): void {
-  const { kernel, ints, floats } = launch;
-  switch (kernel.op) {
-    case "fused": {
-      const arrays = kernel.args.map(({ dtype }, i) => elements(dtype, args[i]!));
-      try {
-        checkContract(kernel, ints, arrays);
-      } catch (error) {
-        throw new Error(`In ${printKernel(kernel, ints)}`, { cause: error });
-      }
-      return interpret(kernel, ints, floats, scalars, arrays);
-    }
-    case "matmul":
-      return multiply(kernel, ints, args);
-    case "scatter":
-      return scatter(kernel, ints, args);
-    default:
-      throw new Error(`The reference device has no ${kernel.op}`);
+  if (isLaunchOf(launch, "matmul")) return multiply(launch, args);
+  if (isLaunchOf(launch, "scatter")) return scatter(launch, args);
+  if (!isLaunchOf(launch, "fused")) {
+    throw new Error(`The reference device has no ${launch.kernel.op}`);
   }
+  const { kernel, ints } = launch;
+  const arrays = kernel.args.map(({ dtype }, i) => elements(dtype, args[i]!));
+  try {
+    checkContract(kernel, ints, arrays);
+  } catch (error) {
+    throw new Error(`In ${printKernel(kernel, ints)}`, { cause: error });
+  }
+  interpret(kernel, ints, [], scalars, arrays);
 }
 
 /** What every fused kernel promises; see `FusedKernel`. */
@@ -234,12 +228,12 @@ function widened(dtype: DType, array: Elements, index: number): number {
   return element;
 }
 
-function multiply(kernel: MatmulKernel, ints: readonly number[], args: readonly Uint8Array[]) {
-  const [batch, m, n, k, aOffset, aBatch, aRow, bOffset, bBatch, bRow, cOffset, cBatch, cRow] =
-    ints as [
-      ...[number, number, number, number],
-      ...[number, number, number, number, number, number, number, number, number],
-    ];
+function multiply(
+  { kernel, sizes }: HandMadeLaunch<MatmulKernel>,
+  args: readonly Uint8Array[],
+): void {
+  const { batch, m, n, k, aOffset, aBatch, aRow, bOffset, bBatch, bRow, cOffset, cBatch, cRow } =
+    sizes;
   const { a: aType, b: bType } = kernel;
   assert.ok(!isBlockCode(bType), "the reference device decodes nothing");
   const [a, b, c] = [aType, bType, "f32" as const].map((dtype, i) => elements(dtype, args[i]!)) as [
@@ -264,8 +258,11 @@ function multiply(kernel: MatmulKernel, ints: readonly number[], args: readonly 
   }
 }
 
-function scatter(kernel: ScatterKernel, ints: readonly number[], args: readonly Uint8Array[]) {
-  const [count, width, n] = ints as [number, number, number];
+function scatter(
+  { kernel, sizes }: HandMadeLaunch<ScatterKernel>,
+  args: readonly Uint8Array[],
+): void {
+  const { tableRows: count, columns: width, count: n } = sizes;
   assert.equal(kernel.dtype, "f32", "the reference device scatters f32 only");
   const [table, ids, rows] = [
     elements("f32", args[0]!),

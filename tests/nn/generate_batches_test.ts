@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Device, Program } from "../../core/device/device.ts";
-import type { Plan } from "../../core/kernel.ts";
+import { isLaunchOf, type Plan } from "../../core/launch.ts";
 import { randomKey, realize, setDevice } from "../../core/mod.ts";
 import {
   causalModel,
@@ -54,8 +54,9 @@ function listening(device: Device): {
       }
       if (name === "run") {
         return (...args: Parameters<Device["run"]>) => {
-          for (const { kernel, ints } of plans.get(args[0])!.launches) {
-            if (kernel.op === "matmul" && ints[2] === 97) batches.push(ints[1]!);
+          for (const launch of plans.get(args[0])!.launches) {
+            if (!isLaunchOf(launch, "matmul")) continue;
+            if (launch.sizes.n === 97) batches.push(launch.sizes.m);
           }
           target.run(...args);
         };

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { AttentionKernel } from "../../kernel.ts";
+import type { AttentionKernel, AttentionSizes } from "../../operations/attention.ts";
 import { chunkKeys, type Frame, frame, type Layout, layoutBytes } from "./attention_frame.ts";
 import { attendFew, fewLayout, isFew, pushIsFew } from "./attention_few.ts";
 import {
@@ -45,28 +45,26 @@ const layout: Layout = {
 const state = { maximum: 0, sum: 32, factor: 64 } as const;
 
 /** Emits the forward kernel. */
-export function emitAttention(kernel: AttentionKernel): KernelCode {
-  const names = ["q", "k", "v", "querySegments", "keySegments", ...(kernel.bias ? ["bias"] : [])];
-  const args = Object.fromEntries([...names, "out", "lse"].map((name, i) => [name, i]));
+export function emitAttention(kernel: AttentionKernel): KernelCode<AttentionSizes> {
   const first = phase();
   const second = phase();
   const whole = [
-    () => prepare(frame(first, args, layout)),
-    () => attend(frame(second, args, layout), kernel),
+    () => prepare(frame(first, kernel, layout)),
+    () => attend(frame(second, kernel, layout), kernel),
   ] as const;
   if (kernel.bias || kernel.softcap) whole.forEach((emit) => emit());
   else {
-    const few = frame(first, args, fewLayout);
+    const few = frame(first, kernel, fewLayout);
     pushIsFew(few);
     first.if(() => attendFew(few, kernel.causal), whole[0]);
-    pushIsFew(frame(second, args, fewLayout));
+    pushIsFew(frame(second, kernel, fewLayout));
     second.op("i32.eqz").if(whole[1]);
   }
-  const layoutOf = (ints: readonly number[]) =>
-    !kernel.bias && !kernel.softcap && isFew(ints) ? fewLayout : layout;
+  const layoutOf = (sizes: AttentionSizes) =>
+    !kernel.bias && !kernel.softcap && isFew(sizes) ? fewLayout : layout;
   return {
     phases: [first, second],
-    scratchBytes: (ints, threads) => layoutBytes(layoutOf(ints), ints, threads),
+    scratchBytes: (sizes, threads) => layoutBytes(layoutOf(sizes), sizes, threads),
   };
 }
 

@@ -144,9 +144,9 @@ export function scores(
 ): Scores {
   const { f, n, quantity } = frame;
   const factor = f.local("v128");
-  frame.float(0);
+  frame.float("scale");
   if (variant.softcap) {
-    frame.float(1);
+    frame.float("softcap");
     f.op("f32.div");
   } else {
     f.f32(log2e).op("f32.mul");
@@ -154,7 +154,7 @@ export function scores(
   f.op("f32x4.splat").set(factor);
   const cap = f.local("v128");
   if (variant.softcap) {
-    frame.float(1);
+    frame.float("softcap");
     f.f32(log2e).op("f32.mul", "f32x4.splat").set(cap);
   }
   const reach = f.local("v128");

@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { AttentionSizes } from "../../operations/attention.ts";
 import { chunkKeys, type Frame, type Layout } from "./attention_frame.ts";
 import { exp2, log2e } from "./attention_math.ts";
 import { zero } from "./attention_tiles.ts";
@@ -28,9 +29,8 @@ export const fewLayout: Layout = {
 };
 
 /** Whether a launch's queries are few, by its numbers; the head width has to be whole vectors. */
-export function isFew(ints: readonly number[]): boolean {
-  const [queries, keys, , , width] = ints;
-  return queries! * leastKeysPerQuery <= keys! && width! % 4 === 0;
+export function isFew({ queries, keys, width }: AttentionSizes): boolean {
+  return queries * leastKeysPerQuery <= keys && width % 4 === 0;
 }
 
 /** Pushes {@link isFew} of the launch at hand. */
@@ -56,7 +56,7 @@ export function attendFew(frame: Frame, causal: boolean): void {
   const end = n.let(n.div(n.mul(items, n.add(thread, 1)), threads));
   const [count, padded] = [n.let(0), n.let(0)];
   const factor = f.local("v128");
-  frame.float(0);
+  frame.float("scale");
   f.f32(log2e).op("f32.mul", "f32x4.splat").set(factor);
   const lastQuery = n.let(n.div(n.add(end, n.sub(quantity.keyHeads, 1)), quantity.keyHeads));
 

@@ -1,7 +1,12 @@
 /** What all phases of the attention kernels share: their numbers, and where their scratch lies. @module */
 
 import { type Integers, integers, type Value } from "./attention_integers.ts";
-import { parameterBlock } from "./code.ts";
+import type {
+  AttentionGradKernel,
+  AttentionKernel,
+  AttentionSizes,
+} from "../../operations/attention.ts";
+import { blockOffsets, parameterBlock } from "./code.ts";
 import type { FunctionBuilder, Local } from "./wasm_function.ts";
 
 /** Queries of one panel: two vectors. A panel belongs to one query head. */
@@ -36,31 +41,28 @@ export interface Layout {
   readonly perThread: Readonly<Record<string, readonly (Quantity | number)[]>>;
 }
 
-/** Number of an argument by name. */
-export type Arguments = Readonly<Record<string, number>>;
-
 /** The quantities of a launch. */
-function quantities(ints: readonly number[], threads: number): Record<Quantity, number> {
-  const [T, S, H, K, D, , R] = ints;
-  const group = Math.trunc(H! / K!);
+function quantities(sizes: AttentionSizes, threads: number): Record<Quantity, number> {
+  const { queries, keys, queryHeads, keyHeads, width, reach } = sizes;
+  const group = Math.trunc(queryHeads / keyHeads);
   const queryPanels = Math.max(1, Math.trunc(blockPanels / group));
   return {
-    queryHeads: H!,
-    keyHeads: K!,
-    depth: Math.ceil(D! / 8) * 8,
+    queryHeads,
+    keyHeads,
+    depth: Math.ceil(width / 8) * 8,
     queryPanels,
     panels: queryPanels * group,
-    chunks: Math.ceil(S! / chunkKeys),
-    blocks: Math.ceil(T! / (queryPanels * panelQueries)),
+    chunks: Math.ceil(keys / chunkKeys),
+    blocks: Math.ceil(queries / (queryPanels * panelQueries)),
     threads,
-    distances: 2 * R! + 1,
-    slots: K! % threads === 0 ? 1 : 2,
+    distances: 2 * reach + 1,
+    slots: keyHeads % threads === 0 ? 1 : 2,
   };
 }
 
 /** Bytes of scratch a layout takes. */
-export function layoutBytes(layout: Layout, ints: readonly number[], threads: number): number {
-  const known = quantities(ints, threads);
+export function layoutBytes(layout: Layout, sizes: AttentionSizes, threads: number): number {
+  const known = quantities(sizes, threads);
   const sum = (regions: Layout["shared"]) =>
     Object.values(regions).map((factors) =>
       factors.reduce<number>((product, q) => product * (typeof q === "number" ? q : known[q]), 1)
@@ -86,8 +88,8 @@ export interface Frame {
   readonly rowBytes: Local;
   /** The address of an argument. */
   readonly argument: (name: string) => Local;
-  /** Pushes the f32 `scale` (0) or `softcap` (1). */
-  readonly float: (index: number) => void;
+  /** Pushes one of the f32 numbers. */
+  readonly float: (name: "scale" | "softcap") => void;
   /** The address of a scratch region (this thread's, if it is one per thread). */
   readonly region: (name: string) => Local;
   /** The address of a per-thread region of another thread. */
@@ -95,23 +97,27 @@ export interface Frame {
 }
 
 /** Reads the parameter block at the start of a phase. */
-export function frame(f: FunctionBuilder, args: Arguments, layout: Layout): Frame {
+export function frame(
+  f: FunctionBuilder,
+  kernel: AttentionKernel | AttentionGradKernel,
+  layout: Layout,
+): Frame {
   const n = integers(f);
   const block = f.parameter(0);
-  const count = Object.keys(args).length;
-  const int = (index: number) => n.let(n.load64(block, parameterBlock.int(count, index)));
+  const at = blockOffsets(kernel);
+  const int = (name: keyof AttentionSizes) => n.let(n.load64(block, at.size(name)));
   const unsigned = (index: number) => {
     f.get(f.parameter(index)).op("i64.extend_i32_u");
   };
   const thread = n.let(() => unsigned(1));
   const threads = n.let(() => unsigned(2));
-  const queries = int(0);
-  const keys = int(1);
-  const queryHeads = int(2);
-  const keyHeads = int(3);
-  const width = int(4);
-  const window = int(5);
-  const reach = int(6);
+  const queries = int("queries");
+  const keys = int("keys");
+  const queryHeads = int("queryHeads");
+  const keyHeads = int("keyHeads");
+  const width = int("width");
+  const window = int("window");
+  const reach = int("reach");
   const group = n.let(n.div(queryHeads, keyHeads));
   const queryPanels = n.let(n.max(1, n.div(blockPanels, group)));
   const quantity: Record<Quantity, Local> = {
@@ -159,9 +165,9 @@ export function frame(f: FunctionBuilder, args: Arguments, layout: Layout): Fram
     group,
     quantity,
     rowBytes: n.let(n.mul(quantity.depth, 4)),
-    argument: (name) => n.let(n.load64(block, parameterBlock.arg(args[name]!))),
-    float: (index) => {
-      f.get(block).memory("f32.load", parameterBlock.float(count, 7, index));
+    argument: (name) => n.let(n.load64(block, at.arg(name))),
+    float: (name) => {
+      f.get(block).memory("f32.load", at.size(name));
     },
     region: (name) =>
       n.let(

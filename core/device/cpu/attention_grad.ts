@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { AttentionGradKernel } from "../../kernel.ts";
+import type { AttentionGradKernel, AttentionSizes } from "../../operations/attention.ts";
 import {
   forMembers,
   forPanels,
@@ -56,18 +56,15 @@ function layoutOf(kernel: AttentionGradKernel): Layout {
 }
 
 /** Emits the backward kernel. */
-export function emitAttentionGrad(kernel: AttentionGradKernel): KernelCode {
-  const names = ["q", "k", "v", "querySegments", "keySegments", ...(kernel.bias ? ["bias"] : [])];
-  names.push("lse", "delta", "dOut", "dq", "dk", "dv", ...(kernel.bias ? ["dBias"] : []));
-  const args = Object.fromEntries(names.map((name, i) => [name, i]));
+export function emitAttentionGrad(kernel: AttentionGradKernel): KernelCode<AttentionSizes> {
   const layout = layoutOf(kernel);
   const phases = [phase(), phase(), phase()] as const;
-  prepare(frame(phases[0], args, layout));
-  differentiate(frame(phases[1], args, layout), kernel);
-  joinThreads(frame(phases[2], args, layout), kernel.bias);
+  prepare(frame(phases[0], kernel, layout));
+  differentiate(frame(phases[1], kernel, layout), kernel);
+  joinThreads(frame(phases[2], kernel, layout), kernel.bias);
   return {
     phases,
-    scratchBytes: (ints, threads) => layoutBytes(layout, ints, threads),
+    scratchBytes: (sizes, threads) => layoutBytes(layout, sizes, threads),
   };
 }
 
@@ -100,7 +97,7 @@ function differentiate(view: Frame, kernel: AttentionGradKernel): void {
   const sums = partialSums(view);
   const panelBytes = n.let(n.mul(rowBytes, 8));
   const scale = f.local("v128");
-  view.float(0);
+  view.float("scale");
   f.op("f32x4.splat").set(scale);
   const logSum = [f.local("v128"), f.local("v128")] as const;
   const deltas = [f.local("v128"), f.local("v128")] as const;

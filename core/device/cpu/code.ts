@@ -1,5 +1,7 @@
 /** How compiled kernels look on the CPU device. @module */
 
+import { recordOf } from "../../launch.ts";
+import type { HandMadeKernel } from "../../operations/mod.ts";
 import { FunctionBuilder } from "./wasm_function.ts";
 import type { FunctionType } from "./wasm_module.ts";
 
@@ -8,10 +10,14 @@ import type { FunctionType } from "./wasm_module.ts";
  * thread calls every phase, with a barrier after each; a phase divides its work by thread number,
  * statically, so that the same launch gives the same bits with the same number of threads.
  */
-export interface KernelCode {
+export interface KernelCode<Z = Readonly<Record<string, number>>> {
   readonly phases: readonly FunctionBuilder[];
-  /** Bytes of scratch memory a launch needs, all threads together. Aligned to 64 bytes. */
-  readonly scratchBytes: (ints: readonly number[], threads: number) => number;
+  /**
+   * Bytes of scratch memory a launch needs, all threads together. Aligned to 64 bytes.
+   *
+   * @param sizes Numbers of a kernel made by hand; fused kernels need no scratch.
+   */
+  scratchBytes(sizes: Z, threads: number): number;
 }
 
 /** What emitters may use of the module they emit into. */
@@ -40,6 +46,27 @@ export const parameterBlock = {
   int: (args: number, index: number): number => 16 + 8 * (args + index),
   float: (args: number, ints: number, index: number): number => 16 + 8 * (args + ints) + 4 * index,
 } as const;
+
+/** Where the parameter block of a kernel made by hand has what its record names: byte offsets. */
+export interface BlockOffsets {
+  readonly arg: (name: string) => number;
+  readonly size: (name: string) => number;
+}
+
+/** The offsets of a kernel's parameter block. */
+export function blockOffsets<K extends HandMadeKernel>(
+  kernel: K,
+): BlockOffsets {
+  const { integers, floats, args } = recordOf(kernel);
+  const names = args(kernel);
+  return {
+    arg: (name) => parameterBlock.arg(names.indexOf(name)),
+    size: (name) =>
+      integers.includes(name)
+        ? parameterBlock.int(names.length, integers.indexOf(name))
+        : parameterBlock.float(names.length, integers.length, floats.indexOf(name)),
+  };
+}
 
 /** A fresh phase. */
 export function phase(): FunctionBuilder {

@@ -1,7 +1,7 @@
 /** The CPU device: WebAssembly kernels over one shared memory, on all cores. @module */
 
 import { UserError } from "../../errors.ts";
-import type { Plan } from "../../kernel.ts";
+import { numbersOf, type Plan } from "../../launch.ts";
 import type { Allocation, Device, DeviceCounters, DeviceObserver, Program } from "../device.ts";
 import { type Blas, openBlas } from "./blas.ts";
 import { controlBytes, listEntry, mostThreads } from "./driver.ts";
@@ -175,10 +175,12 @@ class CpuDevice implements Device {
       else this.#runObserved(program, this.#observer);
     } catch (error) {
       if (!(error instanceof ThreadError)) throw error;
-      const { kernel, ints } = program.launches[error.launch]!;
+      const launch = program.launches[error.launch]!;
       this.#failure =
-        `The CPU device failed in launch ${error.launch} of a program (${kernel.op} kernel, ` +
-        `numbers [${ints.join(", ")}]): ${error.message}. It cannot be used any more.`;
+        `The CPU device failed in launch ${error.launch} of a program (${launch.kernel.op} kernel, ` +
+        `numbers [${
+          numbersOf(launch).ints.join(", ")
+        }]): ${error.message}. It cannot be used any more.`;
       throw new Error(this.#failure);
     }
     this.#runs++;

@@ -1,6 +1,6 @@
 /** From a kernel to its WebAssembly. @module */
 
-import type { Kernel } from "../../kernel.ts";
+import type { Kernel } from "../../launch.ts";
 import { emitAttention } from "./attention.ts";
 import { emitAttentionGrad } from "./attention_grad.ts";
 import type { EmitContext, KernelCode } from "./code.ts";
@@ -8,18 +8,22 @@ import { emitFused } from "./fused.ts";
 import { emitMatmul } from "./matmul.ts";
 import { emitScatter } from "./scatter.ts";
 
+/** A kernel on this device. */
+type Emitter<Op extends Kernel["op"]> = (
+  kernel: Extract<Kernel, { readonly op: Op }>,
+  context: EmitContext,
+) => KernelCode;
+
+const emitters: { readonly [Op in Kernel["op"]]: Emitter<Op> } = {
+  attention: emitAttention,
+  attentionGrad: emitAttentionGrad,
+  fused: emitFused,
+  matmul: emitMatmul,
+  scatter: emitScatter,
+};
+
 /** Emits any kernel. */
 export function emit(kernel: Kernel, context: EmitContext): KernelCode {
-  switch (kernel.op) {
-    case "matmul":
-      return emitMatmul(kernel, context);
-    case "fused":
-      return emitFused(kernel);
-    case "attention":
-      return emitAttention(kernel);
-    case "attentionGrad":
-      return emitAttentionGrad(kernel);
-    case "scatter":
-      return emitScatter(kernel);
-  }
+  const emitter: (kernel: never, context: EmitContext) => KernelCode = emitters[kernel.op];
+  return emitter(kernel as never, context);
 }

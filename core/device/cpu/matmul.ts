@@ -2,8 +2,8 @@
 
 import { UserError } from "../../errors.ts";
 import { isBlockCode } from "../../block_codes.ts";
-import type { MatmulKernel } from "../../kernel.ts";
-import { type EmitContext, type KernelCode, parameterBlock, phase } from "./code.ts";
+import { matmul, type MatmulKernel, type MatmulSizes } from "../../operations/matmul.ts";
+import { blockOffsets, type EmitContext, type KernelCode, parameterBlock, phase } from "./code.ts";
 import { emitBlasProduct, widenedBytes } from "./matmul_blas.ts";
 import { emitBlasFewRows, fewRows } from "./matmul_blas_few.ts";
 import { emitPackCoded, emitThinCoded, thinCodedBytes } from "./matmul_coded.ts";
@@ -40,11 +40,6 @@ function thinBytes(k: number): number {
   return 4 * thinRows * Math.ceil(k / 4) * 4;
 }
 
-const intNames = [
-  ...["batch", "m", "n", "k", "aOffset", "aBatch", "aRow", "bOffset", "bBatch", "bRow"] as const,
-  ...["cOffset", "cBatch", "cRow"] as const,
-];
-
 /** rows(source, rowStride, kStride, rows, k, destination): f32 rows, padded for thin products. */
 function emitRows(type: MatrixType): FunctionBuilder {
   const f = new FunctionBuilder(["i64", "i64", "i64", "i64", "i64", "i64"], []);
@@ -78,7 +73,7 @@ function emitRows(type: MatrixType): FunctionBuilder {
 export function emitMatmul(
   kernel: MatmulKernel,
   { link, sgemm, smallProducts }: EmitContext,
-): KernelCode {
+): KernelCode<MatmulSizes> {
   const { a: aType, b: bType, transposeA, transposeB, accumulate } = kernel;
   if (!isMatrixType(aType) || !(isBlockCode(bType) || isMatrixType(bType))) {
     throw new UserError(
@@ -121,10 +116,10 @@ export function emitMatmul(
   const [block_, thread32, threads32] = [f.parameter(0), f.parameter(1), f.parameter(2)];
   const long = () => f.local("i64");
   const [a, b, c, scratch, thread, threads] = [long(), long(), long(), long(), long(), long()];
-  const args = coded ? 4 : 3;
+  const offsets = blockOffsets(kernel);
   const source = coded ? [long(), long()] : [];
-  const int = Object.fromEntries(intNames.map((name) => [name, long()])) as Record<
-    typeof intNames[number],
+  const int = Object.fromEntries(matmul.integers.map((name) => [name, long()])) as Record<
+    keyof MatmulSizes,
     Local
   >;
   const { batch, m, n, k } = int;
@@ -147,16 +142,16 @@ export function emitMatmul(
       .i64(unit - 1).op("i64.add").i64(unit).op("i64.div_u").i64(unit).op("i64.mul");
 
   // What was given.
-  f.get(block_).memory("i64.load", parameterBlock.arg(0)).set(a);
+  f.get(block_).memory("i64.load", offsets.arg("a")).set(a);
   if (coded) {
-    [1, 3].forEach((arg, i) => {
-      f.get(block_).memory("i64.load", parameterBlock.arg(arg)).set(source[i]!);
+    ["b", "scales"].forEach((arg, i) => {
+      f.get(block_).memory("i64.load", offsets.arg(arg)).set(source[i]!);
     });
     f.i64(0).set(b);
-  } else f.get(block_).memory("i64.load", parameterBlock.arg(1)).set(b);
-  f.get(block_).memory("i64.load", parameterBlock.arg(2)).set(c);
-  intNames.forEach((name, index) => {
-    f.get(block_).memory("i64.load", parameterBlock.int(args, index)).set(int[name]);
+  } else f.get(block_).memory("i64.load", offsets.arg("b")).set(b);
+  f.get(block_).memory("i64.load", offsets.arg("c")).set(c);
+  matmul.integers.forEach((name) => {
+    f.get(block_).memory("i64.load", offsets.size(name)).set(int[name]);
   });
   f.get(thread32).op("i64.extend_i32_u").set(thread).get(threads32).op("i64.extend_i32_u");
   f.set(threads);
@@ -380,7 +375,7 @@ export function emitMatmul(
 
   return {
     phases: [f],
-    scratchBytes: (ints, count) => count * (threadBytes + thinBytes(ints[3]!)),
+    scratchBytes: ({ k }, count) => count * (threadBytes + thinBytes(k)),
   };
 }
 

@@ -1,6 +1,6 @@
 /** Matrix products by the BLAS; operands in narrower storage are widened block by block. @module */
 
-import type { MatmulKernel } from "../../kernel.ts";
+import type { MatmulKernel } from "../../operations/matmul.ts";
 import { sgemmFlags } from "./blas.ts";
 import type { MatrixType } from "./matmul_load.ts";
 import { type OperandStorage, sourceParameters, unitShift, widenSlack } from "./matmul_widen.ts";

@@ -1,6 +1,13 @@
 /** Plans as lists of phases with parameter blocks in the shared memory. @module */
 
-import { type Kernel, kernelKey, type Launch, type Plan } from "../../kernel.ts";
+import {
+  isLaunchOf,
+  type Kernel,
+  kernelKey,
+  type Launch,
+  numbersOf,
+  type Plan,
+} from "../../launch.ts";
 import { productFlops } from "../../profile/cost.ts";
 import type { Program } from "../device.ts";
 import { type Blas, sgemmImport } from "./blas.ts";
@@ -16,7 +23,7 @@ import { assemble } from "./wasm_module.ts";
 /** A kernel that is loaded on all threads: its phases' places in the table. */
 interface LoadedKernel {
   readonly phases: readonly number[];
-  readonly scratchBytes: KernelCode["scratchBytes"];
+  readonly code: KernelCode;
 }
 
 /** Compiles kernels and loads them on all threads, each once. */
@@ -61,7 +68,7 @@ export class KernelCache {
         link(body, phaseName(phaseCount));
         return this.#tableSize + phaseCount++;
       });
-      added.set(key, { phases, scratchBytes: code.scratchBytes });
+      added.set(key, { phases, code });
     }
     if (added.size === 0) return;
     const module = assemble({ imports, functions, maximumPages: this.#memory.maximumPages });
@@ -146,9 +153,10 @@ export class CpuProgram implements Program {
 
     const scalarOffset = align(this.phases * listEntry.bytes);
     let bytes = scalarOffset + align(4 * this.scalars);
-    const blocks = plan.launches.map(({ args, ints, floats }) => {
+    const blocks = plan.launches.map((launch) => {
+      const { ints, floats } = numbersOf(launch);
       const offset = bytes;
-      bytes += align(parameterBlock.float(args.length, ints.length, floats.length));
+      bytes += align(parameterBlock.float(launch.args.length, ints.length, floats.length));
       return offset;
     });
     const address = memory.allocate(bytes);
@@ -164,7 +172,9 @@ export class CpuProgram implements Program {
     const scratchPatches: Patch[] = [];
     let scratchBytes = 0;
     let entry = 0;
-    plan.launches.forEach(({ args, ints, floats }, index) => {
+    plan.launches.forEach((launch, index) => {
+      const { args } = launch;
+      const { ints, floats } = numbersOf(launch);
       const block = blocks[index]!;
       const kernel = kernels[index]!;
       for (const table of kernel.phases) {
@@ -174,7 +184,10 @@ export class CpuProgram implements Program {
         entry += listEntry.bytes;
       }
       longs[(block + parameterBlock.scalars) / 8] = BigInt(this.#scalarAddress);
-      const scratch = kernel.scratchBytes(ints, threads);
+      const scratch = kernel.code.scratchBytes(
+        isLaunchOf(launch, "fused") ? {} : launch.sizes,
+        threads,
+      );
       scratchBytes = Math.max(scratchBytes, scratch);
       if (scratch > 0) {
         scratchPatches.push({ word: (block + parameterBlock.scratch) / 4, offset: 0 });

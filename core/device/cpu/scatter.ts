@@ -1,9 +1,9 @@
 /** Rows written or added into a table by id. @module */
 
 import { UserError } from "../../errors.ts";
-import type { ScatterKernel } from "../../kernel.ts";
+import type { ScatterKernel } from "../../operations/rows.ts";
 import { integers } from "./attention_integers.ts";
-import { type KernelCode, parameterBlock, phase } from "./code.ts";
+import { blockOffsets, type KernelCode, phase } from "./code.ts";
 
 /**
  * Emits the kernel. Threads split the columns, in multiples of 16, so that each element's additions
@@ -19,9 +19,12 @@ export function emitScatter(kernel: ScatterKernel): KernelCode {
   const f = phase();
   const n = integers(f);
   const block = f.parameter(0);
-  const [table, ids, rows] = [0, 1, 2].map((i) => n.let(n.load64(block, parameterBlock.arg(i))));
-  const [count, columns, length] = [0, 1, 2].map((i) =>
-    n.let(n.load64(block, parameterBlock.int(3, i)))
+  const at = blockOffsets(kernel);
+  const [table, ids, rows] = ["table", "ids", "rows"].map((name) =>
+    n.let(n.load64(block, at.arg(name)))
+  );
+  const [count, columns, length] = ["tableRows", "columns", "count"].map((name) =>
+    n.let(n.load64(block, at.size(name)))
   );
   const thread = () => f.get(f.parameter(1)).op("i64.extend_i32_u");
   const threads = () => f.get(f.parameter(2)).op("i64.extend_i32_u");

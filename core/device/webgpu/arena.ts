@@ -1,6 +1,6 @@
 /** The memory of programs' temporaries: as many buffers as it takes, shared by all programs. @module */
 
-import type { Plan } from "../../kernel.ts";
+import type { Plan } from "../../launch.ts";
 import { arenaAlignment } from "../device.ts";
 import { type Block, type BufferPool, tooLarge } from "./memory.ts";
 

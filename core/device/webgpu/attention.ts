@@ -5,141 +5,62 @@
  * @module
  */
 
-import { UserError } from "../../errors.ts";
-import { type AttentionKernel, kernelKey, type Launch } from "../../kernel.ts";
+import type { HandMadeLaunch } from "../../launch.ts";
+import type { AttentionKernel } from "../../operations/attention.ts";
+import { lowerParts, type PartText } from "./attention_shader.ts";
 import {
-  attentionInts,
-  attentionPreamble,
-  attentionShared,
-  attentionSize,
+  addWeighted,
   block,
-  fillStraight,
-  fillTransposed,
+  each,
   iterations,
   joinRanges,
+  keyRows,
   loadKeys,
   loadQueries,
-  multiplyTiles,
+  queryRows,
   rowProducts,
-  scoreFunction,
   visibility,
   zeros,
 } from "./attention_text.ts";
-import { mathText } from "./math.ts";
-import {
-  bindingText,
-  cachedShader,
-  derivedNumbers,
-  type Dispatch,
-  entryParameters,
-  groupIndex,
-  packNumbers,
-  rawNumberText,
-  refuseHuge,
-  refuseLongLoops,
-  type Shader,
-  type Traits,
-} from "./shader.ts";
-
-/** The longest head. Accumulators of a row are registers, so it is part of the text in chunks. */
-export const maxHeadSize = 256;
-
-/** Refuses sizes that attention kernels cannot take. */
-export function checkAttention(name: string, launch: Launch): void {
-  const [queries, keys, heads, keyHeads, size] = launch.ints as number[];
-  if (size! > maxHeadSize) {
-    throw new UserError(
-      `Attention on WebGPU takes heads of at most ${maxHeadSize} features, not ${size}. ` +
-        `Use --device cpu for this model.`,
-    );
-  }
-  refuseHuge(
-    `${name} [${launch.ints.join(", ")}]`,
-    Math.max(queries! * heads! * size!, keys! * keyHeads! * size!),
-  );
-}
+import type { Dispatch, Traits } from "./shader.ts";
 
 /** Dispatches of attention: one, or none without queries. */
 export function lowerAttention(
-  kernel: AttentionKernel,
-  launch: Launch,
+  launch: HandMadeLaunch<AttentionKernel>,
   traits: Traits,
 ): Dispatch[] {
-  const [queries, keys, heads, , size] = launch.ints as [number, number, number, number, number];
-  const name = attentionName("attention", kernel);
-  checkAttention(name, launch);
-  if (queries * heads === 0) return [];
-  const chunks = Math.ceil(size / block);
-  refuseLongLoops(name, Math.ceil(keys / block) * iterations(chunks, 3, 2), traits);
-  const shader = cachedShader(
-    `${kernelKey(kernel)}|${chunks}`,
-    () => attentionShader(kernel, chunks, name),
-  );
-  const blocks = Math.ceil(queries / block);
-  return [{
-    shader,
-    args: Array.from({ length: shader.buffers }, (_, i) => i),
-    numbers: packNumbers([blocks * heads, blocks], launch),
-    workgroups: blocks * heads,
-  }];
-}
-
-/** A kernel's name with its options, for people. */
-export function attentionName(
-  base: string,
-  kernel: { readonly causal: boolean; readonly softcap: boolean; readonly bias: boolean },
-): string {
-  const options = [
-    kernel.causal ? "causal" : "both ways",
-    ...(kernel.softcap ? ["soft cap"] : []),
-    ...(kernel.bias ? ["bias"] : []),
-  ];
-  return `${base} (${options.join(", ")})`;
+  const { kernel, sizes: { queries, keys, queryHeads } } = launch;
+  return lowerParts("attention", launch, traits, [{
+    outputs: ["out", "lse"],
+    text: (chunks) => forwardText(kernel, chunks),
+    blocks: Math.ceil(queries / block),
+    heads: queryHeads,
+    loops: (chunks) => Math.ceil(keys / block) * iterations(chunks, 3, 2),
+  }]);
 }
 
 const rows = [0, 1, 2, 3];
 const pairs = rows.flatMap((i) => rows.map((j) => [i, j] as const));
 
-function attentionShader(kernel: AttentionKernel, chunks: number, name: string): Shader {
-  const numbers = Math.ceil((derivedNumbers + attentionInts.length + 2) / 4);
-  const out = kernel.bias ? 6 : 5;
-  const arrays = ["f32", "f32", "f32", "i32", "i32", ...(kernel.bias ? ["f32"] : []), "f32", "f32"];
-  const chunkList = Array.from({ length: chunks }, (_, c) => c);
-  const code = `${bindingText(arrays, numbers, 0)}
-${mathText(["exp", "log", "infinity", ...(kernel.softcap ? ["tanh"] : [])])}
-${attentionShared}
-var<workgroup> weights: array<vec4<f32>, 256>;
-var<workgroup> partial: array<vec4<f32>, 64>;
-${scoreFunction(kernel, "b5")}
+function forwardText(kernel: AttentionKernel, chunks: number): PartText {
+  const globals = `var<workgroup> partial: array<vec4<f32>, 64>;
 // Below every score, yet finite: differences of two of them are zero.
-const lowest = -3.0e38;
-
-@compute @workgroup_size(${attentionSize})
-fn main(${entryParameters}) {
-${attentionPreamble()}
-  let group = ${groupIndex};
-  if (group >= u32(${rawNumberText(0)})) { return; }
-  let t0 = i32(group % u32(${rawNumberText(1)})) * 32;
-  let h = i32(group / u32(${rawNumberText(1)}));
+const lowest = -3.0e38;`;
+  const body = `  let t0 = i32(group % blocks) * 32;
+  let h = i32(group / blocks);
   let keyHead = h * K / H;
-  ${loadQueries("b3")}
+  ${loadQueries("@querySegments")}
   workgroupBarrier();
   ${joinRanges}
-  ${chunkList.map((c) => zeros(`o${c}_`)).join("\n  ")}
+  ${each(chunks, (c) => zeros(`o${c}_`))}
   var highest = vec4<f32>(lowest);
   var total = vec4<f32>();
   for (var s0 = keys.x; s0 < keys.y; s0 += 32) {
     workgroupBarrier();
-    ${loadKeys("b4")}
+    ${loadKeys("@keySegments")}
     workgroupBarrier();
     ${visibility(kernel)}
-    ${
-    rowProducts(
-      "p",
-      fillTransposed("left", "b0", "h * D", "t0", "T", "H * D", "d0"),
-      fillTransposed("right", "b1", "keyHead * D", "s0", "S", "K * D", "d0"),
-    )
-  }
+    ${rowProducts("p", queryRows("@q"), keyRows("@k"))}
     var high = vec4<f32>(lowest);
     ${
     pairs.map(([i, j]) =>
@@ -169,15 +90,8 @@ ${attentionPreamble()}
     for (var j = 0u; j < 4u; j++) {
       weights[(4u * x + j) * 8u + y] = vec4<f32>(p0[j], p1[j], p2[j], p3[j]);
     }
-    ${chunkList.flatMap((c) => rows.map((i) => `o${c}_${i} *= shrink[${i}];`)).join("\n    ")}
-    ${
-    chunkList.map((c) =>
-      `workgroupBarrier();
-    ${fillStraight("right", "b2", "keyHead * D", "s0", "S", "K * D", String(c * block))}
-    workgroupBarrier();
-    ${multiplyTiles(`o${c}_`, "weights", "right")}`
-    ).join("\n    ")
-  }
+    ${each(chunks, (c) => rows.map((i) => `o${c}_${i} *= shrink[${i}];`).join(" "))}
+    ${addWeighted("o", chunks, "weights", keyRows("@v"))}
   }
   workgroupBarrier();
   partial[lane] = total;
@@ -193,22 +107,18 @@ ${attentionPreamble()}
     if (t < T) {
       let at = (t * H + h) * D;
       ${
-        chunkList.map((c) =>
+        each(chunks, (c) =>
           `for (var j = 0; j < 4; j++) {
         let d = ${c * block} + i32(4u * x) + j;
-        if (d < D) { b${out}[at + d] = o${c}_${i}[j] * inverse; }
-      }`
-        ).join("\n      ")
+        if (d < D) { @out[at + d] = o${c}_${i}[j] * inverse; }
+      }`)
       }
       if (x == 0u) {
-        b${
-        out + 1
-      }[t * H + h] = select(highest[${i}] + log_(total[${i}]), -bitcast<f32>(infinityBits), none);
+        @lse[t * H + h] = select(highest[${i}] + log_(total[${i}]), -bitcast<f32>(infinityBits), none);
       }
     }
   }`
     ).join("\n  ")
-  }
-}`;
-  return { name, code, buffers: arrays.length, numbers, scalars: 0 };
+  }`;
+  return { math: ["log", "infinity"], globals, body };
 }

@@ -7,11 +7,25 @@
  * @module
  */
 
-import type { AttentionGradKernel, AttentionKernel } from "../../kernel.ts";
-import { numberText } from "./shader.ts";
+import {
+  attention,
+  type AttentionSizes,
+  type AttentionVariant,
+} from "../../operations/attention.ts";
+import { sizeText } from "./shader.ts";
 
-/** Ints of a launch. */
-export const attentionInts = ["T", "S", "H", "K", "D", "window", "R"] as const;
+/** What the texts call the numbers of a launch. */
+const numberNames: Readonly<Record<keyof AttentionSizes, string>> = {
+  queries: "T",
+  keys: "S",
+  queryHeads: "H",
+  keyHeads: "K",
+  width: "D",
+  window: "window",
+  reach: "R",
+  scale: "scale",
+  softcap: "cap",
+};
 
 /** Queries and keys of a block, and features of a chunk. */
 export const block = 32;
@@ -30,21 +44,12 @@ export const attentionSize = 64;
 /** Small loops are written out: the software adapter counts iterations of all loops together. */
 const four = [0, 1, 2, 3] as const;
 
-type AnyAttention = AttentionKernel | AttentionGradKernel;
-
 /** Declares the launch's numbers as `T`, `S`, …, and the square's coordinates `x` and `y`. */
 export function attentionPreamble(): string {
-  const count = attentionInts.length;
-  const lines = attentionInts.map((name, slot) => `  let ${name} = ${numberText(slot)};`);
-  const scale = `bitcast<f32>(${numberText(count)})`;
-  const cap = `bitcast<f32>(${numberText(count + 1)})`;
-  return [
-    ...lines,
-    `  let scale = ${scale};`,
-    `  let cap = ${cap};`,
-    `  let x = lane % 8u;`,
-    `  let y = lane / 8u;`,
-  ].join("\n");
+  const lines = Object.entries(numberNames).map(([name, text]) =>
+    `  let ${text} = ${sizeText(attention, name)};`
+  );
+  return [...lines, `  let x = lane % 8u;`, `  let y = lane / 8u;`].join("\n");
 }
 
 /** Workgroup variables of the tiles and of what is known of a block's queries and keys. */
@@ -99,7 +104,7 @@ export function loadKeys(buffer: string): string {
  * Defines `visible`, 16 bits for this invocation's pairs (bit 4·i + j: query 4·y + i, key 4·x + j),
  * and skips the block (`continue`) when no invocation sees a pair. `extra` may restrict further.
  */
-export function visibility(kernel: AnyAttention, extra = ""): string {
+export function visibility(kernel: AttentionVariant, extra = ""): string {
   const distance = kernel.causal ? "away >= 0 && away < window" : "abs(away) < window";
   const pairs = four.flatMap((i) => [
     `{
@@ -127,26 +132,38 @@ export function visibility(kernel: AnyAttention, extra = ""): string {
     if (workgroupUniformLoad(&anyVisibleAll) == 0u) { continue; }`;
 }
 
+/** Rows of features: row number `first + i` of `limit` begins at `base` + row·`stride` in a buffer. */
+interface Rows {
+  readonly buffer: string;
+  readonly base: string;
+  readonly first: string;
+  readonly limit: string;
+  readonly stride: string;
+}
+
+/** The rows of a block of queries, for query head h, in a [T, H, D] buffer. */
+export function queryRows(buffer: string): Rows {
+  return { buffer, base: "h * D", first: "t0", limit: "T", stride: "H * D" };
+}
+
+/** The rows of a block of keys, for head `keyHead`, in an [S, K, D] buffer. */
+export function keyRows(buffer: string): Rows {
+  return { buffer, base: "keyHead * D", first: "s0", limit: "S", stride: "K * D" };
+}
+
 /**
- * Fills a tile so that the row of the matrix is innermost: tile[d][row] from rows of `D` features
- * at `base + (row0 + row)·stride + d0 + d`. Consecutive invocations read consecutive features.
+ * Fills a tile so that the row is innermost: tile[d][row], with features from `chunk` on. Consecutive
+ * invocations read consecutive features.
  */
-export function fillTransposed(
-  tile: string,
-  buffer: string,
-  base: string,
-  row0: string,
-  limit: string,
-  stride: string,
-  chunk: string,
-): string {
+function fillTransposed(tile: string, rows: Rows, chunk: string): string {
+  const { buffer, base, first, limit, stride } = rows;
   const parts = four.map((i) =>
     `        if (row + ${i} < ${limit}) { ` +
     `value[${i}] = ${buffer}[${base} + (row + ${i}) * ${stride} + d]; }`
   );
   return `for (var v = lane; v < 256u; v += ${attentionSize}u) {
       let d = ${chunk} + i32(v % 32u);
-      let row = ${row0} + i32(v / 32u) * 4;
+      let row = ${first} + i32(v / 32u) * 4;
       var value = vec4<f32>();
       if (d < D) {
 ${parts.join("\n")}
@@ -156,21 +173,14 @@ ${parts.join("\n")}
 }
 
 /** Fills a tile so that the feature is innermost: tile[row][d]. */
-export function fillStraight(
-  tile: string,
-  buffer: string,
-  base: string,
-  row0: string,
-  limit: string,
-  stride: string,
-  chunk: string,
-): string {
+function fillStraight(tile: string, rows: Rows, chunk: string): string {
+  const { buffer, base, first, limit, stride } = rows;
   const parts = four.map((i) =>
     `        if (d + ${i} < D) { value[${i}] = ${buffer}[at + ${i}]; }`
   );
   return `for (var v = lane; v < 256u; v += ${attentionSize}u) {
       let d = ${chunk} + i32(v % 8u) * 4;
-      let row = ${row0} + i32(v / 8u);
+      let row = ${first} + i32(v / 8u);
       var value = vec4<f32>();
       if (row < ${limit}) {
         let at = ${base} + row * ${stride} + d;
@@ -181,7 +191,7 @@ ${parts.join("\n")}
 }
 
 /** Adds the product of two tiles to `{acc}0 … {acc}3`, one vector per row of this invocation. */
-export function multiplyTiles(acc: string, leftTile: string, rightTile: string): string {
+function multiplyTiles(acc: string, leftTile: string, rightTile: string): string {
   const step = four.map((k) =>
     `{
       let l = ${leftTile}[(d + ${k}u) * 8u + y];
@@ -200,26 +210,40 @@ export function zeros(acc: string): string {
 }
 
 /** `{acc}0…3 = Σ_d` left row · right row, over all chunks of features. */
-export function rowProducts(acc: string, fillLeft: string, fillRight: string): string {
+export function rowProducts(acc: string, left: Rows, right: Rows): string {
   return `${zeros(acc)}
     for (var d0 = 0; d0 < D; d0 += 32) {
       workgroupBarrier();
-      ${fillLeft}
-      ${fillRight}
+      ${fillTransposed("left", left, "d0")}
+      ${fillTransposed("right", right, "d0")}
       workgroupBarrier();
       ${multiplyTiles(acc, "left", "right")}
     }`;
 }
 
+/** Adds rows, weighted by a tile, to the accumulators of all chunks of features: `{acc}{chunk}_0 … 3`. */
+export function addWeighted(acc: string, chunks: number, tile: string, rows: Rows): string {
+  return each(chunks, (c) =>
+    `workgroupBarrier();
+    ${fillStraight("right", rows, String(c * block))}
+    workgroupBarrier();
+    ${multiplyTiles(`${acc}${c}_`, tile, "right")}`);
+}
+
+/** The texts of all chunks. */
+export function each(chunks: number, text: (chunk: number) => string): string {
+  return Array.from({ length: chunks }, (_, c) => text(c)).join("\n    ");
+}
+
 /**
  * WGSL of a function `score(raw, away, h, R, scale, cap)`: the score of a pair from q·k. With a
- * bias the buffer is `bias`. The second component is the derivative of the score by scale·q·k.
+ * bias the buffer is `@bias`. The second component is the derivative of the score by scale·q·k.
  */
-export function scoreFunction(kernel: AnyAttention, bias: string): string {
+export function scoreFunction(kernel: AttentionVariant): string {
   const capped = kernel.softcap
     ? `let t = tanh_(raw * scale / cap); var s = vec2<f32>(cap * t, 1.0 - t * t);`
     : `var s = vec2<f32>(raw * scale, 1.0);`;
-  const biased = kernel.bias ? `s.x += ${bias}[h * (2 * R + 1) + clamp(away, -R, R) + R];` : "";
+  const biased = kernel.bias ? `s.x += @bias[h * (2 * R + 1) + clamp(away, -R, R) + R];` : "";
   return `fn score(raw: f32, away: i32, h: i32, R: i32, scale: f32, cap: f32) -> vec2<f32> {
   ${capped}
   ${biased}

@@ -7,7 +7,7 @@
 
 import { UserError } from "../../errors.ts";
 import { productFlops } from "../../profile/cost.ts";
-import type { Plan } from "../../kernel.ts";
+import type { Plan } from "../../launch.ts";
 import type { Allocation, Device, DeviceCounters, DeviceObserver, Program } from "../device.ts";
 import {
   type AdapterWish,

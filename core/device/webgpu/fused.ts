@@ -5,8 +5,8 @@
  * @module
  */
 
-import type { Access, FusedKernel, Int, Launch } from "../../kernel.ts";
-import { kernelKey } from "../../kernel.ts";
+import type { Access, FusedKernel, Int } from "../../kernel.ts";
+import { type FusedLaunch, kernelKey } from "../../launch.ts";
 import { reduceShader, run } from "./fused_reduce.ts";
 import {
   FusedText,
@@ -30,7 +30,8 @@ import {
 } from "./shader.ts";
 
 /** Dispatches of a fused kernel: one, or none when there is nothing to compute. */
-export function lowerFused(kernel: FusedKernel, launch: Launch, traits: Traits): Dispatch[] {
+export function lowerFused(launch: FusedLaunch, traits: Traits): Dispatch[] {
+  const { kernel } = launch;
   const name = fusedName(kernel);
   const sizes = launch.ints.slice(0, kernel.rank);
   const points = sizes.reduce((product, size) => product * size, 1);

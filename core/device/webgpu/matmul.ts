@@ -6,43 +6,45 @@
  */
 
 import { isBlockCode } from "../../block_codes.ts";
-import { kernelKey, type Launch, type MatmulKernel } from "../../kernel.ts";
+import { type HandMadeLaunch, kernelKey } from "../../launch.ts";
+import type { MatmulKernel } from "../../operations/matmul.ts";
+import { sizesText } from "../../print.ts";
 import { registerShader, registerTile } from "./matmul_registers.ts";
 import { sharedShader, sharedTile } from "./matmul_shared.ts";
 import { isAligned } from "./matmul_text.ts";
 import { cachedShader, type Dispatch, packNumbers, refuseHuge, type Traits } from "./shader.ts";
 
 /** Dispatches of a matrix product: one, or none when C has no elements. */
-export function lowerMatmul(kernel: MatmulKernel, launch: Launch, traits: Traits): Dispatch[] {
-  const [batch, m, n, k] = launch.ints as [number, number, number, number];
+export function lowerMatmul(launch: HandMadeLaunch<MatmulKernel>, traits: Traits): Dispatch[] {
+  const { kernel, sizes } = launch;
+  const { batch, m, n, k, aOffset, aBatch, aRow, bOffset, bBatch, bRow } = sizes;
   if (batch * m * n === 0 || (k === 0 && kernel.accumulate)) return [];
   const name = matmulName(kernel);
-  const [aBatch, aRow, bBatch, bRow] = [5, 6, 8, 9].map((slot) => launch.ints[slot]!);
   refuseHuge(
-    `${name} [${batch}, ${m}, ${n}, ${k}]`,
+    `${name} (${sizesText(launch)})`,
     Math.max(
       batch * m * n,
-      (batch - 1) * aBatch! + (kernel.transposeA ? k : m) * aRow!,
-      (batch - 1) * bBatch! + (kernel.transposeB ? n : k) * bRow!,
+      (batch - 1) * aBatch + (kernel.transposeA ? k : m) * aRow,
+      (batch - 1) * bBatch + (kernel.transposeB ? n : k) * bRow,
     ),
   );
   if (traits.software && k > 2 ** 14) {
     // llvmpipe ends loops after 65,535 iterations; shorter sums are more precise, too.
-    return splitInner(kernel, launch, 2 ** 13, traits);
+    return splitInner(launch, 2 ** 13, traits);
   }
   const tile = traits.software ? registerTile(m, n) : sharedTile(m, n, traits);
   const [tilesM, tilesN] = [Math.ceil(m / tile.rows), Math.ceil(n / tile.columns)];
-  const aligned = [
-    isAligned(kernel.a, launch.ints, 4, kernel.transposeA ? m : k),
-    isAligned(kernel.b, launch.ints, 7, kernel.transposeB ? k : n),
-  ];
-  const key = `${kernelKey(kernel)}|${JSON.stringify(tile)}|${traits.software}|${aligned}`;
+  const aAligned = isAligned(kernel.a, [aOffset, aBatch, aRow, kernel.transposeA ? m : k]);
+  const bAligned = isAligned(kernel.b, [bOffset, bBatch, bRow, kernel.transposeB ? k : n]);
+  const key = `${kernelKey(kernel)}|${
+    JSON.stringify(tile)
+  }|${traits.software}|${aAligned},${bAligned}`;
   const shader = cachedShader(
     key,
     () =>
       traits.software
-        ? registerShader(kernel, tile, name, aligned[0]! && aligned[1]!)
-        : sharedShader(kernel, tile, name, aligned[0]!, aligned[1]!),
+        ? registerShader(kernel, tile, name, aAligned && bAligned)
+        : sharedShader(kernel, tile, name, aAligned, bAligned),
   );
   const total = batch * tilesM * tilesN;
   return [{
@@ -55,20 +57,21 @@ export function lowerMatmul(kernel: MatmulKernel, launch: Launch, traits: Traits
 
 /** The parts of a product whose inner size is beyond `limit`: all but the first accumulate. */
 function splitInner(
-  kernel: MatmulKernel,
-  launch: Launch,
+  { kernel, sizes, args }: HandMadeLaunch<MatmulKernel>,
   limit: number,
   traits: Traits,
 ): Dispatch[] {
-  const k = launch.ints[3]!;
+  const { k, aOffset, aRow, bOffset, bRow } = sizes;
   const rest: MatmulKernel = { ...kernel, accumulate: true };
   return Array.from({ length: Math.ceil(k / limit) }, (_, i) => {
     const from = i * limit;
-    const ints = [...launch.ints];
-    ints[3] = Math.min(limit, k - from);
-    ints[4]! += from * (kernel.transposeA ? ints[6]! : 1);
-    ints[7]! += from * (kernel.transposeB ? 1 : ints[9]!);
-    return lowerMatmul(i === 0 ? kernel : rest, { ...launch, ints }, traits);
+    const part = {
+      ...sizes,
+      k: Math.min(limit, k - from),
+      aOffset: aOffset + from * (kernel.transposeA ? aRow : 1),
+      bOffset: bOffset + from * (kernel.transposeB ? 1 : bRow),
+    };
+    return lowerMatmul({ kernel: i === 0 ? kernel : rest, sizes: part, args }, traits);
   }).flat();
 }
 

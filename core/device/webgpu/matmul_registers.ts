@@ -2,14 +2,14 @@
 
 import { type BlockCode, isBlockCode } from "../../block_codes.ts";
 import type { DType } from "../../dtype.ts";
-import type { MatmulKernel } from "../../kernel.ts";
+import type { MatmulKernel } from "../../operations/matmul.ts";
 import { decoderText, vectorDecoderText } from "./coded_text.ts";
 import { mathText } from "./math.ts";
 import {
   arrayTypes,
   codedSource,
-  numberVectors,
   preamble,
+  productNumbers,
   range,
   type Tile,
   vectorLoadText,
@@ -145,7 +145,7 @@ ${
   ];
   const decode = vectors ? vectorDecoderText : decoderText;
   const code = [
-    bindingText(arrayTypes(kernel, vectors, vectors), numberVectors, 0),
+    bindingText(arrayTypes(kernel, vectors, vectors), productNumbers, 0),
     mathText(used),
     ...(coded ? [decode(coded)] : []),
     ...readers,
@@ -154,5 +154,5 @@ ${
     ...lines,
     `}`,
   ].join("\n");
-  return { name, code, buffers: coded ? 4 : 3, numbers: numberVectors, scalars: 0 };
+  return { name, code, buffers: coded ? 4 : 3, numbers: productNumbers, scalars: 0 };
 }

@@ -2,14 +2,14 @@
 
 import { isBlockCode } from "../../block_codes.ts";
 import type { DType } from "../../dtype.ts";
-import type { MatmulKernel } from "../../kernel.ts";
+import type { MatmulKernel } from "../../operations/matmul.ts";
 import { type CodedSource, decoderText, vectorDecoderText } from "./coded_text.ts";
 import { mathText } from "./math.ts";
 import {
   arrayTypes,
   codedSource,
-  numberVectors,
   preamble,
+  productNumbers,
   range,
   type Tile,
   vectorLoadText,
@@ -119,7 +119,7 @@ ${reads.join("\n")}
       : readerText("readB", "b1", kernel.b, bAligned, use),
   ];
   const code = [
-    bindingText(arrayTypes(kernel, aAligned, bAligned), numberVectors, 0),
+    bindingText(arrayTypes(kernel, aAligned, bAligned), productNumbers, 0),
     mathText(used),
     ...readers,
     `var<workgroup> tileA: array<vec4<f32>, ${depth * rows4}>;`,
@@ -129,7 +129,7 @@ ${reads.join("\n")}
     ...lines,
     `}`,
   ].join("\n");
-  return { name, code, buffers: coded ? 4 : 3, numbers: numberVectors, scalars: 0 };
+  return { name, code, buffers: coded ? 4 : 3, numbers: productNumbers, scalars: 0 };
 }
 
 /** WGSL of a function that reads four neighbours of a stored row, zeros past `end`, one by one. */

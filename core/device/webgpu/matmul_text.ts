@@ -2,15 +2,15 @@
 
 import { type BlockCode, isBlockCode } from "../../block_codes.ts";
 import type { DType } from "../../dtype.ts";
-import type { MatmulKernel } from "../../kernel.ts";
+import { matmul, type MatmulKernel } from "../../operations/matmul.ts";
 import type { CodedSource } from "./coded_text.ts";
 import {
   arrayType,
-  derivedNumbers,
   elementsPerWord,
   groupIndex,
-  numberText,
+  numberVectors,
   rawNumberText,
+  sizeText,
 } from "./shader.ts";
 
 /** A workgroup's part of C, and an invocation's part of that. */
@@ -23,41 +23,19 @@ export interface Tile {
   readonly depth: number;
 }
 
-/** Whether every group of four elements along stored rows begins at a multiple of four. */
-export function isAligned(
-  storage: DType | BlockCode,
-  ints: readonly number[],
-  slot: number,
-  length: number,
-): boolean {
-  const strides = [ints[slot]!, ints[slot + 1]!, ints[slot + 2]!];
-  return (isBlockCode(storage) || elementsPerWord(storage) <= 2) && length % 4 === 0 &&
-    strides.every((stride) => stride % 4 === 0);
+/** Whether every group of four elements along stored rows begins at a multiple of four, by all strides and lengths. */
+export function isAligned(storage: DType | BlockCode, lengths: readonly number[]): boolean {
+  return (isBlockCode(storage) || elementsPerWord(storage) <= 2) &&
+    lengths.every((length) => length % 4 === 0);
 }
 
-/** The launch's sizes, in order. */
-const names = [
-  "batches",
-  "m",
-  "n",
-  "k",
-  "aOffset",
-  "aBatch",
-  "aRow",
-  "bOffset",
-  "bBatch",
-  "bRow",
-  "cOffset",
-  "cBatch",
-  "cRow",
-] as const;
 /** Vectors of numbers a launch takes. */
-export const numberVectors = Math.ceil((derivedNumbers + names.length) / 4);
+export const productNumbers: number = numberVectors(matmul);
 
 /** Where a coded B is found; null for one that is not coded. */
 export function codedSource({ b }: MatmulKernel): CodedSource | null {
   if (!isBlockCode(b)) return null;
-  return { code: b, codes: "b1", scales: "b3", row: numberText(names.indexOf("bRow")) };
+  return { code: b, codes: "b1", scales: "b3", row: sizeText(matmul, "bRow") };
 }
 
 /** Types of the arrays a product binds. */
@@ -74,14 +52,14 @@ export function preamble(tile: Tile): string {
   if (group >= u32(${rawNumberText(0)})) { return; }
   let tilesM = u32(${rawNumberText(1)});
   let tilesN = u32(${rawNumberText(2)});
-${names.map((name, slot) => `  let ${name} = ${numberText(slot)};`).join("\n")}
-  let batch = i32(group / (tilesM * tilesN));
+${matmul.integers.map((name) => `  let ${name} = ${sizeText(matmul, name)};`).join("\n")}
+  let item = i32(group / (tilesM * tilesN));
   let within = group % (tilesM * tilesN);
   let row0 = i32(within % tilesM) * ${tile.rows};
   let column0 = i32(within / tilesM) * ${tile.columns};
-  let aBase = aOffset + batch * aBatch;
-  let bBase = bOffset + batch * bBatch;
-  let cBase = cOffset + batch * cBatch;`;
+  let aBase = aOffset + item * aBatch;
+  let bBase = bOffset + item * bBatch;
+  let cBase = cOffset + item * cBatch;`;
 }
 
 /** 0 … count − 1. */

@@ -1,7 +1,8 @@
 /** Plans compiled for a WebGPU device: dispatches with their pipelines, numbers and bind groups. @module */
 
 import { UserError } from "../../errors.ts";
-import type { BufferRef, Launch, Plan } from "../../kernel.ts";
+import { type BufferRef, isLaunchOf, type Kernel, type Launch, type Plan } from "../../launch.ts";
+import { sizesText } from "../../print.ts";
 import type { Program } from "../device.ts";
 import { lowerFused } from "./fused.ts";
 import { lowerMatmul } from "./matmul.ts";
@@ -54,21 +55,24 @@ export interface WebGpuProgram extends Program {
   readonly recent: { readonly ids: readonly number[]; readonly groups: readonly GPUBindGroup[] }[];
 }
 
+/** A kernel on this device: from a launch to its dispatches, in order. */
+type Lowering<Op extends Kernel["op"]> = (
+  launch: Extract<Launch, { readonly kernel: { readonly op: Op } }>,
+  traits: Traits,
+) => Dispatch[];
+
+const lowerings: { readonly [Op in Kernel["op"]]: Lowering<Op> } = {
+  attention: lowerAttention,
+  attentionGrad: lowerAttentionGrad,
+  fused: lowerFused,
+  matmul: lowerMatmul,
+  scatter: lowerScatter,
+};
+
 /** Dispatches of a launch, in order. */
 export function lower(launch: Launch, traits: Traits): Dispatch[] {
-  const { kernel } = launch;
-  switch (kernel.op) {
-    case "fused":
-      return lowerFused(kernel, launch, traits);
-    case "matmul":
-      return lowerMatmul(kernel, launch, traits);
-    case "attention":
-      return lowerAttention(kernel, launch, traits);
-    case "attentionGrad":
-      return lowerAttentionGrad(kernel, launch, traits);
-    case "scatter":
-      return lowerScatter(kernel, launch, traits);
-  }
+  const lowering: (launch: never, traits: Traits) => Dispatch[] = lowerings[launch.kernel.op];
+  return lowering(launch as never, traits);
 }
 
 /** Workgroups folded over two dimensions: `x·y ≥ count`, each at most `limit`. */
@@ -85,9 +89,9 @@ export function foldWorkgroups(count: number, limit: number): { x: number; y: nu
 
 /** Kernel and sizes of a launch, for error messages. */
 export function describeLaunch(shader: Shader, launch: Launch): string {
-  const { kernel, ints } = launch;
-  const sizes = kernel.op === "fused" ? ints.slice(0, kernel.rank) : ints.slice(0, 7);
-  return `${shader.name} [${sizes.join(", ")}]`;
+  return isLaunchOf(launch, "fused")
+    ? `${shader.name} [${launch.ints.slice(0, launch.kernel.rank).join(", ")}]`
+    : `${shader.name} (${sizesText(launch)})`;
 }
 
 /** Refuses references to what the plan does not have. */

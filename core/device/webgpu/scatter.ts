@@ -2,28 +2,29 @@
 
 import { UserError } from "../../errors.ts";
 import { bytesPerElement } from "../../dtype.ts";
-import type { Launch, ScatterKernel } from "../../kernel.ts";
+import type { HandMadeLaunch } from "../../launch.ts";
+import { scatter, type ScatterKernel } from "../../operations/rows.ts";
 import {
   arrayType,
   bindingText,
   cachedShader,
-  derivedNumbers,
   type Dispatch,
   elementsPerWord,
   entryParameters,
   groupIndex,
-  numberText,
+  numberVectors,
   packNumbers,
   rawNumberText,
   refuseHuge,
   type Shader,
+  sizeText,
   softwareIterations,
   type Traits,
 } from "./shader.ts";
 
 /** Dispatches of a scatter: one workgroup per row of input. */
-export function lowerScatter(kernel: ScatterKernel, launch: Launch, traits: Traits): Dispatch[] {
-  const [tableRows, columns, count] = launch.ints as [number, number, number];
+export function lowerScatter(launch: HandMadeLaunch<ScatterKernel>, traits: Traits): Dispatch[] {
+  const { kernel, sizes: { tableRows, columns, count } } = launch;
   if (tableRows * columns * count === 0) return [];
   const name = `scatter ${kernel.add ? "adding" : "writing"} ${kernel.dtype}`;
   refuseHuge(`${name} [${tableRows}, ${columns}]`, Math.max(tableRows, count) * columns);
@@ -60,7 +61,7 @@ const size = 64;
  */
 function scatterShader(kernel: ScatterKernel, name: string): Shader {
   const type = arrayType(kernel.dtype);
-  const numbers = Math.ceil((derivedNumbers + 3) / 4);
+  const numbers = numberVectors(scatter);
   const search = kernel.add
     ? `for (var i = first + lane; i < n; i += ${size}u)`
     : `for (var i = n + 1u + lane; i < count; i += ${size}u)`;
@@ -93,7 +94,7 @@ fn main(${entryParameters}) {
   let columns = u32(${rawNumberText(0)});
   let first = u32(${rawNumberText(1)});
   let count = u32(${rawNumberText(2)});
-  let rows = ${numberText(0)};
+  let rows = ${sizeText(scatter, "tableRows")};
   let n = first + ${groupIndex};
   if (n >= count) { return; }
   let id = b1[n];

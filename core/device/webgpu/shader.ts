@@ -2,7 +2,7 @@
 
 import { UserError } from "../../errors.ts";
 import { bytesPerElement, type DType } from "../../dtype.ts";
-import type { Launch } from "../../kernel.ts";
+import { type Launch, numbersOf } from "../../launch.ts";
 
 /** A compute shader. Bindings: its storage buffers, then the numbers `P`, then the scalars `S`. */
 export interface Shader {
@@ -59,19 +59,33 @@ export function rawNumberText(index: number): string {
   return `P[${index >> 2}].${"xyzw"[index & 3]}`;
 }
 
-/** WGSL of f32 number `index` among `floats`, which follow `ints` ints. */
-export function floatText(ints: number, index: number): string {
-  return `bitcast<f32>(${numberText(ints + index)})`;
+/** The names of a kernel's numbers, as its record has them. */
+interface NumberNames {
+  readonly integers: readonly string[];
+  readonly floats: readonly string[];
 }
 
-/** The numbers of a dispatch: derived ones, then the launch's ints, then its floats' bits. */
+/** WGSL of a number of the launch of a kernel made by hand: i32, or f32. */
+export function sizeText({ integers, floats }: NumberNames, name: string): string {
+  const slot = integers.indexOf(name);
+  return slot >= 0
+    ? numberText(slot)
+    : `bitcast<f32>(${numberText(integers.length + floats.indexOf(name))})`;
+}
+
+/** Length of `P` for a kernel made by hand, in vectors of four. */
+export function numberVectors({ integers, floats }: NumberNames): number {
+  return Math.ceil((derivedNumbers + integers.length + floats.length) / 4);
+}
+
+/** The numbers of a dispatch: derived ones, then the launch's integers, then its floats' bits. */
 export function packNumbers(derived: readonly number[], launch: Launch): Int32Array {
-  const count = derivedNumbers + launch.ints.length + launch.floats.length;
+  const { ints, floats } = numbersOf(launch);
+  const count = derivedNumbers + ints.length + floats.length;
   const numbers = new Int32Array(Math.ceil(count / 4) * 4);
   numbers.set(derived);
-  numbers.set(launch.ints, derivedNumbers);
-  const floats = new Float32Array(numbers.buffer);
-  floats.set(launch.floats, derivedNumbers + launch.ints.length);
+  numbers.set(ints, derivedNumbers);
+  new Float32Array(numbers.buffer).set(floats, derivedNumbers + ints.length);
   return numbers;
 }
 

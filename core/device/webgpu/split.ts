@@ -7,44 +7,15 @@
  */
 
 import { UserError } from "../../errors.ts";
-import { codeBytes, isBlockCode, scaleCount } from "../../block_codes.ts";
 import { bytesPerElement } from "../../dtype.ts";
-import type { Access, FusedKernel, Int, Launch } from "../../kernel.ts";
+import type { Access, FusedKernel, Int } from "../../kernel.ts";
+import { isLaunchOf, type Launch, recordOf } from "../../launch.ts";
 import { bindingText, cachedShader, type Shader } from "./shader.ts";
 
 /** Bytes of each argument that a launch can reach, from its start. */
-export function reachedBytes(launch: Launch): number[] {
-  const { kernel, ints } = launch;
-  switch (kernel.op) {
-    case "fused":
-      return reachedByFused(kernel, ints);
-    case "matmul": {
-      const [batch, m, n, k] = ints as [number, number, number, number];
-      const reach = (slot: number, rows: number, columns: number) =>
-        ints[slot]! + (batch - 1) * ints[slot + 1]! + (rows - 1) * ints[slot + 2]! + columns;
-      const a = kernel.transposeA ? reach(4, k, m) : reach(4, m, k);
-      const b = kernel.transposeB ? reach(7, n, k) : reach(7, k, n);
-      const [aBytes, cBytes] = [a * bytesPerElement[kernel.a], reach(10, m, n) * 4];
-      if (!isBlockCode(kernel.b)) return [aBytes, b * bytesPerElement[kernel.b], cBytes];
-      const columns = Math.max(1, ints[9]!);
-      const scales = scaleCount(kernel.b, Math.ceil(b / columns), columns);
-      return [aBytes, codeBytes(kernel.b, b), cBytes, scales * 4];
-    }
-    case "scatter": {
-      const [tableRows, columns, count] = ints as [number, number, number];
-      const bytes = columns * bytesPerElement[kernel.dtype];
-      return [tableRows * bytes, count * 4, count * bytes];
-    }
-    case "attention":
-    case "attentionGrad": {
-      const [T, S, H, K, D, , R] = ints as [number, number, number, number, number, number, number];
-      const [q, k, rows] = [T * H * D, S * K * D, T * H];
-      const bias = kernel.bias ? [H * (2 * R + 1)] : [];
-      const inputs = [q, k, k, 5 * T, 5 * S, ...bias];
-      const rest = kernel.op === "attention" ? [q, rows] : [rows, rows, q, q, k, k, ...bias];
-      return [...inputs, ...rest].map((count) => count * 4);
-    }
-  }
+export function reachedBytes(launch: Launch): readonly number[] {
+  if (isLaunchOf(launch, "fused")) return reachedByFused(launch.kernel, launch.ints);
+  return recordOf(launch.kernel).reach(launch.kernel, launch.sizes);
 }
 
 function reachedByFused(kernel: FusedKernel, ints: readonly number[]): number[] {

@@ -14,20 +14,26 @@ import {
   type AttentionOptions,
   attentionOracle,
 } from "../attention_oracle.ts";
+import type { AttentionGradKernel, AttentionKernel } from "../../../core/operations/attention.ts";
 import { type Bench, bench } from "./cpu_harness.ts";
 
 /** Kernels compiled once per variant. */
-const compiled = new Map<string, { readonly forward: Bench; readonly backward: Bench }>();
+const compiled = new Map<
+  string,
+  { readonly forward: Bench<AttentionKernel>; readonly backward: Bench<AttentionGradKernel> }
+>();
 
 function kernelsOf(causal: boolean, softcap: boolean, bias: boolean) {
   const key = JSON.stringify([causal, softcap, bias]);
   let found = compiled.get(key);
   if (!found) {
+    const attention = { op: "attention", causal, softcap, bias } as const;
+    const gradient = { op: "attentionGrad", causal, softcap, bias } as const;
     compiled.set(
       key,
       found = {
-        forward: bench(emitAttention({ op: "attention", causal, softcap, bias })),
-        backward: bench(emitAttentionGrad({ op: "attentionGrad", causal, softcap, bias })),
+        forward: bench(attention, emitAttention(attention)),
+        backward: bench(gradient, emitAttentionGrad(gradient)),
       },
     );
   }
@@ -61,13 +67,15 @@ function runKernels(
     options.softcap !== undefined,
     bias !== undefined,
   );
-  const ints = [queries, keys, H, K, D, options.window, options.reach ?? 0];
-  const floats = [options.scale, options.softcap ?? 0];
+  const sizes = {
+    ...{ queries, keys, queryHeads: H, keyHeads: K, width: D, window: options.window },
+    ...{ reach: options.reach ?? 0, scale: options.scale, softcap: options.softcap ?? 0 },
+  };
   const common = [q, k, v, querySegments, keySegments, ...(bias ? [bias] : [])];
   const n = common.length;
   const out = new Float32Array(queries * H * D);
   const lse = new Float32Array(queries * H);
-  const setting = { ints, floats, threads, reversed };
+  const setting = { sizes, threads, reversed };
   forward.run({ args: [...common, out, lse], outputs: [n, n + 1], ...setting });
   const delta = new Float32Array(queries * H);
   for (let row = 0; row < queries * H; row++) {
@@ -380,8 +388,10 @@ Deno.test("few queries read no more than what they see", () => {
   forward.run({
     args: [q, k, v, querySegments, keySegments, out, lse],
     outputs: [5, 6],
-    ints: [1, length, 4, 2, 8, options.window, 0],
-    floats: [options.scale, 0],
+    sizes: {
+      ...{ queries: 1, keys: length, queryHeads: 4, keyHeads: 2, width: 8 },
+      ...{ window: options.window, reach: 0, scale: options.scale, softcap: 0 },
+    },
     threads: 2,
   });
   const cut = { ...inputs, k: k.slice(0, 60 * rowSize), v: v.slice(0, 60 * rowSize) };

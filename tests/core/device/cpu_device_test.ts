@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { type CpuOptions, openCpu } from "../../../core/device/cpu/device.ts";
 import type { Allocation, Device, Program } from "../../../core/device/device.ts";
 import { UserError } from "../../../core/errors.ts";
-import type { BufferRef, FusedKernel, MatmulKernel } from "../../../core/kernel.ts";
+import type { FusedKernel } from "../../../core/kernel.ts";
+import type { BufferRef } from "../../../core/launch.ts";
+import type { MatmulKernel, MatmulSizes } from "../../../core/operations/matmul.ts";
 
 const matmul: MatmulKernel = {
   ...{ op: "matmul", a: "f32", b: "f32" },
@@ -29,8 +31,11 @@ const scaleAndShift: FusedKernel = {
   ],
 };
 
-/** ints of square products, the first factor and the second being any of the arguments. */
-const square = (n: number, batch = 1) => [batch, n, n, n, 0, 0, n, 0, 0, n, 0, 0, n];
+/** Sizes of square products, the first factor and the second being any of the arguments. */
+const square = (n: number, batch = 1): MatmulSizes => ({
+  ...{ batch, m: n, n, k: n, aOffset: 0, aBatch: 0, aRow: n },
+  ...{ bOffset: 0, bBatch: 0, bRow: n, cOffset: 0, cBatch: 0, cRow: n },
+});
 
 /** c ← a·b·b, with the intermediate result at `offset` in the arena. */
 function compileChain(device: Device, n: number, offset: number): Program {
@@ -40,8 +45,8 @@ function compileChain(device: Device, n: number, offset: number): Program {
   const middle = { arena: offset, bytes: 4 * n * n };
   return device.compile({
     launches: [
-      { kernel: matmul, ints: square(n), floats: [], args: [a, b, middle] },
-      { kernel: matmul, ints: square(n), floats: [], args: [middle, b, c] },
+      { kernel: matmul, sizes: square(n), args: [a, b, middle] },
+      { kernel: matmul, sizes: square(n), args: [middle, b, c] },
     ],
     externals: 3,
     arenaBytes: offset + 4 * n * n,
@@ -149,7 +154,7 @@ for (const threads of [1, 2, 3]) {
       for (const length of [1, 7, 1000]) {
         const program = device.compile({
           launches: [{
-            ...{ kernel: scaleAndShift, ints: [length], floats: [] },
+            ...{ kernel: scaleAndShift, ints: [length] },
             args: [{ external: 0 }, { external: 1 }],
           }],
           externals: 2,
@@ -171,17 +176,15 @@ for (const threads of [1, 2, 3]) {
     Deno.test(`a trap in item ${item} names the kernel and ends the device ${title}`, () =>
       withCpu({ threads, blas: false }, async (device) => {
         const n = 16;
-        const ints = square(n, 2);
-        [ints[4], ints[5]] = [offset, stride];
+        const sizes = { ...square(n, 2), aOffset: offset, aBatch: stride };
         const program = device.compile({
           launches: [
             {
               kernel: matmul,
-              ints: square(n),
-              floats: [],
+              sizes: square(n),
               args: [0, 1, 2].map((external) => ({ external })),
             },
-            { kernel: matmul, ints, floats: [], args: [0, 1, 2].map((external) => ({ external })) },
+            { kernel: matmul, sizes, args: [0, 1, 2].map((external) => ({ external })) },
           ],
           externals: 3,
           arenaBytes: 0,
@@ -297,8 +300,7 @@ for (const buffer of buffers) device.write(buffer, new Uint8Array(4 * 32 * 32));
 const program = device.compile({
   launches: [{
     kernel: ${JSON.stringify(matmul)},
-    ints: ${JSON.stringify(square(32))},
-    floats: [],
+    sizes: ${JSON.stringify(square(32))},
     args: [{ external: 0 }, { external: 1 }, { external: 2 }],
   }],
   externals: 3,

@@ -1,7 +1,9 @@
 /** Runs a kernel's code on host arrays, threads one after another, with guards around every buffer. @module */
 
 import assert from "node:assert/strict";
-import { type KernelCode, parameterBlock } from "../../../core/device/cpu/code.ts";
+import { blockOffsets, type KernelCode, parameterBlock } from "../../../core/device/cpu/code.ts";
+import { recordOf } from "../../../core/launch.ts";
+import type { HandMadeKernel, SizesOf } from "../../../core/operations/mod.ts";
 import { assemble } from "../../../core/device/cpu/wasm_module.ts";
 
 /** A phase, compiled. */
@@ -32,23 +34,22 @@ function sharedMemory(pages: number): WebAssembly.Memory {
 }
 
 /** A compiled kernel with memory of its own. */
-export interface Bench {
+export interface Bench<K extends HandMadeKernel> {
   /**
    * Runs all phases for every thread and reads outputs and updated arguments back. All others
    * must be unchanged, and so must 64 bytes around each buffer.
    */
-  readonly run: (launch: HarnessLaunch) => void;
+  readonly run: (launch: HarnessLaunch<K>) => void;
 }
 
 /** A launch on host arrays; outputs are written in place. */
-export interface HarnessLaunch {
+export interface HarnessLaunch<K extends HandMadeKernel> {
   readonly args: readonly (Float32Array | Int32Array)[];
   /** Indices of arguments that are written; they start as NaN. */
   readonly outputs: readonly number[];
   /** Indices of arguments that are updated in place. */
   readonly updated?: readonly number[];
-  readonly ints: readonly number[];
-  readonly floats: readonly number[];
+  readonly sizes: SizesOf<K>;
   readonly threads: number;
   /** Runs the threads of each phase from the last to the first. */
   readonly reversed?: boolean;
@@ -58,7 +59,9 @@ const guard = 64;
 const canary = 0x7fc0_dead;
 
 /** Compiles a kernel. */
-export function bench(code: KernelCode): Bench {
+export function bench<K extends HandMadeKernel>(kernel: K, code: KernelCode<SizesOf<K>>): Bench<K> {
+  const offsets = blockOffsets(kernel);
+  const { integers, floats } = recordOf(kernel);
   const bytes = assemble({
     functions: code.phases.map((body, i) => ({ name: `phase${i}`, body })),
     maximumPages,
@@ -67,7 +70,7 @@ export function bench(code: KernelCode): Bench {
   let memory = sharedMemory(64);
   let phases: Phase[] = [];
 
-  const place = (launch: HarnessLaunch) => {
+  const place = (launch: HarnessLaunch<K>) => {
     const align = (address: number) => Math.ceil(address / 64) * 64;
     const addresses: number[] = [];
     let next = 4096;
@@ -77,7 +80,7 @@ export function bench(code: KernelCode): Bench {
       return address;
     };
     for (const arg of launch.args) addresses.push(reserve(arg.byteLength));
-    const scratchBytes = code.scratchBytes(launch.ints, launch.threads);
+    const scratchBytes = code.scratchBytes(launch.sizes, launch.threads);
     const scratch = reserve(scratchBytes);
     const pages = Math.ceil((next + 65536) / 65536);
     if (phases.length === 0 || memory.buffer.byteLength < pages * 65536) {
@@ -95,7 +98,6 @@ export function bench(code: KernelCode): Bench {
     // NaN everywhere: what is read without having been written shows.
     new Uint32Array(memory.buffer).fill(canary);
     const parameters = 1024;
-    const count = launch.args.length;
     view.setBigInt64(parameters + parameterBlock.scratch, BigInt(scratch), true);
     launch.args.forEach((arg, i) => {
       view.setBigInt64(parameters + parameterBlock.arg(i), BigInt(addresses[i]!), true);
@@ -103,16 +105,13 @@ export function bench(code: KernelCode): Bench {
       new Uint8Array(memory.buffer, addresses[i]!, arg.byteLength)
         .set(new Uint8Array(arg.buffer, arg.byteOffset, arg.byteLength));
     });
-    launch.ints.forEach((value, i) =>
-      view.setBigInt64(parameters + parameterBlock.int(count, i), BigInt(value), true)
-    );
-    launch.floats.forEach((value, i) =>
-      view.setFloat32(
-        parameters + parameterBlock.float(count, launch.ints.length, i),
-        value,
-        true,
-      )
-    );
+    const sizes: Readonly<Record<string, number>> = launch.sizes;
+    for (const name of integers) {
+      view.setBigInt64(parameters + offsets.size(name), BigInt(sizes[name]!), true);
+    }
+    for (const name of floats) {
+      view.setFloat32(parameters + offsets.size(name), sizes[name]!, true);
+    }
     const execute = () => {
       for (const phase of phases) {
         for (let i = 0; i < launch.threads; i++) {
@@ -124,7 +123,7 @@ export function bench(code: KernelCode): Bench {
     return { addresses, scratch, scratchBytes, execute };
   };
 
-  const run = (launch: HarnessLaunch) => {
+  const run = (launch: HarnessLaunch<K>) => {
     const { addresses, scratch, scratchBytes, execute } = place(launch);
     execute();
     const unchanged = (start: number, end: number, what: string) => {

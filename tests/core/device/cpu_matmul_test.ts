@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { openCpu } from "../../../core/device/cpu/device.ts";
 import type { Device } from "../../../core/device/device.ts";
-import type { MatmulKernel } from "../../../core/kernel.ts";
+import type { MatmulKernel, MatmulSizes } from "../../../core/operations/matmul.ts";
 
 type FloatType = "f32" | "f16" | "bf16";
 
@@ -79,12 +79,14 @@ async function check(device: Device, test: Case): Promise<Uint8Array> {
   const data = [left.bytes, right.bytes, new Uint8Array(before.buffer)];
   const buffers = data.map((bytes) => device.allocate(bytes.length));
   buffers.forEach((buffer, i) => device.write(buffer, data[i]!));
-  const ints = [
-    ...[batch, m, n, k, la.offset, la.batchStride, la.rowStride],
-    ...[lb.offset, lb.batchStride, lb.rowStride, lc.offset, lc.batchStride, lc.rowStride],
-  ];
+  const sizes: MatmulSizes = {
+    ...{ batch, m, n, k },
+    ...{ aOffset: la.offset, aBatch: la.batchStride, aRow: la.rowStride },
+    ...{ bOffset: lb.offset, bBatch: lb.batchStride, bRow: lb.rowStride },
+    ...{ cOffset: lc.offset, cBatch: lc.batchStride, cRow: lc.rowStride },
+  };
   const program = device.compile({
-    launches: [{ kernel, ints, floats: [], args: [0, 1, 2].map((external) => ({ external })) }],
+    launches: [{ kernel, sizes, args: [0, 1, 2].map((external) => ({ external })) }],
     externals: 3,
     arenaBytes: 0,
   });
@@ -242,8 +244,10 @@ Deno.test("matrix products spread a row over a batch and over rows with strides 
       const program = device.compile({
         launches: [{
           kernel,
-          ints: [2, m, n, k, 0, 0, 0, 0, 0, n, 0, m * n, n],
-          floats: [],
+          sizes: {
+            ...{ batch: 2, m, n, k, aOffset: 0, aBatch: 0, aRow: 0 },
+            ...{ bOffset: 0, bBatch: 0, bRow: n, cOffset: 0, cBatch: m * n, cRow: n },
+          },
           args: [{ external: 0 }, { external: 1 }, { external: 2 }],
         }],
         externals: 3,
@@ -278,8 +282,11 @@ Deno.test("half-precision operands may be subnormal, infinite or NaN", async () 
         const program = device.compile({
           launches: [{
             kernel,
-            ints: [1, rows, 24, 1, 0, 0, 0, 0, 0, transposeB ? 1 : 24, 0, 0, 24],
-            floats: [],
+            sizes: {
+              ...{ batch: 1, m: rows, n: 24, k: 1, aOffset: 0, aBatch: 0, aRow: 0 },
+              ...{ bOffset: 0, bBatch: 0, bRow: transposeB ? 1 : 24 },
+              ...{ cOffset: 0, cBatch: 0, cRow: 24 },
+            },
             args: [{ external: 0 }, { external: 1 }, { external: 2 }],
           }],
           externals: 3,

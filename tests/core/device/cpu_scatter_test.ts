@@ -27,7 +27,8 @@ function scatter(
 
 Deno.test("rows are added and replaced in order, and ids outside the table are skipped", () => {
   for (const add of [true, false]) {
-    const kernel = bench(emitScatter({ op: "scatter", add, dtype: "f32" }));
+    const of = { op: "scatter", add, dtype: "f32" } as const;
+    const kernel = bench(of, emitScatter(of));
     for (
       const [count, columns, length] of [
         [5, 1, 40],
@@ -46,9 +47,9 @@ Deno.test("rows are added and replaced in order, and ids outside the table are s
         const ids = Int32Array.from({ length }, () => Math.floor(random() * (count + 4)) - 2);
         if (length > 1) [ids[0], ids[1]] = [-(2 ** 31), 2 ** 31 - 1];
         const expected = scatter(table, ids, rows, columns, add);
-        const ints = [count, columns, length];
+        const sizes = { tableRows: count, columns, count: length };
         const args = [table, ids, rows];
-        kernel.run({ args, outputs: [], updated: [0], ints, floats: [], threads });
+        kernel.run({ args, outputs: [], updated: [0], sizes, threads });
         assert.deepEqual(table, expected);
       }
     }

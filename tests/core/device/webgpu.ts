@@ -1,7 +1,8 @@
 /** The WebGPU device of the tests, opened once, and shorthands for running kernels on it. @module */
 
 import type { Allocation, Device } from "../../../core/device/device.ts";
-import type { Kernel } from "../../../core/kernel.ts";
+import type { FusedLaunch, HandMadeLaunch } from "../../../core/launch.ts";
+import type { HandMadeKernel } from "../../../core/operations/mod.ts";
 import { openAdapter } from "../../adapter.ts";
 
 /** The device under test, or undefined (and a printed line) where there is no adapter. */
@@ -41,22 +42,26 @@ export function upload(device: Device, data: Data): Allocation {
   return allocation;
 }
 
+/** A kernel with its numbers. */
+export type Call =
+  | Omit<FusedLaunch, "args">
+  | {
+    [Op in HandMadeKernel["op"]]: Omit<
+      HandMadeLaunch<Extract<HandMadeKernel, { readonly op: Op }>>,
+      "args"
+    >;
+  }[HandMadeKernel["op"]];
+
 /** Runs one kernel on arrays and returns what the arguments hold afterwards, as bytes. */
 export async function runKernel(
   device: Device,
-  kernel: Kernel,
-  ints: readonly number[],
+  call: Call,
   args: readonly Data[],
-  options: { readonly floats?: readonly number[]; readonly scalars?: Float32Array } = {},
+  options: { readonly scalars?: Float32Array } = {},
 ): Promise<Uint8Array[]> {
   const allocations = args.map((data) => upload(device, data));
   const program = device.compile({
-    launches: [{
-      kernel,
-      ints,
-      floats: options.floats ?? [],
-      args: args.map((_, external) => ({ external })),
-    }],
+    launches: [{ ...call, args: args.map((_, external) => ({ external })) }],
     externals: args.length,
     arenaBytes: 0,
   });

@@ -144,8 +144,10 @@ for (const each of cases) {
       softcap: options.softcap !== undefined,
       bias: options.reach !== undefined,
     };
-    const ints = [queries, keys, queryHeads, keyHeads, width, window, reach];
-    const floats = [scale, options.softcap ?? 0];
+    const sizes = {
+      ...{ queries, keys, queryHeads, keyHeads, width, window, reach, scale },
+      softcap: options.softcap ?? 0,
+    };
     const { q, k, v } = inputs;
     const segments = [
       Int32Array.from(inputs.querySegments),
@@ -158,10 +160,8 @@ for (const each of cases) {
     ];
     const forward = await runKernel(
       device,
-      { op: "attention", ...variant },
-      ints,
+      { kernel: { op: "attention", ...variant }, sizes },
       [q, k, v, ...segments, ...bias, ...outputs],
-      { floats },
     );
     const expected = attentionOracle(inputs, options);
     const out = asFloats(forward.at(-2)!);
@@ -181,14 +181,14 @@ for (const each of cases) {
     );
     const args = [q, k, v, ...segments, ...bias, lse, delta, dOut, ...gradients];
     const kernel = { op: "attentionGrad", ...variant } as const;
-    const backward = await runKernel(device, kernel, ints, args, { floats });
+    const backward = await runKernel(device, { kernel, sizes }, args);
     const reference = attentionGradOracle(inputs, options, dOut);
     const first = args.length - gradients.length;
     assertClose(asFloats(backward[first]!), reference.dq, "dq");
     assertClose(asFloats(backward[first + 1]!), reference.dk, "dk");
     assertClose(asFloats(backward[first + 2]!), reference.dv, "dv");
     if (variant.bias) assertClose(asFloats(backward[first + 3]!), reference.dBias, "dBias");
-    const again = await runKernel(device, kernel, ints, args, { floats });
+    const again = await runKernel(device, { kernel, sizes }, args);
     assert.deepEqual(again, backward, "two runs give the same bits");
   });
 }

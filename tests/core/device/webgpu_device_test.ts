@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { UserError } from "../../../core/errors.ts";
-import type { Access, FusedKernel, Launch, Plan } from "../../../core/kernel.ts";
+import type { Access, FusedKernel } from "../../../core/kernel.ts";
+import type { Launch, Plan } from "../../../core/launch.ts";
 import { openWebGpu } from "../../../core/device/webgpu/device.ts";
 import { foldWorkgroups } from "../../../core/device/webgpu/program.ts";
 import { asFloats, gpu, gpuTest, upload } from "./webgpu.ts";
@@ -23,8 +24,8 @@ const scale: FusedKernel = {
   ],
 };
 
-function launch(count: number, args: Launch["args"]): Launch {
-  return { kernel: scale, ints: [count], floats: [], args };
+function launch(count: number, args: Launch["args"], kernel = scale): Launch {
+  return { kernel, ints: [count], args };
 }
 
 /** Three launches through two ranges of the arena: x ↦ ((x·s + 1)·s + 1)·s + 1. */
@@ -122,7 +123,7 @@ gpuTest("an error of the GPU rejects the next read and names the kernel", async 
   const y = device.allocate(200);
   const plan = {
     ...chain,
-    launches: [{ ...launch(50, [{ external: 0 }, { external: 1 }]), kernel: broken }],
+    launches: [launch(50, [{ external: 0 }, { external: 1 }], broken)],
   };
   device.run(device.compile(plan), [x, y], new Float32Array());
   await assert.rejects(device.read(y, 200), /fused map of f32, f32 \(and\)/);

@@ -9,7 +9,15 @@ import type {
   KernelArgument,
   UnaryFunction,
 } from "../../../core/kernel.ts";
-import { asFloats, bothKernels, generator, gpuTest, numbers, runKernel } from "./webgpu.ts";
+import {
+  asFloats,
+  bothKernels,
+  type Call,
+  generator,
+  gpuTest,
+  numbers,
+  runKernel,
+} from "./webgpu.ts";
 
 type Device = Parameters<Parameters<typeof gpuTest>[1]>[0];
 
@@ -69,6 +77,10 @@ class Builder {
 
   store(arg: number, x: number, access = this.access(this.strides())): void {
     this.push({ op: "store", arg, access, x });
+  }
+
+  call(kind: FusedKernel["kind"]): Call {
+    return { kernel: this.kernel(kind), ints: this.ints };
   }
 
   constant(value: number | string, type: ComputeType = "f32"): number {
@@ -141,7 +153,7 @@ async function compare(
   const kernel = builder.kernel(kind);
   const expected = args.map((arg) => arg.slice());
   interpret(kernel, builder.ints, [], scalars, expected, tolerance === 0 ? Math.fround : undefined);
-  const actual = await runKernel(device, kernel, builder.ints, args, { scalars });
+  const actual = await runKernel(device, { kernel, ints: builder.ints }, args, { scalars });
   kernel.args.forEach(({ dtype }, arg) => {
     const result = view(dtype, actual[arg]!);
     assert.equal(result.length, args[arg]!.length);
@@ -304,7 +316,10 @@ bothKernels("long rows and columns are summed to f32's precision", async (device
     const out = b.argument("f32", "write");
     b.store(out, b.reduce("sum", b.load(x)), b.access([undefined, undefined]));
     const kernel = b.kernel(kind);
-    const [, sum] = await runKernel(device, kernel, b.ints, [values, new Float32Array(1)]);
+    const [, sum] = await runKernel(device, { kernel, ints: b.ints }, [
+      values,
+      new Float32Array(1),
+    ]);
     const error = Math.abs(asFloats(sum!)[0]! - exact) / exact;
     assert.ok(error < 5e-6, `${kind}: relative error ${error}`);
   }
@@ -398,7 +413,7 @@ gpuTest("functions of one operand are within 5 units in the last place", async (
     args.push(Float32Array.from({ length: count }, (_, i) => low + (high - low) * i / (count - 1)));
     args.push(new Float32Array(count));
   }
-  const results = await runKernel(device, b.kernel("map"), b.ints, args);
+  const results = await runKernel(device, b.call("map"), args);
   ranges.forEach(([fn, exact], k) => {
     const actual = asFloats(results[2 * k + 1]!);
     args[2 * k]!.forEach((x, i) => {
@@ -458,7 +473,7 @@ gpuTest(
     const y = b.load(b.argument("f32"), b.access([undefined, 1]));
     b.store(b.argument("f32", "write"), b.binary("pow", x, y));
     const out = new Float32Array(bases.length * exponents.length);
-    const results = await runKernel(device, b.kernel("map"), b.ints, [bases, exponents, out]);
+    const results = await runKernel(device, b.call("map"), [bases, exponents, out]);
     const actual = asFloats(results[2]!);
     bases.forEach((base, i) =>
       exponents.forEach((exponent, j) => {
@@ -492,13 +507,13 @@ gpuTest(
       const narrow = b.argument(dtype, "write");
       b.store(narrow, b.load(x));
       const target = new Uint16Array(values.length);
-      const [, bytes] = await runKernel(device, b.kernel("map"), b.ints, [values, target]);
+      const [, bytes] = await runKernel(device, b.call("map"), [values, target]);
       const actual = new Uint16Array(bytes!.buffer);
       const wide = new Builder([values.length]);
       const from = wide.argument(dtype);
       const into = wide.argument("f32", "write");
       wide.store(into, wide.load(from));
-      const widened = await runKernel(device, wide.kernel("map"), wide.ints, [actual, values]);
+      const widened = await runKernel(device, wide.call("map"), [actual, values]);
       const back = asFloats(widened[1]!);
       values.forEach((value, i) => {
         if (Number.isNaN(value)) {
@@ -530,7 +545,7 @@ gpuTest("a map of more than 65535 workgroups reaches every element", async (devi
   const args = [new Uint8Array(count), new Uint32Array(4 * count)].map((a, i) =>
     i === 0 ? a : new Uint32Array(count)
   );
-  const [bytes, words] = await runKernel(device, b.kernel("map"), b.ints, args);
+  const [bytes, words] = await runKernel(device, b.call("map"), args);
   const numbers = new Uint32Array(words!.buffer);
   for (let i = 0; i < count; i++) {
     if (bytes![i] !== i % 251 || numbers[i] !== i) assert.fail(`element ${i}: ${bytes![i]}`);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { DType } from "../../../core/dtype.ts";
-import type { MatmulKernel } from "../../../core/kernel.ts";
+import type { MatmulKernel, MatmulSizes } from "../../../core/operations/matmul.ts";
 import { lowerMatmul } from "../../../core/device/webgpu/matmul.ts";
 import type { Traits } from "../../../core/device/webgpu/shader.ts";
 import { asFloats, bothKernels, gpuTest, numbers, runKernel } from "./webgpu.ts";
@@ -92,7 +92,12 @@ function problem(each: Case) {
   const a = transposeA ? place(k, m) : place(m, k);
   const b = transposeB ? place(n, k) : place(k, n);
   const c = place(m, n);
-  const ints = [batch, m, n, k, ...[a, b, c].flatMap((p) => [p.offset, p.batch, p.row])];
+  const sizes: MatmulSizes = {
+    ...{ batch, m, n, k },
+    ...{ aOffset: a.offset, aBatch: a.batch, aRow: a.row },
+    ...{ bOffset: b.offset, bBatch: b.batch, bRow: b.row },
+    ...{ cOffset: c.offset, cBatch: c.batch, cRow: c.row },
+  };
   const size = (p: typeof a) => p.offset + batch * p.batch + 4;
   const aValues = exact(numbers(size(a), 1), kernel.a);
   const bValues = exact(numbers(size(b), 2), each.b ?? "f32");
@@ -113,7 +118,7 @@ function problem(each: Case) {
     }
   }
   const args = [store(aValues, kernel.a), store(bValues, each.b ?? "f32"), before];
-  return { kernel, ints, args, expected };
+  return { kernel, sizes, args, expected };
 }
 
 function title(each: Case): string {
@@ -126,8 +131,8 @@ function title(each: Case): string {
 for (const each of cases) {
   const test = each.adaptersOwn ? gpuTest : bothKernels;
   test(`matmul ${title(each)} equals the float64 product`, async (device) => {
-    const { kernel, ints, args, expected } = problem(each);
-    const results = await runKernel(device, kernel, ints, args);
+    const { kernel, sizes, args, expected } = problem(each);
+    const results = await runKernel(device, { kernel, sizes }, args);
     const actual = asFloats(results[2]!);
     for (let i = 0; i < expected.length; i++) {
       assert.ok(
@@ -139,11 +144,11 @@ for (const each of cases) {
 }
 
 Deno.test("webgpu: matmul chooses its tiles by the class of the adapter", () => {
-  const { kernel, ints } = problem({ batch: 1, m: 600, n: 600, k: 4 });
-  const launch = { kernel, ints, floats: [], args: [] };
+  const { kernel, sizes } = problem({ batch: 1, m: 600, n: 600, k: 4 });
+  const launch = { kernel, sizes, args: [] };
   const traits: Traits = { software: true, maxInvocations: 1024, workgroupBytes: 32768 };
-  const [software] = lowerMatmul(kernel, launch, traits);
-  const [hardware] = lowerMatmul(kernel, launch, { ...traits, software: false });
+  const [software] = lowerMatmul(launch, traits);
+  const [hardware] = lowerMatmul(launch, { ...traits, software: false });
   assert.ok(!software!.shader.code.includes("var<workgroup>"));
   assert.ok(hardware!.shader.code.includes("var<workgroup>"));
   assert.equal(hardware!.workgroups, Math.ceil(600 / 128) * Math.ceil(600 / 64));

@@ -3,6 +3,7 @@ import { UserError } from "../../../core/errors.ts";
 import { asFloats, bothKernels, generator, numbers, runKernel } from "./webgpu.ts";
 
 const [tableRows, columns, count] = [23, 37, 150];
+const sizes = { tableRows, columns, count };
 const next = generator(8);
 /** Repeats, and ids outside the table on both sides. */
 const ids = Int32Array.from({ length: count }, () => Math.floor(next() * (tableRows + 4)) - 2);
@@ -18,7 +19,7 @@ bothKernels("scatter adds rows of one id in their order, to the bit", async (dev
     }
   });
   const kernel = { op: "scatter", add: true, dtype: "f32" } as const;
-  const results = await runKernel(device, kernel, [tableRows, columns, count], [table, ids, rows]);
+  const results = await runKernel(device, { kernel, sizes }, [table, ids, rows]);
   assert.deepEqual(asFloats(results[0]!), expected);
 });
 
@@ -31,7 +32,7 @@ bothKernels("scatter writes the last row of each id", async (device) => {
     expected.set(rows.subarray(n * columns, (n + 1) * columns), id * columns);
   });
   const kernel = { op: "scatter", add: false, dtype: "f32" } as const;
-  const results = await runKernel(device, kernel, [tableRows, columns, count], [table, ids, rows]);
+  const results = await runKernel(device, { kernel, sizes }, [table, ids, rows]);
   assert.deepEqual(asFloats(results[0]!), expected);
 });
 
@@ -40,12 +41,17 @@ bothKernels("scatter writes whole rows of narrow elements and refuses odd ones",
   const rows = Uint16Array.from({ length: 2 * 6 }, (_, i) => 100 + i);
   const kernel = { op: "scatter", add: false, dtype: "bf16" } as const;
   const two = Int32Array.of(3, 1);
-  const results = await runKernel(device, kernel, [4, 6, 2], [table, two, rows]);
+  const results = await runKernel(
+    device,
+    { kernel, sizes: { tableRows: 4, columns: 6, count: 2 } },
+    [table, two, rows],
+  );
   const expected = Uint16Array.from(table);
   expected.set(rows.subarray(0, 6), 18);
   expected.set(rows.subarray(6), 6);
   assert.deepEqual(new Uint16Array(results[0]!.buffer), expected);
-  await assert.rejects(runKernel(device, kernel, [4, 5, 2], [table, two, rows]), UserError);
+  const odd = { kernel, sizes: { tableRows: 4, columns: 5, count: 2 } };
+  await assert.rejects(runKernel(device, odd, [table, two, rows]), UserError);
 });
 
 bothKernels("scatter adds thousands of rows of one id in their order", async (device) => {
@@ -53,8 +59,8 @@ bothKernels("scatter adds thousands of rows of one id in their order", async (de
   const sums = new Float32Array(3);
   rows.forEach((value, i) => sums[i % 3]! += value);
   const kernel = { op: "scatter", add: true, dtype: "f32" } as const;
-  const ints = [1, 3, 9000];
+  const many = { tableRows: 1, columns: 3, count: 9000 };
   const args = [new Float32Array(3), new Int32Array(9000), rows];
-  const results = await runKernel(device, kernel, ints, args);
+  const results = await runKernel(device, { kernel, sizes: many }, args);
   assert.deepEqual(asFloats(results[0]!), sums);
 });

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { openWebGpu } from "../../../core/device/webgpu/device.ts";
-import type { Access, FusedKernel, Kernel } from "../../../core/kernel.ts";
+import type { Access, FusedKernel } from "../../../core/kernel.ts";
 import { UserError } from "../../../core/errors.ts";
-import { gpuTest, numbers, runKernel } from "./webgpu.ts";
+import { type Call, gpuTest, numbers, runKernel } from "./webgpu.ts";
 
-type Data = Parameters<typeof runKernel>[3];
+type Data = Parameters<typeof runKernel>[2];
 
 const flat: Access = {
   offset: null,
@@ -34,41 +34,48 @@ const rows: FusedKernel = {
 const halves = Uint16Array.from(numbers(40 * 36, 5), (value) => 0x3f80 + 64 * value);
 const cases: readonly {
   readonly name: string;
-  readonly kernel: Kernel;
-  readonly ints: readonly number[];
+  readonly call: Call;
   readonly args: Data;
-  readonly floats?: readonly number[];
 }[] = [
   {
     name: "rows",
-    kernel: rows,
-    ints: [31, 34],
+    call: { kernel: rows, ints: [31, 34] },
     args: [numbers(1054, 1), new Uint16Array(1054), numbers(1054, 2)],
   },
   {
     name: "a matrix product",
-    kernel: {
-      op: "matmul",
-      a: "f32",
-      b: "bf16",
-      transposeA: false,
-      transposeB: true,
-      accumulate: true,
+    call: {
+      kernel: {
+        op: "matmul",
+        a: "f32",
+        b: "bf16",
+        transposeA: false,
+        transposeB: true,
+        accumulate: true,
+      },
+      sizes: {
+        ...{ batch: 1, m: 20, n: 40, k: 36, aOffset: 0, aBatch: 0, aRow: 36 },
+        ...{ bOffset: 0, bBatch: 0, bRow: 36, cOffset: 0, cBatch: 0, cRow: 40 },
+      },
     },
-    ints: [1, 20, 40, 36, 0, 0, 36, 0, 0, 36, 0, 0, 40],
     args: [numbers(720, 3), halves, numbers(800, 4)],
   },
   {
     name: "a product with a matrix of codes",
-    kernel: {
-      op: "matmul",
-      a: "f32",
-      b: "nf4",
-      transposeA: false,
-      transposeB: true,
-      accumulate: false,
+    call: {
+      kernel: {
+        op: "matmul",
+        a: "f32",
+        b: "nf4",
+        transposeA: false,
+        transposeB: true,
+        accumulate: false,
+      },
+      sizes: {
+        ...{ batch: 1, m: 20, n: 130, k: 36, aOffset: 0, aBatch: 0, aRow: 36 },
+        ...{ bOffset: 0, bBatch: 0, bRow: 36, cOffset: 0, cBatch: 0, cRow: 130 },
+      },
     },
-    ints: [1, 20, 130, 36, 0, 0, 36, 0, 0, 36, 0, 0, 130],
     args: [
       numbers(720, 11),
       Uint8Array.from(numbers(2340, 12), (value) => 128 + 127 * value),
@@ -78,8 +85,10 @@ const cases: readonly {
   },
   {
     name: "a scatter",
-    kernel: { op: "scatter", add: true, dtype: "f32" },
-    ints: [20, 40, 15],
+    call: {
+      kernel: { op: "scatter", add: true, dtype: "f32" },
+      sizes: { tableRows: 20, columns: 40, count: 15 },
+    },
     args: [
       numbers(800, 5),
       Int32Array.from({ length: 15 }, (_, i) => (7 * i) % 19),
@@ -88,9 +97,13 @@ const cases: readonly {
   },
   {
     name: "attention",
-    kernel: { op: "attention", causal: true, softcap: false, bias: false },
-    ints: [30, 30, 2, 1, 12, 100, 0],
-    floats: [0.5, 0],
+    call: {
+      kernel: { op: "attention", causal: true, softcap: false, bias: false },
+      sizes: {
+        ...{ queries: 30, keys: 30, queryHeads: 2, keyHeads: 1, width: 12 },
+        ...{ window: 100, reach: 0, scale: 0.5, softcap: 0 },
+      },
+    },
     args: [
       numbers(720, 7),
       numbers(360, 8),
@@ -108,11 +121,12 @@ gpuTest("buffers beyond the largest binding are bound in parts, to the same bits
   for (const kernels of ["software", "hardware"] as const) {
     const whole = (await openWebGpu({ kernels }))!;
     const parts = (await openWebGpu({ kernels, maxBindingBytes: 2100 }))!;
-    for (const { name, kernel, ints, args, floats = [] } of cases) {
+    for (const { name, call, args } of cases) {
+      const { kernel } = call;
       // Attention has one text for all adapters, and its parts take long to compile on a software one.
       if (kernel.op === "attention" && kernels === "hardware") continue;
-      const expected = await runKernel(whole, kernel, ints, args, { floats });
-      const actual = await runKernel(parts, kernel, ints, args, { floats });
+      const expected = await runKernel(whole, call, args);
+      const actual = await runKernel(parts, call, args);
       assert.deepEqual(actual, expected, `${name}, kernels for ${kernels}`);
       const result = kernel.op === "scatter" ? 0 : kernel.op === "matmul" ? 2 : -1;
       const before = new Uint8Array(args.at(result)!.buffer);
@@ -126,10 +140,13 @@ gpuTest("buffers beyond the largest binding are bound in parts, to the same bits
 gpuTest("a kernel that would need too many parts is refused", async () => {
   const device = (await openWebGpu({ maxBindingBytes: 512 }))!;
   const args = [numbers(8000, 1), new Uint16Array(8000), numbers(8000, 2)];
-  await assert.rejects(runKernel(device, rows, [80, 100], args), (error: Error) => {
-    assert.ok(error instanceof UserError);
-    assert.match(error.message, /takes \d+ buffers/);
-    return true;
-  });
+  await assert.rejects(
+    runKernel(device, { kernel: rows, ints: [80, 100] }, args),
+    (error: Error) => {
+      assert.ok(error instanceof UserError);
+      assert.match(error.message, /takes \d+ buffers/);
+      return true;
+    },
+  );
   device.destroy();
 });

@@ -1,7 +1,6 @@
 /** Views: which stored element each position of a tensor is. @module */
 
-import type { Node } from "../graph.ts";
-import { contiguousStrides, type Shape } from "../shape.ts";
+import { contiguousStrides, type Shape } from "./shape.ts";
 
 /**
  * Element `offset + Σ i[d]·strides[d]` of a contiguous base, or 0 where a masked coordinate lies outside
@@ -39,71 +38,8 @@ export function tidyMasks(view: View): View | null {
   };
 }
 
-/** The view behind a view node of its input's view; null if no strides can express it. */
-export function applyView(node: Node, view: View): View | null {
-  const { operation, shape } = node;
-  switch (operation.name) {
-    case "reshape":
-      return reshapeView(view, shape);
-    case "expand":
-      return {
-        ...view,
-        shape,
-        strides: view.strides.map((stride, d) => view.shape[d] === shape[d] ? stride : 0),
-        // An axis of size 1 has no mask: see `tidyMasks`.
-      };
-    case "permute": {
-      const pick = <T>(list: readonly T[]) => operation.order.map((axis) => list[axis]!);
-      return { shape, strides: pick(view.strides), offset: view.offset, masks: pick(view.masks) };
-    }
-    case "slice":
-      return {
-        shape,
-        strides: view.strides,
-        offset: view.offset + dot(operation.starts, view.strides),
-        masks: view.masks.map((mask, d) =>
-          mask && [mask[0] - operation.starts[d]!, mask[1] - operation.starts[d]!] as const
-        ),
-      };
-    case "flip": {
-      const flipped = new Set(operation.axes);
-      const last = view.shape.map((n, d) => flipped.has(d) ? n - 1 : 0);
-      return {
-        shape,
-        strides: view.strides.map((stride, d) => flipped.has(d) ? -stride : stride),
-        offset: view.offset + dot(last, view.strides),
-        masks: view.masks.map((mask, d) =>
-          mask && flipped.has(d) ? [shape[d]! - mask[1], shape[d]! - mask[0]] as const : mask
-        ),
-      };
-    }
-    case "pad":
-      return {
-        shape,
-        strides: view.strides,
-        offset: view.offset - dot(operation.low, view.strides),
-        masks: view.shape.map((n, d) => {
-          const low = operation.low[d]!;
-          if (low === 0 && n === shape[d]) return view.masks[d]!;
-          const [from, to] = view.masks[d] ?? [0, n];
-          return [low + Math.max(from, 0), low + Math.min(to, n)] as const;
-        }),
-      };
-    case "barrier":
-    case "stopGradient":
-    case "variable":
-      return view;
-    default:
-      return null;
-  }
-}
-
-function dot(a: readonly number[], b: readonly number[]): number {
-  return a.reduce((sum, n, i) => sum + n * b[i]!, 0);
-}
-
 /** The same elements in another shape, if axes can be split and merged without moving data. */
-function reshapeView(view: View, shape: Shape): View | null {
+export function reshapeView(view: View, shape: Shape): View | null {
   if (shape.includes(0)) return wholeView(shape);
   // Axes of size 1 carry no stride and no mask.
   const old: { size: number; stride: number; mask: View["masks"][number] }[] = [];
