@@ -33,10 +33,6 @@ export interface HandMadeLaunch<K extends HandMadeKernel = HandMadeKernel> {
   readonly args: readonly BufferRef[];
 }
 
-type EachHandMade = { [Op in HandMadeKernel["op"]]: HandMadeLaunch<KernelOf<Op>> }[
-  HandMadeKernel["op"]
-];
-
 /** The kernel made by hand that has this name. */
 export type KernelOf<Op extends HandMadeKernel["op"]> = Extract<
   HandMadeKernel,
@@ -44,7 +40,9 @@ export type KernelOf<Op extends HandMadeKernel["op"]> = Extract<
 >;
 
 /** A kernel with its numbers and buffers. */
-export type Launch = FusedLaunch | EachHandMade;
+export type Launch =
+  | FusedLaunch
+  | { [Op in HandMadeKernel["op"]]: HandMadeLaunch<KernelOf<Op>> }[HandMadeKernel["op"]];
 
 /** What a device compiles into a program: launches in order, over externals and one arena. */
 export interface Plan {

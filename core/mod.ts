@@ -38,7 +38,7 @@ export type {
   AttentionVariant,
 } from "./operations/attention.ts";
 export type { CodedOperand, MatmulKernel, MatmulSizes } from "./operations/matmul.ts";
-export type { HandMadeKernel, SizesOf } from "./operations/mod.ts";
+export type { HandMadeKernel, Records, SizesOf } from "./operations/mod.ts";
 export type { KernelRecord } from "./operations/record.ts";
 export type { ScatterKernel, ScatterSizes } from "./operations/rows.ts";
 export * from "./profile/mod.ts";

@@ -1,6 +1,6 @@
 /** Device memory that tensors share, and when it is given back. @module */
 
-import type { Allocation, Device } from "./device/device.ts";
+import type { Allocation, MemoryHolder } from "./device/memory.ts";
 import { nextNodeId } from "./node_id.ts";
 
 /** A realised tensor's memory. Freed when its scope ends, by `dispose`, or by finalisation. */
@@ -15,7 +15,7 @@ export class Storage {
    *   made, which may be an outer one. Null belongs to no scope.
    */
   constructor(
-    readonly device: Device,
+    readonly device: MemoryHolder,
     allocation: Allocation,
     node: { readonly id: number } | null,
   ) {
@@ -64,7 +64,7 @@ function remedy(reason: string): string {
 }
 
 // The engine does not see device memory, so this is a safety net, not the plan: scopes are.
-const finalisation = new FinalizationRegistry<{ device: Device; allocation: Allocation }>(
+const finalisation = new FinalizationRegistry<{ device: MemoryHolder; allocation: Allocation }>(
   ({ device, allocation }) => device.free(allocation),
 );
 

@@ -7,9 +7,13 @@ import { contiguousStrides, type Shape } from "./shape.ts";
  * [low, high).
  */
 export interface View {
+  /** Sizes of the axes. */
   readonly shape: Shape;
+  /** Elements of the base from one position along an axis to the next. */
   readonly strides: readonly number[];
+  /** Element of the base at position 0. */
   readonly offset: number;
+  /** Per axis, where elements are not 0; null for everywhere. */
   readonly masks: readonly (readonly [low: number, high: number] | null)[];
 }
 

@@ -1,17 +1,12 @@
 /** What the core asks of a device. @module */
 
 import type { Launch, Plan } from "../launch.ts";
+import type { Allocation, MemoryHolder } from "./memory.ts";
+
+export type { Allocation, MemoryHolder } from "./memory.ts";
 
 /** Offsets of temporaries in an arena are multiples of this many bytes. */
 export const arenaAlignment = 256;
-
-/** A range of device memory, owned by whoever allocated it until it is freed. */
-export interface Allocation {
-  /** Unique on its device. */
-  readonly id: number;
-  /** Size in bytes. */
-  readonly bytes: number;
-}
 
 /** A compiled plan. */
 export interface Program {
@@ -62,23 +57,13 @@ export interface DeviceObserver {
 }
 
 /** Memory and execution. Implementations: `cpu` (WebAssembly) and `webgpu`. */
-export interface Device {
-  /** How the index space is walked. */
-  readonly kind: "cpu" | "webgpu";
+export interface Device extends MemoryHolder {
   /** For people: the adapter's name, or the threads and the BLAS in use. */
   readonly description: string;
   /** The most buffers one fused kernel may take. */
   readonly maxKernelArguments: number;
   /** Bytes of the largest piece of an arena: a multiple of 256, or infinite. */
   readonly maxBufferBytes: number;
-  /** Memory for `bytes` bytes (rounded up), from a pool where possible. Contents are undefined. */
-  allocate(bytes: number): Allocation;
-  /** Returns memory to the pool. Work already enqueued still sees it. */
-  free(allocation: Allocation): void;
-  /** Copies host bytes (a multiple of 4) into memory, ordered with the programs run before and after. */
-  write(allocation: Allocation, data: Uint8Array): void;
-  /** Reads the first `bytes` bytes, after everything enqueued so far. Device errors reject here. */
-  read(allocation: Allocation, bytes: number): Promise<Uint8Array>;
   /** Compiles a plan; kernels seen before are reused. */
   compile(plan: Plan): Program;
   /**

@@ -8,7 +8,8 @@ import { scatter } from "./rows.ts";
 /** All records. */
 export const records = { attention, attentionGrad, matmul, scatter } as const;
 
-type Records = typeof records;
+/** The records by the names of their kernels. */
+export type Records = typeof records;
 
 /** A kernel made by hand. */
 export type HandMadeKernel = {
