@@ -75,7 +75,7 @@ export function isLaunchOf<Op extends Kernel["op"]>(
 export function recordOf(
   kernel: HandMadeKernel,
 ): KernelRecord<HandMadeKernel, Record<string, number>> {
-  return records[kernel.op];
+  return records[kernel.op] as KernelRecord<HandMadeKernel, Record<string, number>>;
 }
 
 /** A launch's numbers in the order in which devices keep them. */
