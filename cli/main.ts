@@ -18,6 +18,7 @@ import type { Command } from "./command.ts";
 import { trainingCommand } from "./training_command.ts";
 import type { Options } from "../train/settings/option.ts";
 import { UnknownOption } from "../train/settings/read.ts";
+import { otherCommands } from "./other_commands.ts";
 import { parse } from "./parse.ts";
 
 /** All commands. */
@@ -40,13 +41,9 @@ export async function main(argv: readonly string[]): Promise<number> {
     say(`plumb ${configuration.version}`);
     return 0;
   }
-  const command = commands.find((c) => c.name === name);
+  const command = commandNamed(name);
   if (!command) {
-    const near = nearest(name, commands.map((c) => c.name));
-    complain(
-      `There is no command "${name}"${near ? `; did you mean "${near}"?` : "."} Commands: ` +
-        `${commands.map((c) => c.name).join(", ")}.`,
-    );
+    complain(noCommand(name));
     return 1;
   }
   const help = wantsHelp(rest);
@@ -67,6 +64,19 @@ export async function main(argv: readonly string[]): Promise<number> {
   }
 }
 
+/** A command; the words of its name may be joined by underscores. */
+function commandNamed(name: string): Command | undefined {
+  return commands.find((command) => command.name === name.replaceAll("_", "-"));
+}
+
+function noCommand(name: string): string {
+  const names = commands.map((command) => command.name);
+  const elsewhere = otherCommands.get(name.replaceAll("-", "_"));
+  const near = nearest(name, names);
+  const hint = elsewhere ? `. ${elsewhere}` : near ? `; did you mean "${near}"?` : ".";
+  return `There is no command "${name}"${hint} Commands: ${names.join(", ")}.`;
+}
+
 /** What `--debug` says, also where a settings file says it; the command line may be what is wrong. */
 function wantsDebug(argv: readonly string[], options: Options): boolean {
   try {
@@ -78,7 +88,7 @@ function wantsDebug(argv: readonly string[], options: Options): boolean {
 
 /** An option that this command lacks and others have is no typing error. */
 function elsewhere(error: unknown, command: Command): unknown {
-  if (!(error instanceof UnknownOption)) return error;
+  if (!(error instanceof UnknownOption) || error.explained) return error;
   const names = new Set([error.option, error.option.replace(/^no_/, "")]);
   const owners = commands.filter(({ options }) =>
     Object.entries(options).some(([name, { aliases }]) =>

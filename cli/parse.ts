@@ -122,10 +122,12 @@ function resolveFlag(
   if (positive !== undefined && options[positive.name]!.negatable) {
     return { ...positive, negated: true };
   }
+  const { text, known: explained } = suggestion(key, names, flagOf);
   throw new UnknownOption(
-    `There is no option ${written}.${suggestion(key, names, flagOf)} See --help.`,
+    `There is no option ${written}.${text} See --help.`,
     written,
     key,
+    explained,
   );
 }
 
@@ -137,11 +139,12 @@ function readKeys(file: ConfigFile, names: NameTable): Setting[] {
     }
     const known = names.get(snakeCase(key));
     if (known === undefined) {
-      const hint = suggestion(snakeCase(key), names, (name) => name);
+      const { text, known: explained } = suggestion(snakeCase(key), names, (name) => name);
       throw new UnknownOption(
-        `${where}: there is no option ${key}.${hint} See --help.`,
+        `${where}: there is no option ${key}.${text} See --help.`,
         `${key} (${where})`,
         snakeCase(key),
+        explained,
       );
     }
     return { ...known, raw: value, label: `${key} (${where})` };

@@ -134,6 +134,14 @@ export function withEnd(tokenizer: Tokenizer, ids: readonly number[]): readonly 
   return ids.at(-1) === end ? ids : [...ids, end];
 }
 
+/** A prompt's last tokens; the same array where there are no more. */
+export function lastTokens<T extends Int32Array | readonly number[]>(
+  ids: T,
+  most: number | null,
+): T {
+  return most === null || ids.length <= most ? ids : ids.slice(-most) as T;
+}
+
 /**
  * Prompt and answer cut together to `maxLength` tokens; null for no limit. An untouched prompt stays
  * the same array, so that answers still share it.

@@ -23,6 +23,7 @@ import {
   readPreferenceRow,
 } from "./preference_formats.ts";
 import {
+  lastTokens,
   type MergedAnswer,
   type PromptedCompletion,
   tokenizeMerged,
@@ -57,6 +58,8 @@ export interface PreferenceExample {
 export interface PreparePairsOptions extends PreparePreferencesOptions {
   /** Which end of longer ones stays (DPO and TPO). Default `"keep_start"`. */
   readonly truncationMode?: TruncationMode;
+  /** Tokens of an answer at most, the first ones of it (DPO). Default null. */
+  readonly maxCompletionLength?: number | null;
 }
 
 /**
@@ -107,18 +110,23 @@ function preparePrompted(
   command: "dpo" | "tpo",
   options: PreparePairsOptions,
 ) {
-  const { maxLength = 1024, truncationMode } = options;
+  const { maxLength = 1024, truncationMode, maxPromptLength = null, maxCompletionLength } = options;
   checkMaxLength(maxLength);
+  checkMaxLength(maxPromptLength, "max_prompt_length");
+  checkMaxLength(maxCompletionLength ?? null, "max_completion_length");
   let mismatches = 0;
   const prepared = readPairs(rows, command, (pair, row): PreferenceExample => {
     const { chosen, rejected, reference } = pair;
     const answers = [chosen, rejected, ...(reference === undefined ? [] : [reference])];
     const tokens = tokenizePrompted(tokenizer, pair.prompt, answers, pair.chat);
     if (tokens.promptMismatch) mismatches++;
-    const promptIds = Int32Array.from(tokens.promptIds);
+    const promptIds = Int32Array.from(lastTokens(tokens.promptIds, maxPromptLength));
     const [first, second, third] = tokens.completions.map((ids) =>
       truncatePrompted(
-        { promptIds, completionIds: Int32Array.from(ids) },
+        {
+          promptIds,
+          completionIds: Int32Array.from(ids.slice(0, maxCompletionLength ?? undefined)),
+        },
         maxLength,
         truncationMode,
       )
@@ -145,9 +153,9 @@ function readPairs<T>(
 
 /**
  * Tokens of ORPO's pairs. Special tokens go in by id, a beginning-of-sequence token too if there is
- * one. Prompts are never cut: where prompt and the longer of the answers exceed `maxLength`, answers
+ * one. Prompts are not cut but to `maxPromptLength`: where prompt and the longer of the answers exceed `maxLength`, answers
  * are cut to `maxLength` less the length of that longer one (TRL's rule, which takes no notice of
- * how long the prompt is); null is TRL's 512.
+ * how long the prompt is), or less `maxPromptLength`; null is TRL's 512.
  *
  * Unlike in TRL, rows in which nothing of an answer is left are left out: their average log-probs
  * are 0/0.
@@ -178,8 +186,9 @@ function prepareMerged(
   command: "orpo" | "cpo",
   options: PreparePairsOptions,
 ): Prepared<PreferenceExample> {
-  const { maxLength = 1024, warn = () => {} } = options;
+  const { maxLength = 1024, maxPromptLength = null, warn = () => {} } = options;
   checkMaxLength(maxLength);
+  checkMaxLength(maxPromptLength, "max_prompt_length");
   const limit = maxLength ?? defaultLimit(warn);
   let hasTools = false;
   const { examples, format } = readPairs(rows, command, (pair, row): PreferenceExample => {
@@ -190,12 +199,15 @@ function prepareMerged(
     requireSamePrompt(first, second);
     const answers = [first, second].map(({ completionIds }) => withEnd(tokenizer, completionIds));
     const longer = Math.max(...answers.map((ids) => ids.length));
-    const prompts = [first, second]
-      .map(({ promptIds }) => Int32Array.from(withBeginning(tokenizer, promptIds)));
+    const prompts = [first, second].map(({ promptIds }) => {
+      const whole = withBeginning(tokenizer, promptIds);
+      const tooLong = whole.length + longer > limit;
+      return Int32Array.from(tooLong ? lastTokens(whole, maxPromptLength) : whole);
+    });
     if (isSame(prompts[0]!, prompts[1]!)) prompts[1] = prompts[0]!;
     const [a, b] = prompts.map((promptIds, i): PromptedCompletion => {
       const fits = promptIds.length + longer <= limit;
-      const kept = fits ? answers[i]! : answers[i]!.slice(0, limit - longer);
+      const kept = fits ? answers[i]! : answers[i]!.slice(0, limit - (maxPromptLength ?? longer));
       return { promptIds, completionIds: Int32Array.from(kept) };
     });
     return { chosen: a!, rejected: b!, row };

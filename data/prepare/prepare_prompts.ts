@@ -3,6 +3,7 @@
 import { UserError } from "../../core/errors.ts";
 import { type Message, renderChat } from "../chat/chat_template.ts";
 import { chatExtras, type DatasetRow } from "./formats.ts";
+import { lastTokens } from "./preference_tokens.ts";
 import { mapRows, type Progress } from "./prepared.ts";
 import { firstRow, inRow, isMessageList, kindOf } from "./row_values.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
@@ -25,6 +26,8 @@ export interface PreparePromptsOptions {
   readonly progress?: Progress;
   /** Further variables of the chat template; those of a row win. */
   readonly templateVariables?: Readonly<Record<string, unknown>>;
+  /** Tokens of a prompt at most, the last ones of it, as older versions of TRL cut prompts; null for no limit. */
+  readonly maxPromptLength?: number | null;
   /** Positions the model was made for, and the most tokens of an answer: together they limit prompts. */
   readonly room?: { readonly positions: number; readonly answer: number };
 }
@@ -61,7 +64,8 @@ export function preparePrompts(
             `The row's columns are ${Object.keys(stored).join(", ")}.`,
         );
       }
-      const promptIds = tokensOf(prompt, stored, row, tokenizer, options);
+      const whole = tokensOf(prompt, stored, row, tokenizer, options);
+      const promptIds = lastTokens(whole, options.maxPromptLength ?? null);
       if (promptIds.length === 0) throw new UserError("The prompt has no tokens.");
       const { length } = promptIds;
       if (length + answer > positions) {

@@ -25,6 +25,7 @@ import {
 } from "./preference_formats.ts";
 import {
   endOfSequence,
+  lastTokens,
   type PromptedCompletion,
   tokenizeMerged,
   tokenizePrompted,
@@ -82,8 +83,9 @@ export function prepareKto(
   tokenizer: Tokenizer,
   options: PrepareKtoOptions,
 ): Prepared<UnpairedExample> {
-  const { maxLength = 1024, klBatchSize } = options;
+  const { maxLength = 1024, maxPromptLength = null, klBatchSize } = options;
   checkMaxLength(maxLength);
+  checkMaxLength(maxPromptLength, "max_prompt_length");
   if (klBatchSize !== null && !(Number.isInteger(klBatchSize) && klBatchSize > 1)) {
     throw new UserError(
       `KTO's KL term pairs each prompt with the answer to another one of its batch, and ` +
@@ -95,9 +97,11 @@ export function prepareKto(
   const { examples, format } = readUnpaired(rows, "kto", options, (answer, row) => {
     const tokens = tokenizePrompted(tokenizer, answer.prompt, [answer.completion], answer.chat);
     if (tokens.promptMismatch) mismatches++;
+    const { promptIds, completions: [completionIds] } = tokens;
+    const tooLong = promptIds.length + completionIds!.length > (maxLength ?? Infinity);
     return {
-      promptIds: Int32Array.from(tokens.promptIds),
-      completionIds: Int32Array.from(tokens.completions[0]!),
+      promptIds: Int32Array.from(tooLong ? lastTokens(promptIds, maxPromptLength) : promptIds),
+      completionIds: Int32Array.from(completionIds!),
       label: answer.label,
       row,
     };
@@ -176,7 +180,7 @@ function warnUnbalanced(examples: readonly UnpairedExample[], options: PrepareKt
 
 /**
  * Tokens of BCO's answers. Pairs are taken apart as for KTO. Special tokens go in by id, a
- * beginning-of-sequence token too if there is one. Prompts are never cut: where prompt and answer,
+ * beginning-of-sequence token too if there is one. Prompts are not cut but to `maxPromptLength`: where prompt and answer,
  * with the special tokens they lack, exceed `maxLength`, the answer is cut to what the prompt leaves
  * (if it leaves less than nothing, that much is cut off the answer's end, as in TRL); an
  * end-of-sequence token is put behind whatever is left. null is TRL's 512.
@@ -188,21 +192,28 @@ export function prepareBco(
   tokenizer: Tokenizer,
   options: PrepareUnpairedOptions = {},
 ): Prepared<UnpairedExample> {
-  const { maxLength = 1024, warn = () => {} } = options;
+  const { maxLength = 1024, maxPromptLength = null, warn = () => {} } = options;
   checkMaxLength(maxLength);
+  checkMaxLength(maxPromptLength, "max_prompt_length");
   const limit = maxLength ?? defaultLimit(warn);
   const end = endOfSequence(tokenizer);
   let hasTools = false;
   const { examples, format } = readUnpaired(rows, "bco", options, (answer, row) => {
     hasTools ||= (answer.chat.tools?.length ?? 0) > 0;
     const { prompt, completion } = templated(answer, tokenizer);
-    const { promptIds, completionIds } = tokenizeMerged(tokenizer, prompt, completion);
+    const whole = tokenizeMerged(tokenizer, prompt, completion);
+    const { completionIds } = whole;
     // A tokenizer without a beginning-of-sequence token pays for one all the same.
-    const lacks = (promptIds.length === 0 || promptIds[0] !== tokenizer.bosTokenId ? 1 : 0) +
+    const lacks =
+      (whole.promptIds.length === 0 || whole.promptIds[0] !== tokenizer.bosTokenId ? 1 : 0) +
       (completionIds.at(-1) === end ? 0 : 1);
     const room = limit - lacks;
+    const isWhole = whole.promptIds.length + completionIds.length <= room;
+    const promptIds = isWhole ? whole.promptIds : lastTokens(whole.promptIds, maxPromptLength);
     const fits = promptIds.length + completionIds.length <= room;
-    const kept = fits ? completionIds : completionIds.slice(0, room - promptIds.length);
+    const kept = fits
+      ? completionIds
+      : completionIds.slice(0, room - (maxPromptLength ?? promptIds.length));
     return {
       promptIds: Int32Array.from(withBeginning(tokenizer, promptIds)),
       completionIds: Int32Array.from(withEnd(tokenizer, kept)),

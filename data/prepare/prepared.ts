@@ -24,6 +24,11 @@ export function mapRows<Row, Made>(
 export interface PreparePreferencesOptions {
   /** Tokens in prompt and answer together at most; null for no limit. Default 1024. */
   readonly maxLength?: number | null;
+  /**
+   * Tokens of a prompt at most, the last ones of it, as older versions of TRL cut prompts: DPO's in any case, those of
+   * the others where prompt and answer are longer than `maxLength`. Default null: prompts stay whole.
+   */
+  readonly maxPromptLength?: number | null;
   /** Gets each warning. */
   readonly warn?: (message: string) => void;
   /** Told how far it is. */

@@ -21,6 +21,7 @@ export const bcoRecipe: Recipe = recipe<typeof bcoOptions, UnpairedExample>({
     preparedLine(
       prepareBco(rows, tokenizer, {
         maxLength: values.max_length ?? null,
+        maxPromptLength: values.max_prompt_length ?? null,
         evaluation,
         warn: say,
         progress,

@@ -18,7 +18,12 @@ export const cpoRecipe: Recipe = recipe<typeof cpoOptions, PreferenceExample>({
   check: checkPreference,
   prepare: (rows, { tokenizer, values, say, progress }) =>
     preparedLine(
-      prepareCpo(rows, tokenizer, { maxLength: values.max_length ?? null, warn: say, progress }),
+      prepareCpo(rows, tokenizer, {
+        maxLength: values.max_length ?? null,
+        maxPromptLength: values.max_prompt_length ?? null,
+        warn: say,
+        progress,
+      }),
     ),
   describe: ({ chosen, rejected }, tokenizer) => describeAnswers({ chosen, rejected }, tokenizer),
   task: async ({ opened, values, examples, evaluation, say }) => {

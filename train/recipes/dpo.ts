@@ -38,6 +38,8 @@ export const dpoRecipe: Recipe = recipe<typeof dpoOptions, PreferenceExample>({
   prepare: (rows, { tokenizer, values, say, progress }) =>
     preparedLine(prepareDpo(rows, tokenizer, {
       maxLength: values.max_length ?? null,
+      maxPromptLength: values.max_prompt_length ?? null,
+      maxCompletionLength: values.max_completion_length ?? null,
       truncationMode: values.truncation_mode,
       warn: say,
       progress,

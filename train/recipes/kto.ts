@@ -38,6 +38,7 @@ export const ktoRecipe: Recipe = recipe<typeof ktoOptions, UnpairedExample>({
     preparedLine(prepareKto(rows, tokenizer, {
       klBatchSize: values.loss_type === "kto" ? values.per_device_train_batch_size : null,
       maxLength: values.max_length ?? null,
+      maxPromptLength: values.max_prompt_length ?? null,
       evaluation,
       desirableWeight: values.desirable_weight,
       undesirableWeight: values.undesirable_weight,

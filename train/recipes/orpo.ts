@@ -19,7 +19,12 @@ export const orpoRecipe: Recipe = recipe<typeof orpoOptions, PreferenceExample>(
   check: checkPreference,
   prepare: (rows, { tokenizer, values, say, progress }) =>
     preparedLine(
-      prepareOrpo(rows, tokenizer, { maxLength: values.max_length ?? null, warn: say, progress }),
+      prepareOrpo(rows, tokenizer, {
+        maxLength: values.max_length ?? null,
+        maxPromptLength: values.max_prompt_length ?? null,
+        warn: say,
+        progress,
+      }),
     ),
   describe: ({ chosen, rejected }, tokenizer) => describeAnswers({ chosen, rejected }, tokenizer),
   task: async ({ opened, values, examples, evaluation, say }) =>

@@ -2,14 +2,20 @@
 
 import { anything, bool, choice, float, floats, int, string } from "./builders.ts";
 import { type Options, section } from "./option.ts";
+import { promptLength } from "./preference_base.ts";
 import { onlineBase, rolloutOptions } from "./sampling.ts";
 import { trainingOptions } from "./training.ts";
 import { ownLoss } from "./own_loss.ts";
 import { evaluating, notFor, onlyFor, onlyWith, onlyWithout } from "./when.ts";
 
-const generations = (numGenerations: number) =>
+const generations = (numGenerations: number, ...aliases: readonly string[]) =>
   section("Sampling", {
-    num_generations: int({ default: numGenerations, min: 2, help: "Answers to each prompt." }),
+    num_generations: int({
+      aliases,
+      default: numGenerations,
+      min: 2,
+      help: "Answers to each prompt.",
+    }),
     num_generations_eval: int({
       when: evaluating,
       min: 1,
@@ -53,6 +59,7 @@ const reference = section("Reference", {
     help: "Optimiser steps between two updates.",
   }),
   ref_model_name_or_path: string({
+    aliases: ["ref_model", "ref_model_path"],
     when: held,
     shown: "DIR",
     help: "Checkpoint of the reference; unset: the policy as it begins. Not in TRL's command.",
@@ -85,7 +92,7 @@ const inert = section("Without effect here", {
   use_transformers_continuous_batching: bool({ default: false, help: "Batching.", notice: paged }),
   transformers_continuous_batching_config: anything({ help: "Batching.", notice: paged }),
   vllm_gpu_memory_utilization: float({ default: 0.3, help: "vLLM.", notice: paged }),
-  vllm_max_model_length: int({ help: "vLLM.", notice: paged }),
+  vllm_max_model_length: int({ aliases: ["vllm_max_model_len"], help: "vLLM.", notice: paged }),
 });
 
 const rate = { ...trainingOptions.learning_rate, default: 1e-6 };
@@ -138,6 +145,7 @@ const correction = section("Sampling", {
 export const grpoOptions = {
   ...generations(8),
   ...onlineBase,
+  ...promptLength,
   ...rolloutOptions,
   ...reference,
   ...section("Loss", {
@@ -274,8 +282,9 @@ export const grpoOptions = {
 
 /** Every option of `rloo`. */
 export const rlooOptions = {
-  ...generations(2),
+  ...generations(2, "rloo_k"),
   ...onlineBase,
+  ...promptLength,
   ...rolloutOptions,
   ...reference,
   ...section("Loss", {
@@ -284,6 +293,7 @@ export const rlooOptions = {
   }),
   ...section("Rewards", {
     normalize_advantages: bool({
+      aliases: ["normalize_advantage"],
       default: false,
       help: "Centre and scale advantages over the batch.",
     }),

@@ -65,7 +65,7 @@ const source = section("Model", {
   }),
   tokenizer_name: string({
     shown: "DIR",
-    aliases: ["tokenizer_name_or_path"],
+    aliases: ["tokenizer_name_or_path", "tokenizer", "processing_class"],
     help: "Directory of the tokenizer; unset: the model's, or the config's with init_from_config.",
   }),
 });
@@ -150,6 +150,7 @@ const adapter = section("Adapters and quantisation", {
   }),
   use_bnb_nested_quant: bool({
     when: onlyWith("load_in_4bit"),
+    aliases: ["bnb_4bit_use_double_quant"],
     default: false,
     help: "Quantise the 4-bit code's scales too.",
   }),

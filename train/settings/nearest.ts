@@ -29,12 +29,12 @@ export function editDistance(a: string, b: string): number {
 }
 
 /**
- * The name nearest to `name`, if one is near: half of its letters at most are wrong. A name that begins with it comes
- * first, since people shorten options; ties go to the first in the list.
+ * The name nearest to `name`, if one is so near that the one was surely typed for the other: a letter in four at most is
+ * wrong. A name that begins with it comes first, since people shorten options; ties go to the first in the list.
  */
 export function nearest(name: string, names: Iterable<string>): string | undefined {
   let best: string | undefined;
-  let shortest = Math.floor(name.length / 2) + 0.5;
+  let shortest = Math.max(1, Math.floor(name.length / 4)) + 0.5;
   for (const candidate of names) {
     const begins = name.length >= 3 && candidate.startsWith(name);
     // Below one, so that it beats every edit, and the shorter completion beats the longer.

@@ -21,7 +21,7 @@ const base = {
   ...rolloutOptions,
   ...section("Rewards", {
     reward_model_path: string({
-      aliases: ["reward_model_name_or_path"],
+      aliases: ["reward_model_name_or_path", "reward_model"],
       shown: "DIR",
       help: "A reward model (or DIR:LABEL), the first reward.",
     }),
@@ -29,6 +29,7 @@ const base = {
   }),
   ...section("Reference", {
     ref_model_name_or_path: string({
+      aliases: ["ref_model", "ref_model_path"],
       shown: "DIR",
       help: "Checkpoint of the reference; unset: the policy as it begins. Not in TRL's command.",
     }),

@@ -29,6 +29,7 @@ const sampling = section("Sampling", {
   local_rollout_forward_batch_size: int({
     default: 64,
     min: 1,
+    aliases: ["forward_batch_size"],
     help: "Answers that are scored at once, without a gradient.",
   }),
 });
@@ -60,7 +61,11 @@ const updates = section("Training", {
 const rewards = section("Rewards", {
   reward_model_name_or_path: {
     ...onlineBase.reward_model_name_or_path,
-    aliases: [{ name: "reward_model_path", bare: false, translate: (raw: unknown) => raw }],
+    aliases: ["reward_model_path", "reward_model"].map((name) => ({
+      name,
+      bare: false,
+      translate: (raw: unknown) => raw,
+    })),
   },
   missing_eos_penalty: float({
     above: 0,
@@ -121,6 +126,7 @@ const loss = section("Loss", {
 
 const values = section("Value function", {
   value_model_name_or_path: string({
+    aliases: ["value_model_path", "value_model"],
     shown: "DIR",
     help:
       "A sequence classifier with one label, trained along; unset: a value head on the policy. " +
@@ -180,6 +186,7 @@ export const ppoOptions = {
   }),
   ...section("Reference", {
     ref_model_name_or_path: string({
+      aliases: ["ref_model", "ref_model_path"],
       shown: "DIR",
       help: "Checkpoint of the reference; unset: the policy as it begins. Not in TRL's command.",
     }),

@@ -9,6 +9,7 @@ import {
   completionLength,
   following,
   paddingFree,
+  promptLength,
   rate,
   reference,
   smoothing,
@@ -41,6 +42,15 @@ export const dpoLossNames = [
 /** Every option of `dpo`. */
 export const dpoOptions = {
   ...base,
+  ...promptLength,
+  ...section("Older names", {
+    max_completion_length: int({
+      optional: true,
+      min: 1,
+      aliases: ["max_target_length"],
+      help: "Tokens of an answer, its first ones. Removed from TRL; unset: max_length alone.",
+    }),
+  }),
   ...paddingFree,
   ...truncation,
   ...reference,
@@ -95,6 +105,7 @@ export const dpoOptions = {
 /** Every option of `cpo`. */
 export const cpoOptions = {
   ...base,
+  ...promptLength,
   ...completionLength,
   ...section("Loss", {
     loss_type: choice({
@@ -125,6 +136,7 @@ export const cpoOptions = {
 /** Every option of `orpo`. */
 export const orpoOptions = {
   ...base,
+  ...promptLength,
   ...completionLength,
   ...section("Loss", { beta: strength(0.1) }),
   ...section("Without effect here", {
@@ -169,6 +181,7 @@ export const tpoOptions = {
 /** Every option of `kto`. */
 export const ktoOptions = {
   ...base,
+  ...promptLength,
   ...reference,
   ...following,
   ...section("Loss", {
@@ -203,6 +216,7 @@ export const ktoOptions = {
 /** Every option of `bco`. */
 export const bcoOptions = {
   ...base,
+  ...promptLength,
   ...completionLength,
   ...reference,
   ...section("Loss", {

@@ -15,6 +15,7 @@ const rows = section("Data", {
     default: 1024,
     optional: true,
     min: 1,
+    aliases: ["max_seq_length"],
     help: "Tokens of prompt and answer together. none: no limit.",
   }),
   eos_token: sftOptions.eos_token,
@@ -52,10 +53,20 @@ export const paddingFree = section("Without effect here", {
 /** Which end of a long row stays. */
 export const truncation = section("Data", { truncation_mode: sftOptions.truncation_mode });
 
+/** How older versions of TRL cut prompts. */
+export const promptLength = section("Older names", {
+  max_prompt_length: int({
+    optional: true,
+    min: 1,
+    help: "Tokens of a prompt, its last ones. Removed from TRL; unset: prompts stay whole.",
+  }),
+});
+
 /** A limit of encoder-decoder models. */
 export const completionLength = section("Data", {
   max_completion_length: int({
     min: 1,
+    aliases: ["max_target_length"],
     help: "Tokens of an answer, of encoder-decoder models.",
     notice: "it concerns encoder-decoder models only, in TRL too",
   }),
@@ -78,6 +89,7 @@ export const reference = section("Reference", {
   }),
   ref_model_name_or_path: string({
     when: compared,
+    aliases: ["ref_model", "ref_model_path"],
     shown: "DIR",
     help:
       "Checkpoint of the reference model; unset: the policy as it begins. Not in TRL's command.",

@@ -7,6 +7,7 @@
 import { UserError } from "../../core/errors.ts";
 import { nearest } from "./nearest.ts";
 import type { Option, Options, Values } from "./option.ts";
+import { otherNames } from "./other_names.ts";
 
 /** Settings as they were read. */
 export interface ReadSettings<V> {
@@ -27,6 +28,8 @@ export class UnknownOption extends UserError {
     readonly label: string,
     /** Its name in snake_case. */
     readonly option: string,
+    /** Whether the message says what to do instead. */
+    readonly explained: boolean,
   ) {
     super(message);
   }
@@ -106,10 +109,34 @@ export function nameTable(options: Options): NameTable {
   return table;
 }
 
-/** The end of a message about a name that is not there. */
-export function suggestion(key: string, names: NameTable, spell: (name: string) => string): string {
+/** What can be said of a name that is not there. */
+export interface Suggestion {
+  /** The end of the message; perhaps empty. */
+  readonly text: string;
+  /** Whether it is a name of another library or version, so that no likeness counts. */
+  readonly known: boolean;
+}
+
+/** What is meant by a name that is not there: what is called so elsewhere, else the nearest name. */
+export function suggestion(
+  key: string,
+  names: NameTable,
+  spell: (name: string) => string,
+): Suggestion {
+  const other = otherNames.get(key) ?? otherNames.get(key.replace(/^no_/, ""));
+  if (other?.advice !== undefined) {
+    return { text: ` It is a name in ${other.of}. ${other.advice}`, known: true };
+  }
+  if (other?.option !== undefined) {
+    const here = names.get(other.option);
+    const named = here ? spell(here.name) : `${spell(other.option)}, which is not among them`;
+    return { text: ` In ${other.of} it is what ${named} is here.`, known: true };
+  }
   const near = nearest(key, names.keys());
-  return near === undefined ? "" : ` The nearest is ${spell(names.get(near)!.name)}.`;
+  return {
+    text: near === undefined ? "" : ` The nearest is ${spell(names.get(near)!.name)}.`,
+    known: false,
+  };
 }
 
 /** An old and a new name beside each other leave open which one is meant. */

@@ -19,6 +19,7 @@ const otherEngines = section("Without effect here", {
   vllm_model_impl: string({ default: "vllm", help: "vLLM.", notice: oneEngine }),
   vllm_enable_sleep_mode: bool({ default: false, help: "vLLM.", notice: oneEngine }),
   vllm_structured_outputs_regex: string({
+    aliases: ["vllm_guided_decoding_regex"],
     help: "vLLM: answers that match a pattern.",
     refused: "sampling is not constrained by patterns in this version; give a reward for the form",
   }),
@@ -79,6 +80,7 @@ export const judgingOptions = section("Rewards", {
       "reward; of a classifier with several labels, DIR:LABEL, the score of this label with the special tokens its tokenizer adds.",
   }),
   reward_model_name_or_path: string({
+    aliases: ["reward_model"],
     shown: "DIR",
     help: "A reward model (or DIR:LABEL), the first reward.",
   }),
@@ -107,6 +109,7 @@ export const showingOptions = section("Logging", {
     help: "The most answers shown; unset: all.",
   }),
   log_unique_prompts: bool({
+    aliases: ["wandb_log_unique_prompts"],
     when: onlyWith("log_completions"),
     default: false,
     help: "Show one answer of each prompt.",

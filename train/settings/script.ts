@@ -25,10 +25,12 @@ export const datasetOptions = section("Data", {
   }),
   dataset_train_split: string({
     default: "train",
+    aliases: ["dataset_train_name"],
     help: "Split (file name) to train on, where dataset_name is a directory.",
   }),
   dataset_test_split: string({
     default: "test",
+    aliases: ["dataset_test_name"],
     help: "Split (file name) to evaluate on; read only if eval_strategy is not no.",
   }),
   dataset_streaming: bool({

@@ -33,7 +33,7 @@ const compute = section("Without effect here", {
   torch_compile_mode: string({ help: "Compiler mode.", notice: compiled }),
   use_liger_kernel: bool({
     default: false,
-    aliases: ["use_liger"],
+    aliases: ["use_liger", "use_liger_loss"],
     help: "Fused kernels.",
     notice: "fused kernels and the chunked output head are always used here",
   }),

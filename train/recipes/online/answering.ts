@@ -116,12 +116,16 @@ export function endingTokens({ tokenizer, generationConfig }: OpenModel): number
 export function promptsOf(
   rows: readonly Row[],
   { tokenizer, positions, values, progress }: PrepareContext<
-    { readonly chat_template_kwargs: Readonly<Record<string, unknown>> | undefined }
+    {
+      readonly chat_template_kwargs: Readonly<Record<string, unknown>> | undefined;
+      readonly max_prompt_length?: number | undefined;
+    }
   >,
   maxCompletionLength: number,
 ): PreparedExamples<PromptExample> {
   return preparePrompts(rows, tokenizer, {
     ...(values.chat_template_kwargs ? { templateVariables: values.chat_template_kwargs } : {}),
+    maxPromptLength: values.max_prompt_length ?? null,
     room: { positions, answer: maxCompletionLength },
     progress,
   });
