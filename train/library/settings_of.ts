@@ -48,11 +48,8 @@ export function settingsOf<O extends Options>(
   const add = (written: string, setting: string, raw: unknown) => {
     const known = names.get(setting);
     if (known === undefined) {
-      throw new UnknownOption(
-        `There is no option ${written}.${suggestion(setting, names, optionName)}`,
-        written,
-        setting,
-      );
+      const { text, known: explained } = suggestion(setting, names, optionName);
+      throw new UnknownOption(`There is no option ${written}.${text}`, written, setting, explained);
     }
     if (raw !== undefined) settings.push({ ...known, raw, label: written });
   };

@@ -125,7 +125,11 @@ export function suggestion(
 ): Suggestion {
   const other = otherNames.get(key) ?? otherNames.get(key.replace(/^no_/, ""));
   if (other?.advice !== undefined) {
-    return { text: ` It is a name in ${other.of}. ${other.advice}`, known: true };
+    const advice = other.advice.replace(/[a-z]+(_[a-z0-9]+)+/g, (word) => {
+      const here = names.get(word);
+      return here ? spell(here.name) : word;
+    });
+    return { text: ` It is a name in ${other.of}. ${advice}`, known: true };
   }
   if (other?.option !== undefined) {
     const here = names.get(other.option);

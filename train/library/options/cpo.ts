@@ -11,6 +11,8 @@ export interface CpoOptions extends TrainingOptions {
   readonly trainSamplingStrategy?: "random" | "sequential" | "group_by_length" | undefined;
   /** Highest learning rate. Default: `0.000001`. */
   readonly learningRate?: number | undefined;
+  /** Tokens of a prompt, its last ones. Removed from TRL; unset: prompts stay whole. */
+  readonly maxPromptLength?: number | undefined;
   /** simpo with cpo_alpha 0 is SimPO. Default: `"sigmoid"`. */
   readonly lossType?: "sigmoid" | "hinge" | "ipo" | "simpo" | "alphapo" | undefined;
   /** Scale of the rewards (β). Default: `0.1`. */

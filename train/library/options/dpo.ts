@@ -11,6 +11,10 @@ export interface DpoOptions extends TrainingOptions {
   readonly trainSamplingStrategy?: "random" | "sequential" | "group_by_length" | undefined;
   /** Highest learning rate. Default: `0.000001`. */
   readonly learningRate?: number | undefined;
+  /** Tokens of a prompt, its last ones. Removed from TRL; unset: prompts stay whole. */
+  readonly maxPromptLength?: number | undefined;
+  /** Tokens of an answer, its first ones. Removed from TRL; unset: max_length alone. */
+  readonly maxCompletionLength?: number | undefined;
   /** Which end of a row that is too long is kept. Default: `"keep_start"`. */
   readonly truncationMode?: "keep_start" | "keep_end" | undefined;
   /** Keep the reference's log-probs in a file beside the dataset and reuse them. They are computed once ahead in any case. Default: `false`. */

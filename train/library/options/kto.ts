@@ -11,6 +11,8 @@ export interface KtoOptions extends TrainingOptions {
   readonly trainSamplingStrategy?: "random" | "sequential" | "group_by_length" | undefined;
   /** Highest learning rate. Default: `0.000001`. */
   readonly learningRate?: number | undefined;
+  /** Tokens of a prompt, its last ones. Removed from TRL; unset: prompts stay whole. */
+  readonly maxPromptLength?: number | undefined;
   /** Keep the reference's log-probs in a file beside the dataset and reuse them. They are computed once ahead in any case. Default: `false`. */
   readonly precomputeRefLogProbs?: boolean | undefined;
   /** Batch size of that pass; unset: the training one. */

@@ -11,6 +11,8 @@ export interface OrpoOptions extends TrainingOptions {
   readonly trainSamplingStrategy?: "random" | "sequential" | "group_by_length" | undefined;
   /** Highest learning rate. Default: `0.000001`. */
   readonly learningRate?: number | undefined;
+  /** Tokens of a prompt, its last ones. Removed from TRL; unset: prompts stay whole. */
+  readonly maxPromptLength?: number | undefined;
   /** Scale of the rewards (β). Default: `0.1`. */
   readonly beta?: number | undefined;
   /** A module whose default export is the loss, a function of pairs' log-probs that returns { losses }. Not in TRL. */

@@ -25,6 +25,8 @@ export interface RlooOptions extends OnlineOptions {
   readonly rewardModel?: string | undefined;
   /** Highest learning rate. Default: `0.000001`. */
   readonly learningRate?: number | undefined;
+  /** Tokens of a prompt, its last ones. Removed from TRL; unset: prompts stay whole. */
+  readonly maxPromptLength?: number | undefined;
   /** Let the reference follow the policy (TR-DPO). Default: `false`. */
   readonly syncRefModel?: boolean | undefined;
   /** The policy's share in an update of it. Default: `0.6`. */
