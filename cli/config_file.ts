@@ -5,8 +5,10 @@
  * @module
  */
 
-import { isScalar, LineCounter, parseDocument, YAMLMap } from "yaml";
+import { isScalar, YAMLMap } from "yaml";
 import { UserError } from "../core/errors.ts";
+import { decodeText } from "../data/files/json_files.ts";
+import { parseYaml } from "./yaml.ts";
 
 /** One key of the file. */
 export interface ConfigEntry {
@@ -35,15 +37,7 @@ export interface ConfigFile {
  *   not a mapping of plain values.
  */
 export function parseConfig(text: string, path: string): ConfigFile {
-  const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
-  const error = document.errors[0];
-  if (error !== undefined) {
-    const at = lines.linePos(error.pos[0]);
-    throw new UserError(
-      `${path}, line ${at.line}, column ${at.col}: this is not valid YAML: ${error.message}`,
-    );
-  }
+  const { document, lines } = parseYaml(text, path);
   const root = document.contents;
   if (root === null || (isScalar(root) && root.value === null)) {
     return { path, entries: [], environment: {} };
@@ -115,8 +109,9 @@ function notSettable(name: string, path: string): UserError {
 export function readConfigFile(path: string): ConfigFile {
   let text: string;
   try {
-    text = Deno.readTextFileSync(path);
+    text = decodeText(Deno.readFileSync(path), path);
   } catch (error) {
+    if (error instanceof UserError) throw error;
     const missing = error instanceof Deno.errors.NotFound;
     const why = missing ? "there is no such file" : error instanceof Error ? error.message : error;
     throw new UserError(`Cannot read the settings file --config ${path}: ${why}.`);

@@ -1,8 +1,8 @@
 /** Prompts to try a model with. @module */
 
-import { parse } from "yaml";
 import { UserError } from "../../core/errors.ts";
 import { isRecord, readTextFile } from "../../data/files/json_files.ts";
+import { parseYaml } from "../yaml.ts";
 
 /** Prompts by name. */
 export type Examples = Readonly<Record<string, string>>;
@@ -26,18 +26,12 @@ export const defaultExamples: Examples = {
  */
 export async function readExamples(path: string): Promise<Examples> {
   const text = await readTextFile(path);
-  const wrong = (what: string, cause?: unknown) =>
+  const wrong = (what: string) =>
     new UserError(
       `The examples in ${path} cannot be used: ${what}. Expected names with prompts, such as ` +
         `"socks: {text: Why eat socks?}".`,
-      { cause },
     );
-  let parsed: unknown;
-  try {
-    parsed = parse(text);
-  } catch (error) {
-    throw wrong(error instanceof Error ? error.message.split("\n")[0]! : String(error), error);
-  }
+  const parsed: unknown = parseYaml(text, path).document.toJS();
   const root = isRecord(parsed) && isRecord(parsed["examples"]) && !("text" in parsed["examples"])
     ? parsed["examples"]
     : parsed;

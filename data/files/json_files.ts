@@ -11,19 +11,33 @@ export function isRecord(value: unknown): value is JsonRecord {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** The text of a file. @throws {UserError} if it cannot be read */
+/**
+ * Text of bytes, of which nothing is replaced; a byte order mark is part of it.
+ *
+ * @throws {UserError} naming `path` and the line, if the bytes are not UTF-8
+ */
+export function decodeText(bytes: Uint8Array, path: string): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    const line = new TextDecoder().decode(bytes).split("\ufffd", 1)[0]!.split("\n").length;
+    throw new UserError(`Cannot read ${path}, line ${line}: it is not UTF-8. Save it as UTF-8.`);
+  }
+}
+
+/** The text of a file. @throws {UserError} if it cannot be read or is not UTF-8 */
 export async function readTextFile(path: string): Promise<string> {
   try {
-    return await Deno.readTextFile(path);
+    return decodeText(await Deno.readFile(path), path);
   } catch (cause) {
     throw describeFileError(cause, { action: "read", path });
   }
 }
 
-/** The text of a file, or undefined if there is no such file. */
+/** The text of a file, or undefined if there is no such file. @throws {UserError} if it is not UTF-8 */
 export async function readTextFileIfPresent(path: string): Promise<string | undefined> {
   try {
-    return await Deno.readTextFile(path);
+    return decodeText(await Deno.readFile(path), path);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
       return undefined;

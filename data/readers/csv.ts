@@ -4,8 +4,8 @@
  * @module
  */
 
-import { CsvError, parse } from "csv-parse/sync";
 import { UserError } from "../../core/errors.ts";
+import { type CsvRecord, separatorsOf, splitCsv } from "./csv_records.ts";
 import type { DataFile } from "./data_files.ts";
 import { readText } from "./lines.ts";
 import type { Row } from "./row.ts";
@@ -32,23 +32,41 @@ function toNumber(text: string): number {
   return Number.isNaN(value) ? (text.trim().startsWith("-") ? -Infinity : Infinity) : value;
 }
 
+/** A whole number as exact as JavaScript has it, or undefined where 64 bits do not hold it. */
+function toWhole(text: string): number | bigint | undefined {
+  const value = Number(text);
+  if (Number.isSafeInteger(value)) return value + 0;
+  const exact = BigInt(text.trim().replace("+", ""));
+  const fits = BigInt.asIntN(64, exact) === exact || BigInt.asUintN(64, exact) === exact;
+  return fits ? exact : undefined;
+}
+
 /**
  * The values of a column under the types pandas infers, which the CSV loader of Hugging Face
  * datasets uses: numbers if all present values are, booleans if all are True or False in the usual
  * spellings, else strings as they stand; missing values (empty, NA, NaN, null, None, …) are `null`.
- * Integers beyond 2⁵³, which a JavaScript number cannot hold, leave the column as strings.
+ * Whole numbers beyond 2⁵³ are `bigint`s, or rounded where a value of the column is missing.
+ *
+ * Throws a `UserError` for a whole number that 64 bits do not hold.
  */
-export function inferColumn(texts: readonly (string | undefined)[]): unknown[] {
+export function inferColumn(texts: readonly (string | undefined)[], name = ""): unknown[] {
   const isMissing = (text: string | undefined) => text === undefined || missingValues.has(text);
   const present = texts.filter((text): text is string => !isMissing(text));
   let convert: (text: string) => unknown = (text) => text;
   if (present.every((text) => truth.has(text))) {
     convert = (text) => truth.get(text);
-  } else if (
-    present.every((text) =>
-      integer.test(text) ? Number.isSafeInteger(Number(text)) : decimal.test(text)
-    )
-  ) {
+  } else if (present.every((text) => integer.test(text)) && present.length === texts.length) {
+    convert = (text) => {
+      const value = toWhole(text);
+      if (value !== undefined) return value;
+      throw new UserError(
+        `the column "${name}" holds the whole number ${
+          text.slice(0, 40)
+        }, which 64 bits do not hold. Put a letter ` +
+          "before such numbers, if they are names.",
+      );
+    };
+  } else if (present.every((text) => integer.test(text) || decimal.test(text))) {
     convert = toNumber;
   }
   return texts.map((text) => text === undefined || isMissing(text) ? null : convert(text));
@@ -56,11 +74,13 @@ export function inferColumn(texts: readonly (string | undefined)[]): unknown[] {
 
 /** Names for the header's cells as pandas gives them: `Unnamed: 1` where empty, `a.1` for a repeat. */
 function columnNames(header: readonly string[]): string[] {
+  const given = header.map((cell, i) => cell === "" ? `Unnamed: ${i}` : cell);
   const taken = new Set<string>();
-  return header.map((cell, i) => {
-    const wanted = cell === "" ? `Unnamed: ${i}` : cell;
+  return given.map((wanted) => {
     let name = wanted;
-    for (let count = 1; taken.has(name); count++) name = `${wanted}.${count}`;
+    for (let count = 1; taken.has(name) || (count > 1 && given.includes(name)); count++) {
+      name = `${wanted}.${count}`;
+    }
     taken.add(name);
     return name;
   });
@@ -71,51 +91,55 @@ function columnNames(header: readonly string[]): string[] {
  * and line breaks; blank lines are skipped; short lines are filled with `null`. Column types as in
  * `inferColumn`.
  *
- * Throws a `UserError` naming file and line for quotes that do not close and lines with more fields
- * than the header.
+ * Throws a `UserError` naming file and line for quotes that do not close, lines with more fields than the header, and a
+ * file that another character separates.
  */
 export async function* readCsvRows(file: DataFile): AsyncGenerator<Row[], void, undefined> {
+  const { path } = file;
   const text = await readText(file);
-  const records = parseRecords(text, file);
+  const separator = file.format === "tsv" ? "\t" : ",";
+  const refuse = (why: string) => new UserError(`Cannot read ${path}${why}`);
+  const records = splitCsv(text, separator, refuse);
   const header = records.shift();
   if (header === undefined || records.length === 0) return;
-  const columns = columnNames(header.fields).map((name, j): [string, unknown[]] => [
-    name,
-    inferColumn(records.map(({ fields }) => fields[j])),
-  ]);
+  const other = header.fields.length === 1 ? otherSeparator(header.fields[0]!, records) : undefined;
+  if (other !== undefined) {
+    throw refuse(
+      `: its header is one field, ${
+        JSON.stringify(header.fields[0]!.slice(0, 60))
+      }, and looks separated by ${
+        separatorsOf[other]
+      }. Separate the fields of a .csv file by commas and those of a .tsv file by tabs.`,
+    );
+  }
   for (const { fields, line } of records) {
-    if (fields.length > columns.length) {
-      throw new UserError(
-        `Cannot read ${file.path}, line ${line}: it has ${fields.length} fields, but the header ` +
-          `has ${columns.length}. Put fields that contain the separator into double quotes.`,
+    if (fields.length > header.fields.length) {
+      throw refuse(
+        `, line ${line}: it has ${fields.length} fields, but the header ` +
+          `has ${header.fields.length}. Put fields that contain the separator into double quotes.`,
       );
     }
   }
+  const columns = columnNames(header.fields).map((name, j): [string, unknown[]] => {
+    try {
+      return [name, inferColumn(records.map(({ fields }) => fields[j]), name)];
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      throw refuse(`: ${error.message}`);
+    }
+  });
   yield records.map((_, i) =>
     Object.fromEntries(columns.map(([name, values]) => [name, values[i]]))
   );
 }
 
-type CsvRecord = { readonly fields: readonly string[]; readonly line: number };
-
-function parseRecords(text: string, { path, format }: DataFile): CsvRecord[] {
-  const records: CsvRecord[] = [];
-  try {
-    parse(text, {
-      delimiter: format === "tsv" ? "\t" : ",",
-      record_delimiter: ["\r\n", "\n", "\r"],
-      relax_column_count: true,
-      relax_quotes: true,
-      skip_empty_lines: true,
-      on_record: (fields: string[], { lines }: { lines: number }) => {
-        const blank = fields.length === 1 && fields[0] !== "" && fields[0]!.trim() === "";
-        if (!blank) records.push({ fields, line: lines });
-        return null;
-      },
-    });
-  } catch (error) {
-    if (!(error instanceof CsvError)) throw error;
-    throw new UserError(`Cannot read ${path}: ${error.message}.`);
-  }
-  return records;
+/** A character that header and first rows have equally often, where the file's own separator is in none of them. */
+function otherSeparator(header: string, records: readonly CsvRecord[]): string | undefined {
+  const count = (text: string, separator: string) => text.split(separator).length;
+  return Object.keys(separatorsOf).find((separator) =>
+    header.includes(separator) &&
+    records.slice(0, 3).every(({ fields }) =>
+      count(fields.join(), separator) === count(header, separator)
+    )
+  );
 }

@@ -7,6 +7,7 @@
 
 import { UserError } from "../../core/errors.ts";
 import { nearNames } from "../files/local_paths.ts";
+import { typeRows } from "./column_types.ts";
 import { readCsvRows } from "./csv.ts";
 import { type DataFile, resolveDataFiles } from "./data_files.ts";
 import { readJsonLinesRows, readJsonRows } from "./json.ts";
@@ -89,6 +90,13 @@ export async function readDataset(
 }
 
 async function readRows(files: readonly DataFile[], needed: number): Promise<Row[]> {
+  const rows = await readUntyped(files, needed);
+  return files.some(({ format }) => format === "json" || format === "jsonl")
+    ? typeRows(rows)
+    : rows;
+}
+
+async function readUntyped(files: readonly DataFile[], needed: number): Promise<Row[]> {
   const rows: Row[] = [];
   for (const file of files) {
     for await (const batch of readersByFormat[file.format](file)) {

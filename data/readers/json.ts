@@ -5,17 +5,21 @@
  */
 
 import { UserError } from "../../core/errors.ts";
+import { storeJson } from "./column_types.ts";
 import type { DataFile } from "./data_files.ts";
 import { type Line, readLines, readText } from "./lines.ts";
+import { JsonError, parseJson, parseJsonSequence, writeJson } from "./python_json.ts";
 import type { Row } from "./row.ts";
 
 function isRow(value: unknown): value is Row {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+  return typeof value === "object" && value !== null && !Array.isArray(value) &&
+    (value instanceof Map || Object.getPrototypeOf(value) === Object.prototype);
 }
 
 function kindOf(value: unknown): string {
   if (value === null) return "null";
-  return Array.isArray(value) ? "an array" : `a ${typeof value}`;
+  if (Array.isArray(value)) return "an array";
+  return `a ${typeof value === "string" || typeof value === "boolean" ? typeof value : "number"}`;
 }
 
 function beginning(text: string): string {
@@ -23,126 +27,167 @@ function beginning(text: string): string {
   return trimmed.length > 80 ? `${trimmed.slice(0, 80)}…` : trimmed;
 }
 
-/** The parser's reason; within one line only the column is news. */
-function reasonOf(error: unknown): string {
-  return (error as SyntaxError).message.replace(
-    / at position \d+ \(line 1 column (\d+)\)/,
-    " at column $1",
-  );
-}
-
-function parseLine({ text, number }: Line, path: string): Row {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    throw new UserError(
-      `Cannot read ${path}, line ${number}: ${reasonOf(error)}. Every line must hold one whole ` +
-        `JSON object. The line begins: ${beginning(text)}`,
-    );
-  }
-  if (!isRow(value)) {
-    throw new UserError(
-      `Cannot read ${path}, line ${number}: it holds ${
-        kindOf(value)
-      }, and a JSON object with the ` +
-        `columns as keys was expected. The line begins: ${beginning(text)}`,
-    );
-  }
-  return value;
+/** Lines that hold one value together, so far. */
+interface Unfinished {
+  readonly lines: string[];
+  /** The number of the first of them. */
+  readonly number: number;
+  size: number;
+  /** The size at which reading them is tried again; it doubles, so that long values take linear time. */
+  tryAt: number;
 }
 
 /**
- * Rows of a JSON Lines file: one object per line, blank lines skipped. A file that begins with "["
+ * Rows of a JSON Lines file: objects one after the other, as a rule one per line; blank lines are skipped. As Hugging
+ * Face datasets does, it takes several objects on a line and objects over several lines. A file that begins with "["
  * is read as a JSON document.
  *
- * Throws a `UserError` naming file and line for lines that are not JSON objects.
+ * Throws a `UserError` naming file and line for what is not JSON or no object.
  */
 export async function* readJsonLinesRows(file: DataFile): AsyncGenerator<Row[], void, undefined> {
   let first = true;
+  let unfinished: Unfinished | undefined;
   for await (const lines of readLines(file)) {
-    const filled = lines.filter(({ text }) => text.trim() !== "");
-    if (filled.length === 0) continue;
-    if (first && filled[0]!.text.trimStart().startsWith("[")) {
-      yield* readJsonRows(file);
-      return;
+    const rows: Row[] = [];
+    for (const line of lines) {
+      if (first) {
+        const start = line.text.trimStart();
+        if (start === "") continue;
+        if (start.startsWith("[")) {
+          yield* readJsonRows(file);
+          return;
+        }
+        first = false;
+      }
+      if (unfinished === undefined) {
+        unfinished = readValues(line, file.path, rows);
+        continue;
+      }
+      unfinished.lines.push(line.text);
+      unfinished.size += line.text.length + 1;
+      if (unfinished.size >= unfinished.tryAt) unfinished = goOn(unfinished, file.path, rows);
     }
-    first = false;
-    yield filled.map((line) => parseLine(line, file.path));
+    if (rows.length > 0) yield rows;
   }
+  if (unfinished === undefined) return;
+  const rows: Row[] = [];
+  const left = goOn(unfinished, file.path, rows);
+  if (left !== undefined) {
+    const text = left.lines.join("\n");
+    const { message } = errorOf(text);
+    throw notJson({ text, number: left.number }, file.path, message);
+  }
+  yield rows;
+}
+
+function goOn({ lines, number }: Unfinished, path: string, rows: Row[]): Unfinished | undefined {
+  return readValues({ text: lines.join("\n"), number }, path, rows);
+}
+
+/** Reads the values of a text that begins in a line, and gives back what more lines must complete. */
+function readValues(line: Line, path: string, rows: Row[]): Unfinished | undefined {
+  const { text, number } = line;
+  let read: ReturnType<typeof parseJsonSequence>;
+  try {
+    read = parseJsonSequence(text);
+  } catch (error) {
+    if (!(error instanceof JsonError)) throw error;
+    throw notJson(line, path, error.message, error.position);
+  }
+  for (const value of read.values) {
+    if (!isRow(value)) {
+      throw new UserError(
+        `Cannot read ${path}, line ${number}: it holds ${
+          kindOf(value)
+        }, and a JSON object with the ` +
+          `columns as keys was expected. The line begins: ${beginning(text)}`,
+      );
+    }
+    rows.push(asRow(value));
+  }
+  if (read.rest === text.length) return undefined;
+  const rest = text.slice(read.rest);
+  const before = text.slice(0, read.rest).split("\n").length - 1;
+  const size = rest.length;
+  return { lines: [rest], number: number + before, size, tryAt: 2 * size };
+}
+
+/** A row whose columns may be called by numbers: their order is of no account. */
+function asRow(value: Row): Row {
+  return value instanceof Map ? Object.fromEntries(value) : value;
+}
+
+/** What a text that ends inside a value lacks. */
+function errorOf(text: string): JsonError {
+  try {
+    parseJson(text);
+  } catch (error) {
+    if (error instanceof JsonError) return error;
+    throw error;
+  }
+  throw new Error("The text is JSON.");
+}
+
+function notJson({ text, number }: Line, path: string, reason: string, position?: number) {
+  const before = text.slice(0, position ?? 0).split("\n");
+  const column = position === undefined ? "" : ` (column ${before.at(-1)!.length + 1})`;
+  const line = text.split("\n", before.length).at(-1)!;
+  return new UserError(
+    `Cannot read ${path}, line ${
+      number + before.length - 1
+    }: this is not JSON: ${reason}${column}. Every line ` +
+      `must hold one whole JSON object. The line begins: ${beginning(line)}`,
+  );
 }
 
 /**
- * Rows of a JSON document: an array of objects (or of strings, which become `{ text }`), an object
- * whose "data" is such an array, an object of equally long columns, or one object of other values,
- * which is one row. JSON Lines under the name .json are recognised.
+ * Rows of a JSON document: an array of objects (or of texts, which become `{ text }`); objects that no array holds are
+ * rows one after the other, as in JSON Lines. As for Hugging Face datasets, what is no number is null in an array.
  *
  * Throws a `UserError` naming the file, and the row where there is one, for anything else.
  */
 export async function* readJsonRows(file: DataFile): AsyncGenerator<Row[], void, undefined> {
   const text = await readText(file);
-  if (text.trim() === "") return;
-  let document: unknown;
+  const start = text.trimStart();
+  if (start === "") return;
+  if (!start.startsWith("[")) {
+    if (start.startsWith("{")) return yield* readJsonLinesRows(file);
+    throw new UserError(
+      `Cannot read ${file.path}: an array of objects was expected. It begins: ${
+        beginning(firstLine(start))
+      }`,
+    );
+  }
+  let values: unknown;
   try {
-    document = JSON.parse(text);
+    values = parseJson(text);
   } catch (error) {
-    const firstLine = /\S[^\n]*/.exec(text)?.[0] ?? "";
-    if (file.format === "json" && isJsonObject(firstLine)) {
-      yield* readJsonLinesRows(file);
-      return;
-    }
+    if (!(error instanceof JsonError)) throw error;
+    const line = text.slice(0, error.position).split("\n");
     throw new UserError(
-      `Cannot read ${file.path}: it is not valid JSON: ${(error as SyntaxError).message}.`,
+      `Cannot read ${file.path}: it is not valid JSON: ${error.message} (line ${line.length}, column ${
+        line.at(-1)!.length + 1
+      }).`,
     );
   }
-  yield rowsOfDocument(document, file.path);
+  const isOdd = /NaN|Inf|\d{19}/.test(text);
+  yield rowsOfArray(isOdd ? storeJson(values) : values, file.path);
 }
 
-function isJsonObject(text: string): boolean {
-  try {
-    return isRow(JSON.parse(text));
-  } catch {
-    return false;
-  }
+function firstLine(text: string): string {
+  return /^[^\r\n]*/.exec(text)![0];
 }
 
-function rowsOfDocument(document: unknown, path: string): Row[] {
-  if (Array.isArray(document)) return rowsOfArray(document, path);
-  if (!isRow(document)) {
-    throw new UserError(
-      `Cannot read ${path}: it holds ${kindOf(document)}, and an array of objects was expected.`,
-    );
-  }
-  const data = document["data"];
-  if (Array.isArray(data) && data.every(isRow)) return rowsOfArray(data, path);
-  const columns = Object.entries(document);
-  if (columns.length === 0 || !columns.every(([, values]) => Array.isArray(values))) {
-    return [document];
-  }
-  const lengths = columns.map(([, values]) => (values as unknown[]).length);
-  if (new Set(lengths).size > 1) {
-    throw new UserError(
-      `Cannot read ${path}: it is an object of arrays, but they differ in length ` +
-        `(${columns.map(([name], i) => `${name}: ${lengths[i]}`).join(", ")}), so they are not ` +
-        `columns. Columns must be equally long; a list of rows goes into an array, or one row per ` +
-        `line into a .jsonl file.`,
-    );
-  }
-  return Array.from(
-    { length: lengths[0]! },
-    (_, i) => Object.fromEntries(columns.map(([name, values]) => [name, (values as unknown[])[i]])),
-  );
-}
-
-function rowsOfArray(values: readonly unknown[], path: string): Row[] {
+function rowsOfArray(values: unknown, path: string): Row[] {
+  if (!Array.isArray(values)) return [];
   if (values.length > 0 && values.every((value) => typeof value === "string")) {
     return values.map((text) => ({ text }));
   }
-  return values.map((value, i) => {
-    if (isRow(value)) return value;
+  return values.map((value: unknown, i) => {
+    if (isRow(value)) return asRow(value);
     throw new UserError(
       `Cannot read ${path}: row ${i + 1} is ${kindOf(value)}, and a JSON object with the columns ` +
-        `as keys was expected. It begins: ${beginning(JSON.stringify(value))}`,
+        `as keys was expected. It begins: ${beginning(writeJson(value))}`,
     );
   });
 }

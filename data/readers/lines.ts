@@ -13,24 +13,51 @@ import type { DataFile } from "./data_files.ts";
 /** One line without its ending, and its number from 1. */
 export type Line = { readonly text: string; readonly number: number };
 
-/** V8 strings end at about 2²⁹ characters. */
-const maxTextBytes = 512 * 1024 * 1024;
+/** What one file may hold. */
+export interface TextLimits {
+  /** The most bytes of a text, or of a line where a file is read by lines: V8's strings end at 2²⁹ − 24 characters. */
+  readonly textBytes: number;
+  /** How many bytes compressed data may unpack to in any case. */
+  readonly unpackedBytes: number;
+  /** How many times longer than the file they may be beyond that. Texts shrink 3 to 20 times, and 1000 times at most. */
+  readonly unpackedTimes: number;
+}
+
+const defaultLimits: TextLimits = {
+  textBytes: 512 * 1024 * 1024 - 24,
+  unpackedBytes: 64 * 1024 * 1024,
+  unpackedTimes: 200,
+};
 
 /**
  * The contents of a file, decompressed, in pieces.
  *
- * Throws a `UserError` if the file cannot be read or its gzip data is broken.
+ * Throws a `UserError` if the file cannot be read, its gzip data is broken, or it unpacks to more than the limits.
  */
 export async function* readBytes(
   { path, gzip }: DataFile,
+  limits: TextLimits = defaultLimits,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   try {
     const file = await Deno.open(path, { read: true });
+    const most = Math.max(limits.unpackedBytes, limits.unpackedTimes * (await file.stat()).size);
+    let bytes = 0;
     const stream = gzip
       // DecompressionStream would end at the first of several members. Errors reach the loop below.
       ? pipeline(Readable.fromWeb(file.readable), createGunzip(), () => {})
       : file.readable;
-    for await (const piece of stream) yield piece;
+    for await (const piece of stream) {
+      bytes += piece.length;
+      if (gzip && bytes > most) {
+        throw new UserError(
+          `Cannot read ${path}: it unpacks to more than ${
+            mebibytes(most)
+          }, over ${limits.unpackedTimes} times its ` +
+            "size, which no text for training does. If it is right, unpack it with gzip -d.",
+        );
+      }
+      yield piece;
+    }
   } catch (error) {
     if (error instanceof Error && "code" in error && String(error.code).startsWith("Z_")) {
       throw new UserError(
@@ -39,6 +66,10 @@ export async function* readBytes(
     }
     throw describeFileError(error, { action: "read", path });
   }
+}
+
+function mebibytes(bytes: number): string {
+  return `${Math.round(bytes / 1024 / 1024)} MiB`;
 }
 
 function join(pieces: readonly Uint8Array[]): Uint8Array {
@@ -76,15 +107,31 @@ function newDecoder(): TextDecoder {
  * The lines of a UTF-8 file in batches, one per piece read, without their endings (LF or CR LF) and
  * without a byte order mark. An ending at the end of the file begins no further line.
  *
- * Throws a `UserError` naming file and line for text that is not UTF-8.
+ * Throws a `UserError` naming file and line for text that is not UTF-8 and for lines longer than a string can be.
  */
-export async function* readLines(file: DataFile): AsyncGenerator<Line[], void, undefined> {
+export async function* readLines(
+  file: DataFile,
+  limits: TextLimits = defaultLimits,
+): AsyncGenerator<Line[], void, undefined> {
   const decoder = newDecoder();
   let number = 0;
   let pending: Uint8Array[] = [];
+  let size = 0;
+  const keep = (part: Uint8Array) => {
+    pending.push(part);
+    size += part.length;
+    if (size <= limits.textBytes) return;
+    throw new UserError(
+      `Cannot read ${file.path}: line ${number + 1} is longer than ${
+        mebibytes(limits.textBytes)
+      }, the longest that a ` +
+        "line can be. Break its text into several rows.",
+    );
+  };
   const take = (end: Uint8Array): Line => {
-    const bytes = join([...pending, end]);
-    pending = [];
+    keep(end);
+    const bytes = join(pending);
+    [pending, size] = [[], 0];
     number++;
     const text = decode(bytes, decoder, `${file.path}, line ${number}`, number === 1);
     return { text: text.endsWith("\r") ? text.slice(0, -1) : text, number };
@@ -95,7 +142,7 @@ export async function* readLines(file: DataFile): AsyncGenerator<Line[], void, u
     for (let end; (end = piece.indexOf(0x0a, start)) >= 0; start = end + 1) {
       batch.push(take(piece.subarray(start, end)));
     }
-    if (start < piece.length) pending.push(piece.subarray(start));
+    if (start < piece.length) keep(piece.subarray(start));
     if (batch.length > 0) yield batch;
   }
   if (pending.length > 0) yield [take(new Uint8Array(0))];
@@ -107,16 +154,19 @@ export async function* readLines(file: DataFile): AsyncGenerator<Line[], void, u
  *
  * Throws a `UserError` for text that is not UTF-8 or longer than a string can be.
  */
-export async function readText(file: DataFile): Promise<string> {
+export async function readText(
+  file: DataFile,
+  limits: TextLimits = defaultLimits,
+): Promise<string> {
   const pieces: Uint8Array[] = [];
   let size = 0;
   for await (const piece of readBytes(file)) {
     pieces.push(piece);
     size += piece.length;
-    if (size >= maxTextBytes) {
+    if (size > limits.textBytes) {
       throw new UserError(
         `Cannot read ${file.path}: files of this format are read at once, which works up to ` +
-          `${maxTextBytes / 1024 / 1024} MiB. Convert it to .jsonl, which is read ` +
+          `${mebibytes(limits.textBytes)}. Convert it to .jsonl, which is read ` +
           `line by line (if it holds one JSON object per line already, rename it).`,
       );
     }

@@ -6,12 +6,12 @@
  */
 
 import { UserError } from "../../core/errors.ts";
+import { readTextFile } from "../files/json_files.ts";
 import { basePath, joinPath, missingPathError, statIfPresent } from "../files/local_paths.ts";
 import { openSafetensors, type TensorToStore, writeSafetensors } from "./safetensors.ts";
 import { findDuplicateKey, storedByteLength } from "./safetensors_header.ts";
 import type { StoredTensor, TensorFile } from "./stored_tensor.ts";
 import { openTorchFile } from "../torch/torch_file.ts";
-import { describeFileError } from "../files/local_paths.ts";
 
 /** The open weight files of a checkpoint. Close them when the tensors have been read. */
 export type CheckpointFiles = {
@@ -129,13 +129,8 @@ async function openShards(
 }
 
 async function readWeightMap(index: string): Promise<ReadonlyMap<string, string>> {
-  let text: string;
+  const text = await readTextFile(index);
   let root: unknown;
-  try {
-    text = await Deno.readTextFile(index);
-  } catch (error) {
-    throw describeFileError(error, { action: "read", path: index });
-  }
   try {
     root = JSON.parse(text);
   } catch (error) {

@@ -74,6 +74,70 @@ Deno.test("broken YAML is refused with the file and the line", () => {
   broken("env: {A: [1]}\n", /env must be a mapping/);
 });
 
+Deno.test("YAML that PyYAML refuses, or that two readers take differently, is refused with its line", () => {
+  const refused: Readonly<Record<string, RegExp>> = {
+    "seed: 1\na: !!python/object:os.system x": /line 2, column 4: .*Unresolved tag/,
+    "a: !mine 1": /Unresolved tag: !mine/,
+    "a: *b": /line 1, column 4: .*nothing before it is called &b/,
+    "a: &b [1, *b]": /\*b stands in &b/,
+    "a: {x: &b {y: *b}}": /\*b stands in &b/,
+    "? [1]\n: 2": /a key is a list/,
+    "seed:\t1": /line 1, column 6: .*a tab/,
+    "see\td: 1": /a tab/,
+    "seed: 1\t": /a tab/,
+    "seed: a\0b": /U\+0000/,
+    "seed: a\u2028b": /U\+2028/,
+    "seed: 1\n---\nseed: 2": /multiple documents/,
+    [`a: ${"[\n".repeat(100)}1${"]".repeat(100)}`]: /nested more than 64 deep|valid YAML/,
+    [`a: ${" ".repeat(2 << 20)}1`]: /longer than 1048576/,
+    [
+      `a: &a [x]\n${
+        Array.from(
+          "bcdefghij",
+          (name, i) => `${name}: &${name} [${`*${"abcdefghi"[i]}, `.repeat(9)}]`,
+        ).join("\n")
+      }`
+    ]: /[Ee]xcessive alias/,
+  };
+  for (const [yaml, why] of Object.entries(refused)) {
+    assert.throws(() => parseConfig(yaml, "run.yaml"), (error) => {
+      assert.ok(error instanceof UserError, String(error));
+      assert.match(error.message, why);
+      return true;
+    });
+  }
+});
+
+Deno.test("tabs in quotes, comments and blocks of text are text", () => {
+  const { entries } = parseConfig("a: 'x\ty' #\tz\nb: |\n  x\ty\nc: \"\t\"\n", "run.yaml");
+  assert.deepEqual(entries.map(({ value }) => value), ["x\ty", "x\ty\n", "\t"]);
+});
+
+Deno.test("whole numbers are YAML 1.1's, aliases and merges stand for what they name", () => {
+  const { entries } = parseConfig(
+    "a: 010\nb: 1:30\nc: &c {x: 1}\nd: *c\ne: {<<: *c, y: 0x10}\nf: -0\n",
+    "run.yaml",
+  );
+  assert.deepEqual(entries.map(({ value }) => value), [
+    8,
+    90,
+    { x: 1 },
+    { x: 1 },
+    { x: 1, y: 16 },
+    -0,
+  ]);
+});
+
+Deno.test("a settings file that is not UTF-8 is refused with its line", () => {
+  const path = Deno.makeTempFileSync({ suffix: ".yaml" });
+  try {
+    Deno.writeFileSync(path, Uint8Array.from([...new TextEncoder().encode("a: 1\nb: "), 0xe9, 10]));
+    assert.throws(() => readConfigFile(path), /line 2: it is not UTF-8/);
+  } finally {
+    Deno.removeSync(path);
+  }
+});
+
 Deno.test("reading a settings file puts env into the environment", () => {
   const path = Deno.makeTempFileSync({ suffix: ".yaml" });
   try {

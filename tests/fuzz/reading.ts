@@ -3,6 +3,8 @@
 import { createHash } from "node:crypto";
 import { parseConfig } from "../../cli/config_file.ts";
 import { renderChat } from "../../data/chat/chat_template.ts";
+import { readTextFile } from "../../data/files/json_files.ts";
+import { Float } from "../../data/jinja/values.ts";
 import { readDataset } from "../../data/readers/dataset.ts";
 import { loadTokenizer } from "../../data/tokenizer/tokenizer.ts";
 import { UserError } from "../../core/errors.ts";
@@ -53,11 +55,11 @@ export const readings: Readonly<Record<Kind, (path: string) => Promise<Reading>>
   adapter: logits,
   rows: async (path) => ({ rows: digest(canonical(await readDataset(path))) }),
   settings: async (path) => {
-    const { entries } = parseConfig(await Deno.readTextFile(path), path);
+    const { entries } = parseConfig(await readTextFile(path), path);
     return { keys: entries.map(({ key }) => key).join() };
   },
   state: async (path) => {
-    parseTrainerState(await Deno.readTextFile(path), path);
+    parseTrainerState(await readTextFile(path), path);
     return {};
   },
 };
@@ -83,11 +85,10 @@ function orRefused(read: () => string): string {
 /** Rows as text: keys in order of the alphabet, nulls left out, numbers by their value. */
 function canonical(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonical).join()}]`;
+  if (value instanceof Float) return number(value.value);
   if (typeof value === "object" && value !== null) {
-    if (Object.getPrototypeOf(value) !== Object.prototype) return String(value.valueOf());
-    const fields = Object.entries(value).filter(([, field]) =>
-      field !== null && field !== undefined
-    );
+    const entries = value instanceof Map ? [...value] : Object.entries(value);
+    const fields = entries.filter(([, field]) => field !== null && field !== undefined);
     return `{${
       fields.map(([key, field]) => `${JSON.stringify(key)}:${canonical(field)}`).sort().join()
     }}`;

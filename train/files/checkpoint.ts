@@ -2,6 +2,7 @@
 
 import { combine, leavesOf, replaceLeaves, type Tensor, UserError } from "../../core/mod.ts";
 import { cleanTemporaries, writeDirectoryAtomically } from "../../data/files/atomic.ts";
+import { readTextFileIfPresent } from "../../data/files/json_files.ts";
 import { basePath, statIfPresent } from "../../data/files/local_paths.ts";
 import { openSafetensors, writeSafetensors } from "../../data/weights/safetensors.ts";
 import type { CheckpointStore, ResumedRun, Snapshot } from "../loop/run.ts";
@@ -222,12 +223,13 @@ async function newestCheckpoint(outputDir: string): Promise<number | undefined> 
  * @throws {UserError} If the checkpoint has no such state, a field of it is wrong, or a file has changed since.
  */
 export async function loadSavedRun(path: string): Promise<SavedRun> {
-  const text = await Deno.readTextFile(`${path}/${stateFile}`).catch(() => {
+  const text = await readTextFileIfPresent(`${path}/${stateFile}`);
+  if (text === undefined) {
     throw new UserError(
       `${path} has no ${stateFile}, so a run cannot be resumed from it: it was saved with --save_only_model, or by ` +
         "another program. Its weights can be trained further with --model_name_or_path.",
     );
-  });
+  }
   const saved = parseSavedRun(text, `${path}/${stateFile}`);
   if (saved.files) await checkSums(path, saved.files);
   const { best } = saved.state;

@@ -71,15 +71,31 @@ Deno.test("a broken line is named with its number, the reason and its beginning"
   const good = line({ text: "x" });
   await refuses(
     rowsOf("x.jsonl", good + "\n" + '{"text": "abc' + "\n" + good),
-    /x\.jsonl, line 3: Unterminated string in JSON at column 14/,
+    /x\.jsonl, line 3: this is not JSON: a text does not end \(column 10\)/,
     /begins: \{"text": "abc$/,
   );
-  await refuses(rowsOf("x.jsonl", good + "{'text': 1}\n"), /line 2: Expected property name/);
-  await refuses(rowsOf("x.jsonl", good + good.trim() + good), /line 2: .*after JSON/);
+  await refuses(rowsOf("x.jsonl", good + "{'text': 1}\n"), /line 2: .*a key in double quotes/);
+  await refuses(rowsOf("x.jsonl", good + good.trim() + ",\n"), /line 2: .*"," stands where/);
+  await refuses(rowsOf("x.jsonl", good + '{"text": 1,}\n'), /line 2: .*"}" stands where a key/);
+  await refuses(
+    rowsOf("x.jsonl", good + '{"text": 1\n' + good),
+    /line 3: .*"{" stands where a comma/,
+  );
+  await refuses(rowsOf("x.jsonl", good + '{"text": 1\n\n'), /line 2: .*it ends where a comma or }/);
   await refuses(rowsOf("x.jsonl", good.trim() + "," + "y".repeat(1000)), /line 1.*begins: .{80}…$/);
   await refuses(rowsOf("x.jsonl", good + '"text"\n'), /line 2: it holds a string/);
   await refuses(rowsOf("x.jsonl", good + "[1]\n"), /line 2: it holds an array/);
   await refuses(rowsOf("x.jsonl", good + "null\n"), /line 2: it holds null/);
+});
+
+Deno.test("rows may share a line, and one may go over several", async () => {
+  const rows = [{ a: 1, b: ["x"] }, { a: 2, b: [] }, { a: 3, b: ["y"] }];
+  const pretty = rows.map((row) => JSON.stringify(row, null, 2)).join("\n");
+  assert.deepEqual(await rowsOf("x.jsonl", pretty), rows);
+  assert.deepEqual(await rowsOf("x.json", rows.map((row) => JSON.stringify(row)).join(" ")), rows);
+  const long = { list: Array.from({ length: 50_000 }, (_, i) => i) };
+  const text = `{"list": [\n${long.list.join(",\n")}]}${JSON.stringify(rows[0])}\n${pretty}`;
+  assert.deepEqual(await rowsOf("x.jsonl", text), [long, rows[0], ...rows]);
 });
 
 Deno.test("text that is not UTF-8 is named with its line", async () => {
@@ -89,18 +105,17 @@ Deno.test("text that is not UTF-8 is named with its line", async () => {
   await refuses(rowsOf("x.txt", Uint8Array.of(0xff, 0xfe, 0x41, 0)), /UTF-16/);
 });
 
-Deno.test("a JSON document may be an array, data in an object, columns or one row", async () => {
+Deno.test("a JSON document may be an array or rows one after the other", async () => {
   const rows = [{ a: 1, b: ["x"] }, { a: 2, b: [] }];
   assert.deepEqual(await rowsOf("x.json", JSON.stringify(rows, null, 2)), rows);
   assert.deepEqual(await rowsOf("x.jsonl", JSON.stringify(rows, null, 2)), rows);
-  assert.deepEqual(await rowsOf("x.json", JSON.stringify({ version: 1, data: rows })), rows);
-  assert.deepEqual(await rowsOf("x.json", '{"a": [1, 2],\n "b": [["x"], []]}'), rows);
+  const objects = ['{"a": [1, 2],\n "b": [["x"], []]}', '{"version": 1, "data": [{"a": 1}]}'];
+  for (const text of objects) assert.deepEqual(await rowsOf("x.json", text), [JSON.parse(text)]);
   assert.deepEqual(await rowsOf("x.json", '\ufeff{\n"text": "x"}'), [{ text: "x" }]);
   assert.deepEqual(await rowsOf("x.json", '["x", "y"]'), [{ text: "x" }, { text: "y" }]);
   await refuses(rowsOf("x.json", '[{"a": 1}, 2]'), /x\.json: row 2 is a number/);
-  await refuses(rowsOf("x.json", '{"a": [1], "b": [1, 2]}'), /differ in length \(a: 1, b: 2\)/);
-  await refuses(rowsOf("x.json", "[1"), /x\.json: it is not valid JSON: .*position 2/);
-  await refuses(rowsOf("x.json", "3"), /x\.json: it holds a number/);
+  await refuses(rowsOf("x.json", "[1"), /x\.json: it is not valid JSON: .*line 1, column 3/);
+  await refuses(rowsOf("x.json", "3"), /x\.json: an array of objects was expected/);
   await refuses(rowsOf("x.json", line({ a: 1 }) + "{"), /x\.json, line 2/);
 });
 
@@ -119,7 +134,26 @@ Deno.test("CSV handles quotes, separators and line breaks in fields, and short l
     rowsOf("x.csv", "a,b\n1,2\n1,2,3\n"),
     /x\.csv, line 3: it has 3 fields.*header has 2/,
   );
-  await refuses(rowsOf("x.csv", 'a,b\n1,"x\n'), /x\.csv: Quote Not Closed.*line 2/);
+  await refuses(rowsOf("x.csv", 'a,b\n1,"x\n'), /x\.csv, line 2: a quote opens there/);
+  await refuses(rowsOf("x.csv", "a,b\n1,x\0\n"), /x\.csv, line 2: .*NUL/);
+});
+
+Deno.test("CSV with stray quotes is split as pandas splits it", async () => {
+  const csv = 'a,b,n\n"x ""y"".,Blue,2\n"two\nlines",y,3\rx"y"z,"a"b"c",4';
+  assert.deepEqual(await rowsOf("x.csv", csv), [
+    { a: 'x "y".,Blue,2\ntwo', b: null, n: null },
+    { a: 'lines"', b: "y", n: 3 },
+    { a: 'x"y"z', b: 'ab"c"', n: 4 },
+  ]);
+  assert.deepEqual(await rowsOf("x.csv", "a,a,a.1\n1,2,3\n"), [{ a: 1, "a.2": 2, "a.1": 3 }]);
+});
+
+Deno.test("a CSV file that another character separates is refused by that character", async () => {
+  await refuses(rowsOf("x.csv", "prompt;completion\nHi;Hello, you\n"), /x\.csv.*semicolons/);
+  await refuses(rowsOf("x.csv", "prompt\tcompletion\nHi\tHello\n"), /x\.csv.*tabs/);
+  await refuses(rowsOf("x.csv", "prompt|completion\nHi|Hello\n"), /x\.csv.*vertical bars/);
+  await refuses(rowsOf("x.tsv", "prompt,completion\nHi,Hello\n"), /x\.tsv.*commas/);
+  assert.deepEqual(await rowsOf("x.csv", "text; or so\nHi\n"), [{ "text; or so": "Hi" }]);
 });
 
 Deno.test("CSV columns get the types pandas infers", () => {
@@ -131,7 +165,9 @@ Deno.test("CSV columns get the types pandas infers", () => {
   assert.deepEqual(inferColumn(["1", "x", "null"]), ["1", "x", null]);
   assert.deepEqual(inferColumn(["1_0", "1"]), ["1_0", "1"]);
   assert.deepEqual(inferColumn(["0x10"]), ["0x10"]);
-  assert.deepEqual(inferColumn(["99999999999999999999", "1"]), ["99999999999999999999", "1"]);
+  assert.deepEqual(inferColumn(["9007199254740993", "-1"]), [9007199254740993n, -1]);
+  assert.deepEqual(inferColumn(["9007199254740993", ""]), [9007199254740992, null]);
+  assert.throws(() => inferColumn(["99999999999999999999", "1"], "id"), /"id".*64 bits/);
   assert.deepEqual(inferColumn(["nan", ""]), [null, null]);
 });
 

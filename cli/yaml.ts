@@ -1,0 +1,131 @@
+/**
+ * YAML as PyYAML's `safe_load` reads it: what that refuses is refused, with the line, and nothing in a file can make
+ * reading it long or end it.
+ *
+ * @module
+ */
+
+import { CST, isAlias, isCollection, Lexer, LineCounter, parseDocument, visit } from "yaml";
+import { UserError } from "../core/errors.ts";
+
+/** A parsed text. */
+export type YamlDocument = ReturnType<typeof parseDocument>;
+
+/** The most characters, and the deepest nesting, of a text. */
+const [longest, deepest] = [1 << 20, 64];
+
+/** What PyYAML takes for no text, and what it alone takes for the end of a line. */
+// deno-lint-ignore no-control-regex -- control characters are what is looked for
+const unreadable = /[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/u;
+
+/** Whole numbers of YAML 1.1: 010 is eight, and 1:30 ninety. */
+const oldNumbers = [
+  {
+    tag: "tag:yaml.org,2002:int",
+    default: true,
+    test: /^[-+]?0[0-7_]+$/,
+    resolve: (text: string) => parseInt(text.replaceAll("_", ""), 8),
+  },
+  {
+    tag: "tag:yaml.org,2002:int",
+    default: true,
+    test: /^[-+]?[1-9][0-9_]*(?::[0-5]?[0-9])+$/,
+    resolve: (text: string) => {
+      const [sign, digits] = text.startsWith("-") ? [-1, text.slice(1)] : [1, text];
+      const parts = digits.replaceAll("_", "").split(":");
+      return sign * parts.reduce((sum, part) => 60 * sum + Number(part), 0);
+    },
+  },
+];
+
+/**
+ * Parses a text; `path` is for messages.
+ *
+ * @throws {UserError} with the line, on what is not YAML, tags of other types than YAML's own, aliases of nothing or of
+ * what they stand in, and texts that are too long, too deep or too full of aliases
+ */
+export function parseYaml(
+  text: string,
+  path: string,
+): { document: YamlDocument; lines: LineCounter } {
+  const lines = new LineCounter();
+  const refuse = (at: number, why: string) => {
+    const { line, col } = lines.linePos(at);
+    const place = line > 0 ? `, line ${line}, column ${col}` : "";
+    return new UserError(`${path}${place}: this is not valid YAML: ${why}`);
+  };
+  if (text.length > longest) {
+    throw new UserError(`${path} is longer than ${longest} characters, which no settings are.`);
+  }
+  for (let at = 0; at >= 0; at = text.indexOf("\n", at) + 1 || -1) lines.addNewLine(at);
+  const odd = unreadable.exec(text);
+  if (odd) {
+    const code = odd[0].codePointAt(0)!.toString(16).toUpperCase().padStart(4, "0");
+    throw refuse(odd.index, `it holds the character U+${code}`);
+  }
+  const tab = separatingTab(text);
+  if (tab !== undefined) throw refuse(tab, "a tab separates words; use blanks");
+  const document = parseShallow(text, path);
+  const problem = document.errors[0] ?? document.warnings[0];
+  if (problem !== undefined) throw refuse(problem.pos[0], problem.message);
+  visit(document, {
+    Node: (_, node, ancestors) => {
+      if (ancestors.length > 2 * deepest) throw tooDeep(path);
+      if (!isAlias(node)) return;
+      const at = node.range?.[0] ?? 0;
+      const target = node.resolve(document);
+      if (target === undefined) throw refuse(at, `nothing before it is called &${node.source}`);
+      if (ancestors.includes(target)) throw refuse(at, `*${node.source} stands in &${node.source}`);
+    },
+    Pair: (_, { key }) => {
+      if (!isCollection(key)) return;
+      throw refuse(key.range?.[0] ?? 0, "a key is a list or a mapping");
+    },
+  });
+  try {
+    document.toJS();
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    throw refuse(0, error.message);
+  }
+  return { document, lines };
+}
+
+function parseShallow(text: string, path: string): YamlDocument {
+  try {
+    return parseDocument(text, {
+      prettyErrors: false,
+      merge: true,
+      customTags: (tags) => [...oldNumbers, ...tags],
+    });
+  } catch (error) {
+    if (error instanceof RangeError) throw tooDeep(path);
+    throw error;
+  }
+}
+
+function tooDeep(path: string): UserError {
+  return new UserError(`${path} is nested more than ${deepest} deep, which no settings are.`);
+}
+
+/** Where a tab stands between words or in one, for which PyYAML knows no meaning. */
+function separatingTab(text: string): number | undefined {
+  let at = 0;
+  /** What the next token is: the text of a scalar, or what stands between a block scalar's head and its text. */
+  let next: "plain" | "block" | "head" | undefined;
+  for (const token of new Lexer().lex(text)) {
+    const type = CST.tokenType(token);
+    if (type === "doc-mode" || type === "flow-error-end") continue;
+    if (type === "scalar") {
+      next = next === "head" ? "block" : "plain";
+      continue;
+    }
+    const separates = next === "plain" || type === "space" || type === "newline";
+    const tab = separates && next !== "block" ? token.indexOf("\t") : -1;
+    if (tab >= 0) return at + tab;
+    if (type === "block-scalar-header") next = "head";
+    else if (next !== "head") next = undefined;
+    at += token.length;
+  }
+  return undefined;
+}
