@@ -60,6 +60,7 @@ export type Value =
   | null
   | boolean
   | number
+  | bigint
   | string
   | Float
   | Undefined
@@ -73,9 +74,10 @@ export function toValue(input: unknown): Value {
   if (input === undefined) return new Undefined("value");
   if (input === null || typeof input === "boolean" || typeof input === "string") return input;
   if (typeof input === "number") return input;
-  if (typeof input === "bigint") return Number(input);
+  if (typeof input === "bigint") return Number.isSafeInteger(Number(input)) ? Number(input) : input;
   if (input instanceof Callable || input instanceof Float) return input;
   if (Array.isArray(input)) return input.map(toValue);
+  if (input instanceof Map) return new Map([...input].map(([key, item]) => [key, toValue(item)]));
   if (typeof input === "object") {
     const entries = Object.entries(input).filter(([, value]) => value !== undefined);
     return new Map(entries.map(([key, value]) => [key, toValue(value)]));
@@ -96,7 +98,7 @@ export function isFloat(value: Value): boolean {
 /** The number behind an int, float or bool; undefined for anything else. */
 export function asNumber(value: Value): number | undefined {
   if (typeof value === "number") return value;
-  if (typeof value === "boolean") return Number(value);
+  if (typeof value === "boolean" || typeof value === "bigint") return Number(value);
   return value instanceof Float ? value.value : undefined;
 }
 
@@ -111,7 +113,7 @@ export function typeName(value: Value): string {
   if (typeof value === "boolean") return "bool";
   if (typeof value === "string") return "str";
   if (isFloat(value)) return "float";
-  if (typeof value === "number") return "int";
+  if (typeof value === "number" || typeof value === "bigint") return "int";
   if (value instanceof Undefined) return "undefined";
   if (value instanceof Tuple) return "tuple";
   if (Array.isArray(value)) return "list";
@@ -141,6 +143,7 @@ export function truthy(value: Value): boolean {
 
 /** Python's `==`. */
 export function equal(a: Value, b: Value): boolean {
+  if (typeof a === "bigint" && typeof b === "bigint") return a === b;
   const [x, y] = [asNumber(a), asNumber(b)];
   if (x !== undefined && y !== undefined) return x === y;
   if (a instanceof Undefined && b instanceof Undefined) return true;
@@ -202,7 +205,7 @@ export function represent(value: Value): string {
   if (value === false) return "False";
   if (typeof value === "string") return representText(value);
   if (isFloat(value)) return representFloat(asNumber(value)!);
-  if (typeof value === "number") return String(value);
+  if (typeof value === "number" || typeof value === "bigint") return String(value);
   if (value instanceof Undefined) return "Undefined";
   if (value instanceof Tuple) {
     return `(${value.map(represent).join(", ")}${value.length === 1 ? "," : ""})`;
