@@ -54,10 +54,20 @@ export function plain(text: string): string {
 
 /** A value as one line of JSON that is safe to show and says the same: what a terminal obeys is escaped. */
 export function plainJson(value: unknown): string {
-  return (JSON.stringify(value) ?? "null").replace(
+  return (JSON.stringify(value, writable) ?? "null").replace(
     unsafe,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );
+}
+
+interface RawJson extends JSON {
+  readonly rawJSON: (text: string) => unknown;
+}
+
+/** What `JSON.stringify` cannot write itself: long whole numbers, and objects whose keys keep an order of their own. */
+function writable(_key: string, value: unknown): unknown {
+  if (typeof value === "bigint") return (JSON as RawJson).rawJSON(String(value));
+  return value instanceof Map ? Object.fromEntries(value) : value;
 }
 
 const longestWord = 300;

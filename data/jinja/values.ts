@@ -13,6 +13,11 @@ export class Float {
     /** The number. */
     readonly value: number,
   ) {}
+
+  /** The number, for messages that show a value as JSON. */
+  toJSON(): number {
+    return this.value;
+  }
 }
 
 /** A missing variable or attribute: prints as nothing, is false, and refuses everything else. */

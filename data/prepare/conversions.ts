@@ -7,7 +7,10 @@
  */
 
 import { UserError } from "../../core/errors.ts";
+import { plainJson } from "../../core/terminal.ts";
 import { type Message, renderChat } from "../chat/chat_template.ts";
+import { Float } from "../jinja/values.ts";
+import { plainValue } from "../readers/column_types.ts";
 import type { DatasetRow } from "./formats.ts";
 import { isRecord } from "../files/json_files.ts";
 import { isMessageList, isPresent, kindOf } from "./row_values.ts";
@@ -121,7 +124,7 @@ function promptEnd(conversation: readonly Message[]): object {
   if (role === "user" || role === "tool") return { addGenerationPrompt: true };
   if (role === "assistant") return { continueFinalMessage: true };
   throw new UserError(
-    `The last message of a prompt has the role ${JSON.stringify(role)}: expected user or tool, ` +
+    `The last message of a prompt has the role ${plainJson(role)}: expected user or tool, ` +
       `which the answer follows, or assistant, whose words it continues.`,
   );
 }
@@ -131,7 +134,7 @@ function messagesOf(row: DatasetRow, column: string): readonly Message[] {
   if (isMessageList(value)) return value;
   throw new UserError(
     `A chat template takes messages, but the column "${column}" of the row holds ${
-      JSON.stringify(value)?.slice(0, 60)
+      plainJson(value).slice(0, 60)
     }: expected a list of { role, content }.`,
   );
 }
@@ -205,11 +208,16 @@ function isSameJson(a: unknown, b: unknown): boolean {
   if (Array.isArray(a) && Array.isArray(b)) {
     return a.length === b.length && a.every((item, i) => isSameJson(item, b[i]));
   }
+  if (isPythonic(a) || isPythonic(b)) return isSameJson(plainValue(a), plainValue(b));
   if (isRecord(a) && isRecord(b)) {
     const fields = new Set([...Object.keys(a), ...Object.keys(b)]);
     return [...fields].every((field) => isSameJson(a[field] ?? null, b[field] ?? null));
   }
   return a === b;
+}
+
+function isPythonic(value: unknown): boolean {
+  return value instanceof Float || value instanceof Map;
 }
 
 /**
@@ -239,7 +247,7 @@ export function extractTriplePrompt(row: DatasetRow): DatasetRow {
   if (!begins) {
     throw new UserError(
       `"reference" does not begin with the prompt that "chosen" and "rejected" share, ${
-        JSON.stringify(prompt).slice(0, 80)
+        plainJson(prompt).slice(0, 80)
       }. Put the prompt into a column "prompt" of its own, or begin all three with it.`,
     );
   }

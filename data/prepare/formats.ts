@@ -1,8 +1,11 @@
 /** The shapes of rows that supervised fine-tuning accepts, and their common form. */
 
 import { UserError } from "../../core/errors.ts";
+import { plainJson } from "../../core/terminal.ts";
 import type { Message } from "../chat/chat_template.ts";
 import { isRecord, type JsonRecord } from "../files/json_files.ts";
+import { parseJson } from "../readers/python_json.ts";
+import { type ColumnSet, holds, kindOf, refuseMisfit } from "./row_values.ts";
 
 /** A row as a reader gives it: column names to values. */
 export type DatasetRow = JsonRecord;
@@ -46,6 +49,15 @@ export interface SftFormat {
   readonly description: string;
 }
 
+const pairSet: ColumnSet = { prompt: holds.content, completion: holds.content };
+const conversationSets: readonly ColumnSet[] = [
+  { input_ids: holds.ids },
+  pairSet,
+  { messages: holds.messages },
+  { conversations: holds.messages },
+];
+const alpacaSet: ColumnSet = { instruction: holds.text, output: holds.text };
+
 const acceptedColumns = (textField: string) => [
   `"${textField}" (a text${
     textField === "text" ? "; another column with --dataset_text_field" : ""
@@ -81,6 +93,8 @@ export function detectSftFormat(row: DatasetRow, textField = "text"): SftFormat 
       }
       : { kind: "prompt-completion", description: "prompt-completion pairs (prompt, completion)" };
   }
+  // A row with half a pair is no row of another format.
+  if (has("prompt") || has("completion")) refuseMisfit(row, [pairSet]);
   if (isMessages(row["messages"])) {
     return { kind: "messages", column: "messages", description: "conversations (messages)" };
   }
@@ -109,6 +123,7 @@ export function detectSftFormat(row: DatasetRow, textField = "text"): SftFormat 
       description: "prompt-completion pairs (Alpaca: instruction, input, output)",
     };
   }
+  refuseMisfit(row, [...conversationSets, { [textField]: holds.text }, alpacaSet]);
   const columns = Object.keys(row);
   throw new UserError(
     `The rows of the data set have the columns ${
@@ -212,9 +227,18 @@ function readMessages(
 ): readonly Message[] {
   const list = row[column];
   const wanted = "a list of messages, each with a role";
-  if (!Array.isArray(list)) throw mismatch(row, format, index, column, wanted);
-  return list.map((message: unknown): Message => {
-    if (!isRecord(message)) throw mismatch(row, format, index, column, wanted);
+  if (!Array.isArray(list) || list.length === 0) {
+    throw mismatch(row, format, index, column, wanted);
+  }
+  return list.map((message: unknown, at): Message => {
+    const wrong = (what: string) =>
+      new UserError(
+        `Row ${index + 1} of the data set has ${what} as message ${
+          at + 1
+        } in its column "${column}": ${wanted}, was ` +
+          "expected. Mend or remove the row.",
+      );
+    if (!isRecord(message)) throw wrong(kindOf(message));
     const { from, value, ...rest } = message;
     const renamed: JsonRecord = {
       ...(from === undefined ? {} : { role: from }),
@@ -222,7 +246,9 @@ function readMessages(
       ...rest,
     };
     const role = renamed["role"];
-    if (typeof role !== "string") throw mismatch(row, format, index, column, wanted);
+    if (typeof role !== "string") {
+      throw wrong(`${plainJson(message).slice(0, 80)}, which has ${kindOf(role)} for its role,`);
+    }
     return { ...renamed, role };
   });
 }
@@ -233,7 +259,7 @@ export function chatExtras(row: DatasetRow, index: number): ChatExtras {
   let tools: unknown = stored ?? null;
   if (typeof stored === "string") {
     try {
-      tools = JSON.parse(stored);
+      tools = parseJson(stored);
     } catch (cause) {
       throw new UserError(
         `Row ${
@@ -264,11 +290,12 @@ function mismatch(
   const value = row[column];
   const seen = value === undefined
     ? `is missing (its columns are ${Object.keys(row).join(", ")})`
-    : `is ${JSON.stringify(value)?.slice(0, 80) ?? typeof value}`;
+    : Array.isArray(value) && value.length === 0
+    ? "is an empty list"
+    : `is ${plainJson(value).slice(0, 80)}`;
   return new UserError(
-    `Row ${
-      index + 1
-    } of the data set does not fit the first one, which has ${format.description}: ` +
+    `Row ${index + 1} of the data set does not fit ` +
+      `${index === 0 ? "what its columns say" : "the first one"}, ${format.description}: ` +
       `its column "${column}" ${seen}, where ${expected} was expected. Mend or remove the row.`,
   );
 }

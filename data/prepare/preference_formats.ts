@@ -5,15 +5,24 @@
  */
 
 import { UserError } from "../../core/errors.ts";
-import type { Message } from "../chat/chat_template.ts";
+import { plainJson } from "../../core/terminal.ts";
 import {
   type Content,
   extractPrompt,
   extractTriplePrompt,
   maybeConvertToChatml,
 } from "./conversions.ts";
-import { type ChatExtras, type DatasetRow, normalizeSftRow } from "./formats.ts";
-import { inRow, isMessageList, isPresent, kindOf, readMargin } from "./row_values.ts";
+import { type ChatExtras, chatExtras, type DatasetRow, normalizeSftRow } from "./formats.ts";
+import {
+  type ColumnSet,
+  holds,
+  inRow,
+  isMessageList,
+  isPresent,
+  kindOf,
+  readMargin,
+  refuseMisfit,
+} from "./row_values.ts";
 
 /** A command that trains on judged answers. */
 export type PreferenceCommand =
@@ -41,8 +50,8 @@ export interface PreferenceFormat {
   readonly kind: PreferenceKind;
   /** Whether they are messages rather than texts. */
   readonly conversational: boolean;
-  /** Where the prompt of a pair stands. */
-  readonly prompt: "explicit" | "implicit";
+  /** Where the prompt of a pair stands; `inside`: at the start of both answers, where it stays. */
+  readonly prompt: "explicit" | "implicit" | "inside";
   /** Whether there is a `reference` answer beside the pair. */
   readonly reference: boolean;
   /** Whether there is a `margin` beside the pair. */
@@ -61,6 +70,14 @@ const accepted: Readonly<Record<PreferenceKind | "triple", string>> = {
   stepwise:
     `"prompt" (a text), "completions" (a list of steps) and "labels" (a list of true and false)`,
   tokenized: "",
+};
+
+const setOf: Readonly<Record<PreferenceKind | "triple", ColumnSet>> = {
+  preference: { chosen: holds.content, rejected: holds.content },
+  triple: { chosen: holds.content, rejected: holds.content, reference: holds.content },
+  unpaired: { prompt: holds.content, completion: holds.content, label: holds.truth },
+  stepwise: { prompt: holds.text, completions: holds.list, labels: holds.list },
+  tokenized: {},
 };
 
 const kindsOf: Readonly<Record<PreferenceCommand, readonly (PreferenceKind | "triple")[]>> = {
@@ -112,6 +129,7 @@ export function detectPreferenceFormat(
     (kinds.includes(kind) ||
       (kind === "preference" && kinds.includes("triple") && has("reference")));
   if (!fits) {
+    refuseMisfit(row, kinds.map((name) => setOf[name]));
     const found = columns.join(", ") || "(none)";
     const missing = kind === "preference" && command === "tpo";
     throw new UserError(
@@ -123,6 +141,14 @@ export function detectPreferenceFormat(
           : `: ${KIND_NAMES[kind]} rows, which ${command} cannot use.`) +
         ` It accepts: ${kinds.map((name) => accepted[name]).join("; ")}.` +
         (kind === undefined ? "" : ` For such rows there is ${commandsFor[kind]}.`),
+    );
+  }
+  const beside = ["prompt", ...(command === "reward" ? ["margin"] : [])];
+  const empty = kind === "preference" && beside.find((column) => row[column] === null);
+  if (empty) {
+    throw new UserError(
+      `Row 1 of the data set has null in its column "${empty}". Mend or remove the row; if all rows have null there, ` +
+        "take the column out.",
     );
   }
   if (kind === "stepwise") {
@@ -205,7 +231,7 @@ function sameKind(contents: Readonly<Record<string, unknown>>): boolean {
 
 function mixed(a: string, first: unknown, b: string, second: unknown): UserError {
   return new UserError(
-    `In the first row of the data set "${a}" is ${kindOf(first)} and "${b}" is ${
+    `Row 1 of the data set is of two kinds: "${a}" is ${kindOf(first)} and "${b}" is ${
       kindOf(second)
     }: ` +
       `expected texts in all columns, or lists of { role, content } in all of them.`,
@@ -258,10 +284,13 @@ export function readPreferenceRow(
     ...(format.reference && { reference: read("reference") }),
   };
   const beside = {
-    chat: readChat(stored, format, index),
+    chat: chatExtras(stored, index),
     ...(format.margin && { margin: readMargin(stored, index) }),
   };
   if (format.prompt === "explicit") return { prompt: read("prompt"), ...answers, ...beside };
+  if (format.prompt === "inside") {
+    return { prompt: format.conversational ? [] : "", ...answers, ...beside };
+  }
   const extract = format.reference ? extractTriplePrompt : extractPrompt;
   const extracted = inRow(index, () => extract(answers));
   return { ...contentsOf(extracted), ...beside };
@@ -297,9 +326,7 @@ export function readUnpairedRow(
   const label = stored["label"];
   if (typeof label !== "boolean") {
     throw new UserError(
-      `Row ${index + 1} of the data set has the label ${
-        JSON.stringify(label) ?? "(none)"
-      }: expected ` +
+      `Row ${index + 1} of the data set has the label ${plainJson(label)}: expected ` +
         `true, for a good answer, or false, for a bad one.`,
     );
   }
@@ -307,7 +334,7 @@ export function readUnpairedRow(
     prompt: read("prompt"),
     completion: read("completion"),
     label,
-    chat: readChat(stored, format, index),
+    chat: chatExtras(stored, index),
   };
 }
 
@@ -320,14 +347,4 @@ function contentReader(stored: DatasetRow, format: PreferenceFormat, index: numb
     if (read.kind === "text") return read.text;
     return read.kind === "messages" ? read.messages : [];
   };
-}
-
-function readChat(stored: DatasetRow, format: PreferenceFormat, index: number): ChatExtras {
-  const none: readonly Message[] = [];
-  const read = normalizeSftRow(
-    { ...stored, messages: none },
-    { kind: "messages", column: "messages", description: format.description },
-    index,
-  );
-  return read.kind === "messages" ? read.chat : { tools: null, variables: {} };
 }

@@ -12,7 +12,7 @@ import type { DatasetRow } from "./formats.ts";
 import { checkMaxLength } from "./length_limits.ts";
 import type { PromptedCompletion } from "./preference_tokens.ts";
 import { mapRows, type Progress } from "./prepared.ts";
-import { firstRow, inRow, isMessageList, isPresent, kindOf } from "./row_values.ts";
+import { firstRow, inRow, isMessageList, kindOf } from "./row_values.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 
 /** A prompt and the last answer of a conversation. */
@@ -132,8 +132,7 @@ function readConversation(row: DatasetRow, index: number): Conversation {
   if (isMessageList(prompt) && isMessageList(completion)) {
     return { prompt, messages: [...prompt, ...completion] };
   }
-  const columns = Object.keys(row).filter((column) => isPresent(row[column]))
-    .map((column) => `${column} (${kindOf(row[column])})`);
+  const columns = Object.keys(row).map((column) => `${column} (${kindOf(row[column])})`);
   throw new UserError(
     `Row ${index + 1} of the data set has the columns ${
       columns.join(", ") || "(none)"

@@ -6,12 +6,13 @@
  */
 
 import { UserError } from "../../core/errors.ts";
+import { plainJson } from "../../core/terminal.ts";
 import type { DatasetRow } from "./formats.ts";
 import { checkMaxLength } from "./length_limits.ts";
 import { detectPreferenceFormat } from "./preference_formats.ts";
 import { mapRows, type Prepared, type Progress } from "./prepared.ts";
 import { IGNORED } from "./prepare_sft.ts";
-import { firstRow, idList } from "./row_values.ts";
+import { firstRow, idList, kindOf } from "./row_values.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 
 /** An answer in steps. */
@@ -129,23 +130,30 @@ function readStepwise(stored: DatasetRow, row: number) {
       } of the data set ${what}. Expected "prompt" (a text), "completions" (a list of ` +
         `steps) and "labels" (as many true and false).`,
     );
-  if (typeof prompt !== "string") throw problem(`has no text in its column "prompt"`);
+  if (typeof prompt !== "string") throw problem(`has ${kindOf(prompt)} in its column "prompt"`);
   if (!Array.isArray(completions) || !completions.every((step) => typeof step === "string")) {
-    throw problem(`has no list of texts in its column "completions"`);
+    throw problem(`has ${kindsIn(completions)} in its column "completions"`);
   }
-  if (!Array.isArray(labels)) throw problem(`has no list in its column "labels"`);
+  if (!Array.isArray(labels)) throw problem(`has ${kindOf(labels)} in its column "labels"`);
   if (completions.length === 0) throw problem("has no steps");
   if (labels.length !== completions.length) {
     throw problem(`has ${completions.length} steps but ${labels.length} labels`);
   }
   // TRL takes the numbers 1 and 0 too.
   const wrong = labels.find((label) => typeof label !== "boolean" && label !== 0 && label !== 1);
-  if (wrong !== undefined) throw problem(`has the label ${JSON.stringify(wrong)}`);
+  if (wrong !== undefined) throw problem(`has the label ${plainJson(wrong)}`);
   return {
     prompt,
     steps: completions.map(String),
     labels: labels.map(Number),
   };
+}
+
+/** What a column holds that should be a list of texts. */
+function kindsIn(value: unknown): string {
+  if (!Array.isArray(value)) return kindOf(value);
+  const at = value.findIndex((step) => typeof step !== "string");
+  return `${kindOf(value[at])} as step ${at + 1}`;
 }
 
 function readTokenized(stored: DatasetRow, row: number): StepwiseExample {

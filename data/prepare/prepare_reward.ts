@@ -86,9 +86,11 @@ function tokenize(
   tokenizer: Tokenizer,
 ): RewardPair {
   // What the prompt is does not matter to a score: the answers stay whole.
-  const { prompt, chosen, rejected, margin, chat } = format.prompt === "explicit"
-    ? readPreferenceRow(stored, format, row)
-    : { ...readPreferenceRow({ ...stored, prompt: emptyOf(format) }, asExplicit(format), row) };
+  const { prompt, chosen, rejected, margin, chat } = readPreferenceRow(
+    stored,
+    format.prompt === "explicit" ? format : { ...format, prompt: "inside" },
+    row,
+  );
   const encode = (answer: Content): Int32Array => {
     const whole = joinContents(
       prompt,
@@ -106,14 +108,6 @@ function tokenize(
     ...(margin !== undefined && { margin }),
     row,
   }));
-}
-
-function emptyOf(format: PreferenceFormat): Content {
-  return format.conversational ? [] : "";
-}
-
-function asExplicit(format: PreferenceFormat): PreferenceFormat {
-  return { ...format, prompt: "explicit" };
 }
 
 function readTokenized(stored: DatasetRow, format: PreferenceFormat, row: number): RewardPair {

@@ -1,6 +1,7 @@
 /** From rows to tokens and labels, step by step as TRL 1.13's `SFTTrainer` prepares a data set. */
 
 import { UserError } from "../../core/errors.ts";
+import { plainJson } from "../../core/terminal.ts";
 import {
   chatTemplateOf,
   renderChat,
@@ -211,7 +212,7 @@ function checkOptions(
   ) {
     warn("The completion_mask of the rows is not used: set completion_only_loss to use it.");
   }
-  if (format.source === "sharegpt" && JSON.stringify(rows[0]).match(/"from":"(human|gpt)"/)) {
+  if (format.source === "sharegpt" && plainJson(rows[0]).match(/"from":"(human|gpt)"/)) {
     warn(
       `The conversations call their speakers human and gpt. As in TRL these names reach the chat ` +
         `template unchanged; rename them to user and assistant if the template expects those.`,

@@ -1,6 +1,7 @@
 /** Looking at the values of rows, with errors that name them. @module */
 
 import { UserError } from "../../core/errors.ts";
+import { plainJson } from "../../core/terminal.ts";
 import type { Message } from "../chat/chat_template.ts";
 import type { DatasetRow } from "./formats.ts";
 import { isRecord } from "../files/json_files.ts";
@@ -17,11 +18,57 @@ export function isMessageList(value: unknown): value is readonly Message[] {
 
 /** How a value of a row is called in messages. */
 export function kindOf(value: unknown): string {
-  if (value === undefined || value === null) return "missing";
+  if (value === undefined) return "missing";
   if (typeof value === "string") return "a text";
   if (isMessageList(value)) return "a list of messages";
-  if (Array.isArray(value)) return "a list";
-  return isRecord(value) ? "an object" : JSON.stringify(value);
+  if (Array.isArray(value)) return value.length === 0 ? "an empty list" : "a list";
+  return isRecord(value) ? "an object" : plainJson(value);
+}
+
+/** What a column should hold, to be named where it does not. */
+export interface Expected {
+  /** In words. */
+  readonly what: string;
+  /** Whether a value is that. */
+  readonly fits: (value: unknown) => boolean;
+}
+
+/** Columns that are a format together, with what each should hold. */
+export type ColumnSet = Readonly<Record<string, Expected>>;
+
+const isText = (value: unknown) => typeof value === "string";
+const isFilled = (value: unknown) => Array.isArray(value) && value.length > 0;
+
+/** What columns hold. */
+export const holds = {
+  text: { what: "a text", fits: isText },
+  messages: { what: "a list of messages, each with a role", fits: isMessageList },
+  content: {
+    what: "a text or a list of messages",
+    fits: (value) => isText(value) || isMessageList(value),
+  },
+  list: { what: "a list", fits: isFilled },
+  ids: { what: "a list of token ids", fits: isFilled },
+  truth: { what: "true or false", fits: (value) => typeof value === "boolean" },
+} as const satisfies Readonly<Record<string, Expected>>;
+
+/**
+ * Refuses the first row of a data set that has the columns of a format, one of which does not hold what it should.
+ *
+ * @throws {UserError} naming the row, the column and what it holds, if one of the sets is there and does not fit
+ */
+export function refuseMisfit(first: DatasetRow, sets: readonly ColumnSet[]): void {
+  for (const set of sets) {
+    const columns = Object.keys(set);
+    if (!columns.every((column) => Object.hasOwn(first, column))) continue;
+    const wrong = columns.find((column) => !set[column]!.fits(first[column]));
+    if (wrong === undefined) continue;
+    throw new UserError(
+      `Row 1 of the data set has the columns ${columns.join(", ")}, but its "${wrong}" is ${
+        kindOf(first[wrong])
+      }: ${set[wrong]!.what} was expected. Mend or remove the row.`,
+    );
+  }
 }
 
 /** Does what concerns a row; errors then name it. */
@@ -49,7 +96,7 @@ export function idList(row: DatasetRow, column: string, index: number): Int32Arr
   }
   throw new UserError(
     `Row ${index + 1} of the data set has ${
-      JSON.stringify(value)?.slice(0, 60) ?? "nothing"
+      plainJson(value).slice(0, 60)
     } in its column "${column}": expected a list of whole numbers.`,
   );
 }
@@ -59,7 +106,7 @@ export function readMargin(row: DatasetRow, index: number): number {
   const margin = row["margin"];
   if (typeof margin === "number") return margin;
   throw new UserError(
-    `Row ${index + 1} of the data set has ${JSON.stringify(margin) ?? "nothing"} as its margin: ` +
+    `Row ${index + 1} of the data set has ${plainJson(margin)} as its margin: ` +
       `expected a number, by how much the chosen answer is better.`,
   );
 }

@@ -46,8 +46,8 @@ function newPlace(): Place {
   };
 }
 
-/** Columns whose values chat templates can see, which tell 5.0 from 5 and walk over keys in their order. */
-const templateColumns: ReadonlySet<string> = new Set([
+/** Columns of messages, or of texts. */
+const messageColumns: ReadonlySet<string> = new Set([
   "messages",
   "conversations",
   "prompt",
@@ -55,37 +55,49 @@ const templateColumns: ReadonlySet<string> = new Set([
   "chosen",
   "rejected",
   "reference",
+]);
+
+/** Further columns that chat templates see. */
+const templateColumns: ReadonlySet<string> = new Set([
   "tools",
   "documents",
   "chat_template_kwargs",
 ]);
 
 /**
- * Rows under one type for each column. Columns that no chat template sees hold JavaScript's numbers and objects (but
- * for whole numbers beyond 2⁵³, which stay `bigint`s); in the others floats with whole values are `Float`s, and
- * objects whose keys' order JavaScript would change are `Map`s.
+ * Rows under one type for each column; each has all columns, with null where it said nothing. In columns that chat
+ * templates see, which tell 5.0 from 5 and walk over keys in their order, floats with whole values are `Float`s, and
+ * objects whose keys JavaScript would reorder are `Map`s, but for messages themselves. The other columns hold
+ * JavaScript's own numbers and objects. Whole numbers beyond 2⁵³ are `bigint`s in all of them.
  */
 export function typeRows(rows: Row[]): Row[] {
   const table = newPlace();
   for (const row of rows) seeFields(table, row);
   const changes: [string, (value: unknown) => unknown][] = [];
   for (const [column, place] of table.fields) {
-    const visible = templateColumns.has(column);
+    const shape = shapeOf(column);
     const typed = isTyped(place);
-    if (typed && (visible || !isSpecial(place))) continue;
-    changes.push([column, (value) => {
-      const stored = typed ? value : store(place, value);
-      return visible ? stored : plain(stored);
-    }]);
+    if (typed && !isSpecial(place)) continue;
+    changes.push([column, (value) => shape(typed ? value : store(place, value))]);
   }
-  if (changes.length === 0) return rows;
+  if (changes.length === 0 && !table.mixedKeys) return rows;
+  const empty = Object.fromEntries([...table.fields.keys()].map((column) => [column, null]));
   return rows.map((row) => {
-    const changed = { ...row };
-    for (const [column, change] of changes) {
-      if (Object.hasOwn(row, column)) changed[column] = change(row[column]);
-    }
+    const changed: Row = { ...empty, ...row };
+    for (const [column, change] of changes) changed[column] = change(changed[column]);
     return changed;
   });
+}
+
+/** What becomes of the values of a column, by what reads it. */
+function shapeOf(column: string): (value: unknown) => unknown {
+  if (templateColumns.has(column)) return withoutMap;
+  if (!messageColumns.has(column)) return plainValue;
+  return (value) => Array.isArray(value) ? value.map(withoutMap) : value;
+}
+
+function withoutMap(value: unknown): unknown {
+  return value instanceof Map ? Object.fromEntries(value) : value;
 }
 
 function see(place: Place, value: unknown): void {
@@ -208,14 +220,14 @@ function asFloat(value: unknown): unknown {
   return Number.isInteger(value) ? new Float(value as number) : value;
 }
 
-/** A value of JavaScript's own numbers and objects. */
-function plain(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(plain);
+/** A value with JavaScript's own floats and objects. */
+export function plainValue(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(plainValue);
   if (value instanceof Float) return value.value;
   if (value instanceof Map) {
-    return Object.fromEntries([...value].map(([name, item]) => [name, plain(item)]));
+    return Object.fromEntries([...value].map(([name, item]) => [name, plainValue(item)]));
   }
-  return isObject(value) ? mapFields(value, plain) : value;
+  return isObject(value) ? mapFields(value, plainValue) : value;
 }
 
 function isObject(value: unknown): value is object {

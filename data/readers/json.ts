@@ -5,10 +5,11 @@
  */
 
 import { UserError } from "../../core/errors.ts";
+import { plainJson } from "../../core/terminal.ts";
 import { storeJson } from "./column_types.ts";
 import type { DataFile } from "./data_files.ts";
 import { type Line, readLines, readText } from "./lines.ts";
-import { JsonError, parseJson, parseJsonSequence, writeJson } from "./python_json.ts";
+import { JsonError, parseJson, parseJsonSequence } from "./python_json.ts";
 import type { Row } from "./row.ts";
 
 function isRow(value: unknown): value is Row {
@@ -187,7 +188,7 @@ function rowsOfArray(values: unknown, path: string): Row[] {
     if (isRow(value)) return asRow(value);
     throw new UserError(
       `Cannot read ${path}: row ${i + 1} is ${kindOf(value)}, and a JSON object with the columns ` +
-        `as keys was expected. It begins: ${beginning(writeJson(value))}`,
+        `as keys was expected. It begins: ${beginning(plainJson(value))}`,
     );
   });
 }

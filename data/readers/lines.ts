@@ -136,7 +136,7 @@ export async function* readLines(
     const text = decode(bytes, decoder, `${file.path}, line ${number}`, number === 1);
     return { text: text.endsWith("\r") ? text.slice(0, -1) : text, number };
   };
-  for await (const piece of readBytes(file)) {
+  for await (const piece of readBytes(file, limits)) {
     const batch: Line[] = [];
     let start = 0;
     for (let end; (end = piece.indexOf(0x0a, start)) >= 0; start = end + 1) {
@@ -160,7 +160,7 @@ export async function readText(
 ): Promise<string> {
   const pieces: Uint8Array[] = [];
   let size = 0;
-  for await (const piece of readBytes(file)) {
+  for await (const piece of readBytes(file, limits)) {
     pieces.push(piece);
     size += piece.length;
     if (size > limits.textBytes) {

@@ -63,23 +63,6 @@ export function parseJsonSequence(text: string): { values: unknown[]; rest: numb
   }
 }
 
-interface RawJson extends JSON {
-  readonly rawJSON: (text: string) => unknown;
-}
-
-/** The JSON of a value that {@link parseJson} read, or of JavaScript's own. */
-export function writeJson(value: unknown): string {
-  const text = JSON.stringify(value, (_key, item: unknown) => {
-    if (typeof item === "bigint") return (JSON as RawJson).rawJSON(String(item));
-    if (item instanceof Float) {
-      const written = Object.is(item.value, -0) ? "-0" : String(item.value);
-      return (JSON as RawJson).rawJSON(/[.e]/.test(written) ? written : `${written}.0`);
-    }
-    return item instanceof Map ? Object.fromEntries(item) : item;
-  });
-  return text ?? "nothing";
-}
-
 const numberPattern = /-?(?:(?:0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?|(Inf(?:inity)?)|NaN)/y;
 const wordPattern = /\w+/y;
 const words: ReadonlyMap<string, boolean | null> = new Map([

@@ -1,6 +1,7 @@
 /** Reading what a reward function is given. @module */
 
 import { UserError } from "../../core/errors.ts";
+import { plainJson } from "../../core/terminal.ts";
 import type { RewardArguments, RewardText } from "./types.ts";
 
 /** The text of a completion; of messages, that of the first, as TRL takes it. @throws UserError if it has none. */
@@ -28,7 +29,7 @@ export function textColumn(args: RewardArguments, name: string): readonly string
     if (typeof value === "string") return value;
     throw new UserError(
       `The column "${name}" of completion ${row + 1} is ${
-        JSON.stringify(value) ?? "missing"
+        value === undefined ? "missing" : plainJson(value)
       }; this reward expects a text there.`,
     );
   });

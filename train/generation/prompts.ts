@@ -3,6 +3,7 @@
 import { UserError } from "../../core/errors.ts";
 import { type Message, tokenizeChat } from "../../data/chat/chat_template.ts";
 import type { Row } from "../../data/readers/dataset.ts";
+import { parseJson } from "../../data/readers/python_json.ts";
 import {
   firstRow,
   inRow,
@@ -114,7 +115,7 @@ function toolsOf(row: Row): readonly unknown[] | null {
   let tools = stored;
   if (typeof stored === "string") {
     try {
-      tools = JSON.parse(stored);
+      tools = parseJson(stored);
     } catch {
       // Said below.
     }

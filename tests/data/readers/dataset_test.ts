@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { UserError } from "../../../core/errors.ts";
 import { datasetSplits, readDataset, type Row } from "../../../data/readers/dataset.ts";
 import { inferColumn } from "../../../data/readers/csv.ts";
-import { assignSplits } from "../../../data/readers/data_files.ts";
+import { assignSplits, type DataFormat } from "../../../data/readers/data_files.ts";
+import { readLines, readText } from "../../../data/readers/lines.ts";
 import { parseSplitSpec, resolveSlice } from "../../../data/readers/split_spec.ts";
 import { inTempDir } from "../../temporary.ts";
 
@@ -49,10 +50,10 @@ const line = (row: Row) => JSON.stringify(row) + "\n";
 const numbered = (count: number) => Array.from({ length: count }, (_, i) => ({ i }));
 
 Deno.test("JSON Lines give one row per line, whatever the line endings", async () => {
-  const rows = [{ text: "a\r\nb\u2028c", n: 1.5, list: [1, null] }, {
-    "text": "é👍",
-    __proto__x: true,
-  }];
+  const rows = [
+    { text: "a\r\nb\u2028c", n: 1.5, list: [1, null], __proto__x: null },
+    { text: "é👍", n: null, list: null, __proto__x: true },
+  ];
   const lines = rows.map((row) => JSON.stringify(row));
   for (const end of ["\n", "\r\n", "\n\n", "\r\n  \r\n"]) {
     assert.deepEqual(await rowsOf("x.jsonl", lines.join(end)), rows);
@@ -93,9 +94,10 @@ Deno.test("rows may share a line, and one may go over several", async () => {
   const pretty = rows.map((row) => JSON.stringify(row, null, 2)).join("\n");
   assert.deepEqual(await rowsOf("x.jsonl", pretty), rows);
   assert.deepEqual(await rowsOf("x.json", rows.map((row) => JSON.stringify(row)).join(" ")), rows);
-  const long = { list: Array.from({ length: 50_000 }, (_, i) => i) };
+  const long = { a: null, b: null, list: Array.from({ length: 5000 }, (_, i) => i) };
   const text = `{"list": [\n${long.list.join(",\n")}]}${JSON.stringify(rows[0])}\n${pretty}`;
-  assert.deepEqual(await rowsOf("x.jsonl", text), [long, rows[0], ...rows]);
+  const filled = rows.map((row) => ({ ...row, list: null }));
+  assert.deepEqual(await rowsOf("x.jsonl", text), [long, filled[0], ...filled]);
 });
 
 Deno.test("text that is not UTF-8 is named with its line", async () => {
@@ -117,6 +119,25 @@ Deno.test("a JSON document may be an array or rows one after the other", async (
   await refuses(rowsOf("x.json", "[1"), /x\.json: it is not valid JSON: .*line 1, column 3/);
   await refuses(rowsOf("x.json", "3"), /x\.json: an array of objects was expected/);
   await refuses(rowsOf("x.json", line({ a: 1 }) + "{"), /x\.json, line 2/);
+});
+
+Deno.test("a line, a text and what gzip unpacks to have limits that are named", async () => {
+  const text = line({ text: "x".repeat(300) }) + line({ text: "y".repeat(3000) });
+  const limits = { textBytes: 2000, unpackedBytes: 2000, unpackedTimes: 5 };
+  const readAll = async (format: DataFormat, contents: string | Uint8Array, gzip = false) => {
+    await withFiles({ file: contents }, async (dir) => {
+      const file = { path: `${dir}/file`, format, gzip };
+      if (format === "text") await readText(file, limits);
+      else for await (const _ of readLines(file, limits));
+    });
+  };
+  await refuses(readAll("jsonl", text), /file: line 2 is longer than/);
+  await refuses(readAll("text", text), /file: files of this format are read at once/);
+  await refuses(
+    readAll("jsonl", await gzip(line({ text: "x" }).repeat(1000)), true),
+    /unpacks to more than/,
+  );
+  await readAll("jsonl", line({ text: "x" }).repeat(1000));
 });
 
 Deno.test("CSV handles quotes, separators and line breaks in fields, and short lines", async () => {
