@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { fixture } from "../data/fixture_files.ts";
-import { plain } from "../../core/terminal.ts";
+import { plain, plainJson } from "../../core/terminal.ts";
 import { variantOf } from "./generation_models.ts";
 import { argumentsOf, type Flags, plumb, startPlumb, temporary } from "./run_command.ts";
 
@@ -107,7 +107,7 @@ const runs: Readonly<
   "a flag": () => ["sft", { [escapes]: 1 }, /There is no option --a␛/],
   "a value": () => ["sft", { dataset_name: "x", optim: escapes }, /␛/],
   "a settings file": (place) => {
-    Deno.writeTextFileSync(`${place}/run.yaml`, `${JSON.stringify(escapes)}: 1\n`);
+    Deno.writeTextFileSync(`${place}/run.yaml`, `${plainJson(escapes)}: 1\n`);
     return ["sft", { config: `${place}/run.yaml` }, /there is no option a␛/];
   },
   "a broken settings file": (place) => {
@@ -115,7 +115,7 @@ const runs: Readonly<
     return ["sft", { config: `${place}/run.yaml` }];
   },
   "a settings file's variables": (place) => {
-    Deno.writeTextFileSync(`${place}/run.yaml`, `env: {${JSON.stringify(escapes)}: "1"}\n`);
+    Deno.writeTextFileSync(`${place}/run.yaml`, `env: {${plainJson(escapes)}: "1"}\n`);
     return ["sft", { config: `${place}/run.yaml` }, /␛/];
   },
   "a model's family": (place) => [
