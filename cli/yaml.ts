@@ -15,7 +15,6 @@ export type YamlDocument = ReturnType<typeof parseDocument>;
 const [longest, deepest] = [1 << 20, 64];
 
 /** What PyYAML takes for no text, and what it alone takes for the end of a line. */
-// deno-lint-ignore no-control-regex -- control characters are what is looked for
 const unreadable = /[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/u;
 
 /** Whole numbers of YAML 1.1: 010 is eight, and 1:30 ninety. */

@@ -74,6 +74,7 @@ const words: ReadonlyMap<string, boolean | null> = new Map([
 const [quote, backslash, comma, colon] = [0x22, 0x5c, 0x2c, 0x3a];
 const [openBracket, closeBracket, openBrace, closeBrace] = [0x5b, 0x5d, 0x7b, 0x7d];
 
+// deno-lint-ignore no-control-regex -- JSON allows none of these in a text
 const control = /[\0-\x1f]/;
 
 /** A text with escapes, in its quotes. */
