@@ -3,6 +3,7 @@
 import { concat, segmentSum, type Tensor, where } from "../core/mod.ts";
 import { UserError } from "../core/errors.ts";
 import { meanNll } from "./means.ts";
+import { tyingSums } from "./sequences.ts";
 import type { PairLogProbs, TokenLogProbs } from "./types.ts";
 
 /** Options of {@link pairLogProbs}. */
@@ -25,7 +26,7 @@ export function pairLogProbs(
   options: PairOptions = {},
 ): PairLogProbs {
   const { ldAlpha, useWeighting } = options;
-  const sums = (x: Tensor) => segmentSum(x, tokens.segments, 2 * pairs);
+  const sums = (x: Tensor) => tyingSums(x, tokens, 2 * pairs);
   const lengths = sums(tokens.mask);
   const [chosenLengths, rejectedLengths] = halves(lengths);
   const factors = ldAlpha === undefined

@@ -16,6 +16,19 @@ export function sequenceSums(values: Tensor, tokens: TokenLayout, count: number)
   return segmentSum(masked(values, tokens.mask), tokens.segments, count);
 }
 
+/**
+ * Σ values over each of `count` sequences, f32 [count], of values that are the same for sequences of one example that are:
+ * those get one sum, for a sum's last digits depend on where its numbers lie, and equal answers must tie.
+ */
+export function tyingSums(
+  values: Tensor,
+  { segments, sameAs }: Pick<TokenLogProbs, "segments" | "sameAs">,
+  count: number,
+): Tensor {
+  const sums = segmentSum(values, segments, count);
+  return sameAs ? sums.gather(sameAs.slice(0, count)) : sums;
+}
+
 /** Mean of the values over each sequence's tokens, f32 [count]; `empty` for a sequence without tokens. */
 export function sequenceMeans(
   values: Tensor,

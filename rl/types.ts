@@ -50,6 +50,11 @@ export interface TokenLogProbs {
   readonly mask: Tensor;
   /** The sequence each token belongs to, i32 [N]; −1 for padding. */
   readonly segments: Tensor;
+  /**
+   * Of each sequence, by its number, the number of the first of its example that is the same, its own as a rule, i32;
+   * absent where no two are the same.
+   */
+  readonly sameAs?: Tensor;
   /** log p under the reference model, f32 [N], where an objective has one. */
   readonly refLogProbs?: Tensor;
   /** Number (from 0) of each token within its completion, i32 [N], for LD-DPO. */

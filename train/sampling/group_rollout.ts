@@ -86,13 +86,11 @@ export function groupRollout(options: GroupRolloutOptions): RolloutStage<Decoder
     },
     batch: (generation, index) => {
       const numbers = slice(generation.samples.length, index);
-      return rolloutBatch(
-        generation,
-        numbers,
-        options.items === "answers"
+      return rolloutBatch(generation, numbers, {
+        items: options.items === "answers"
           ? numbers.length
           : countedTokens(generation.samples) / plan.stepsPerGeneration,
-      );
+      });
     },
   };
 }

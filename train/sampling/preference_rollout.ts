@@ -103,7 +103,10 @@ export function preferenceTask(options: PreferenceTaskOptions): OnlineTask<Decod
         if (numbers.flat().length !== samples.length) {
           throw new Error(`${samples.length} answers to ${prompts.length} prompts`);
         }
-        return rolloutBatch(generation, numbers.flat(), prompts.length);
+        return rolloutBatch(generation, numbers.flat(), {
+          items: prompts.length,
+          ...(options.learned === "both" ? { pairs: prompts.length } : {}),
+        });
       },
     },
     objective: (params: DecoderParams, inputs: RolloutInputs, context: ObjectiveContext) => {

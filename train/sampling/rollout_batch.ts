@@ -1,6 +1,7 @@
 /** Sampled answers as tensors. @module */
 
 import { scope, type Tensor, tensor } from "../../core/mod.ts";
+import { firstOfSame } from "../../data/batches/same.ts";
 import type { CompletionFamily } from "../../data/batches/completions.ts";
 import {
   type CompletionBatch,
@@ -62,15 +63,22 @@ export async function scoreGeneration<T = Float32Array>(
  *
  * @param numbers Of the answers in the generation.
  * @param items What the batch counts for in its window; the number of answers by default.
+ * @param pairs Where answers are compared: how many prompts there are, answer k to prompt i being at k·pairs + i.
  */
 export function rolloutBatch(
   generation: Generation,
   numbers: readonly number[],
-  items: number = numbers.length,
+  { items = numbers.length, pairs }: { readonly items?: number; readonly pairs?: number } = {},
 ): MicroBatch {
   const samples = numbers.map((number) => generation.samples[number]!);
   const families = familiesOf(generation, numbers);
-  const { arrays, inputs } = completionBatch(families);
+  const answers = samples.map(({ prompt, ids }) => ({
+    promptIds: generation.prompts[prompt]!.ids,
+    completionIds: ids,
+  }));
+  const { arrays, inputs } = completionBatch(families, {}, {
+    sameAs: pairs === undefined ? null : firstOfSame(answers, pairs),
+  });
   const first = samples[0]!;
   const values = (name: string) => Float32Array.from(samples, (sample) => sample.values[name]!);
   const tokenValues = (name: string) =>

@@ -1,6 +1,7 @@
 /** Tasks over completions of prompts: pairs, triples, single answers. @module */
 
 import { type Tensor, tensor } from "../../core/mod.ts";
+import { firstOfSame } from "../../data/batches/same.ts";
 import type { CompletionFamily, CompletionLayout } from "../../data/batches/completions.ts";
 import type { CausalModel, DecoderParams, RotaryTables } from "../../nn/mod.ts";
 import {
@@ -98,6 +99,12 @@ function familiesOf<E>(spec: CompletionSpec<E>, batch: readonly E[]): Completion
   });
 }
 
+/** Answer k of example i of B at k·B + i. */
+function byNumber<A>(answers: readonly (readonly A[])[]): A[] {
+  const each = answers[0]?.map((_, k) => answers.map((list) => list[k]!)) ?? [];
+  return each.flat();
+}
+
 /** A task whose loss is a mean over examples. */
 export function completionTask<E>(spec: CompletionSpec<E>): Task<DecoderParams> {
   const { model, examples } = spec;
@@ -110,10 +117,13 @@ export function completionTask<E>(spec: CompletionSpec<E>): Task<DecoderParams> 
     const { inputs } = completionBatch(
       familiesOf(spec, chosen),
       spec.layout,
-      spec.reference && ((number) => {
-        const example = indices[number % chosen.length]!;
-        return spec.reference!.get(example)?.[Math.floor(number / chosen.length)] ?? [];
-      }),
+      {
+        reference: spec.reference && ((number) => {
+          const example = indices[number % chosen.length]!;
+          return spec.reference!.get(example)?.[Math.floor(number / chosen.length)] ?? [];
+        }),
+        sameAs: firstOfSame(byNumber(chosen.map(spec.answers)), chosen.length),
+      },
     );
     return {
       inputs: {

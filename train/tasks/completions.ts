@@ -27,6 +27,8 @@ export interface CompletionInputs {
   readonly everywhere: { readonly sources: Tensor; readonly numbers: Tensor } | null;
   /** f32 [N]: log-probs of the labels under a reference model, if there is one. */
   readonly refLogProbs: Tensor | null;
+  /** i32 [completions]: see `TokenLogProbs`; null where no two are the same. */
+  readonly sameAs: Tensor | null;
 }
 
 /** A batch on the host and its tensors. */
@@ -41,11 +43,15 @@ export interface CompletionBatch {
  * Lays families out.
  *
  * @param reference Log-probs of each completion's tokens under a reference model, by its number.
+ * @param sameAs See {@link firstOfSame}.
  */
 export function completionBatch(
   families: readonly CompletionFamily[],
   layout: CompletionLayout = {},
-  reference?: (number: number) => ArrayLike<number>,
+  { reference, sameAs = null }: {
+    readonly reference?: ((number: number) => ArrayLike<number>) | undefined;
+    readonly sameAs?: Int32Array | null;
+  } = {},
 ): CompletionBatch {
   const arrays = buildCompletions(families, layout);
   const { stream, numbers, positions, everywhere } = arrays;
@@ -68,6 +74,7 @@ export function completionBatch(
         numbers: tensor(bucketed(everywhere.numbers)),
       },
       refLogProbs: refLogProbs ? tensor(refLogProbs) : null,
+      sameAs: sameAs && tensor(sameAs),
     },
   };
 }
@@ -151,6 +158,7 @@ export function scoreCompletions(
       predictions: stats.argMax,
       targets: inputs.targets,
       ...(inputs.refLogProbs ? { refLogProbs: inputs.refLogProbs } : {}),
+      ...(inputs.sameAs ? { sameAs: inputs.sameAs } : {}),
     },
     everywhere: everywhere && {
       mask: everywhere.numbers.ge(0).cast("f32"),

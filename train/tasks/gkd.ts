@@ -159,7 +159,7 @@ export function sampledGkdTask(options: SampledGkdTaskOptions): OnlineTask<Decod
       batch: (generation) => {
         const { samples } = generation;
         const labels = samples.reduce((sum, { ids }) => sum + ids.length, 0);
-        return rolloutBatch(generation, [...samples.keys()], labels);
+        return rolloutBatch(generation, [...samples.keys()], { items: labels });
       },
     },
     objective: (params: DecoderParams, { completions }: RolloutInputs, context: ObjectiveContext) =>

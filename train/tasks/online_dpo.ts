@@ -1,12 +1,14 @@
 /** The task of online DPO. @module */
 
+import type { Tensor } from "../../core/mod.ts";
 import type { DecoderParams } from "../../nn/mod.ts";
 import {
   type AnswerLogProbs,
+  masked,
   type Objective,
   onlineDpo,
   type OnlineDpoLossType,
-  sequenceSums,
+  tyingSums,
   withLossesFor,
 } from "../../rl/mod.ts";
 import { type PreferenceSettings, preferenceTask } from "../sampling/preference_rollout.ts";
@@ -30,9 +32,10 @@ export function onlineDpoTask(options: OnlineDpoTaskOptions): OnlineTask<Decoder
     learned: "both",
     objective: ({ tokens, values }) => {
       const rewards = values["score"]!;
+      const sums = (x: Tensor) => tyingSums(masked(x, tokens.mask), tokens, rewards.size);
       const answers: AnswerLogProbs = {
-        logProbs: sequenceSums(tokens.logProbs, tokens, rewards.size),
-        refLogProbs: sequenceSums(tokens.refLogProbs, tokens, rewards.size),
+        logProbs: sums(tokens.logProbs),
+        refLogProbs: sums(tokens.refLogProbs),
         rewards,
       };
       return own

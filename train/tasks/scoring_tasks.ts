@@ -3,6 +3,7 @@
 import { type Tensor, tensor } from "../../core/mod.ts";
 import type { StepwiseExample } from "../../data/prepare/prepare_prm.ts";
 import type { RewardPair } from "../../data/prepare/prepare_reward.ts";
+import { firstOfSame } from "../../data/batches/same.ts";
 import { buildStream, type Sequence, type StreamArrays } from "../../data/batches/token_stream.ts";
 import {
   type CausalModel,
@@ -34,6 +35,8 @@ interface RewardInputs {
   readonly stream: TokenStream;
   /** i32 [2B]: the last token of each chosen, then of each rejected sequence. */
   readonly lasts: Tensor;
+  /** i32 [2B]: of each sequence the first of its pair that is the same; null where no two are. */
+  readonly sameAs: Tensor | null;
   /** f32 [B], or null where the data set has none. */
   readonly margins: Tensor | null;
 }
@@ -70,12 +73,15 @@ export function rewardTask(options: RewardTaskOptions): Task<DecoderParams> {
       const sequences = [...pairs.map((p) => p.chosenIds), ...pairs.map((p) => p.rejectedIds)];
       let end = 0;
       const lasts = sequences.map((ids) => (end += ids.length) - 1);
+      const whole = sequences.map((ids) => ({ promptIds: [], completionIds: ids }));
+      const sameAs = firstOfSame(whole, pairs.length);
       const margins = pairs.some((p) => p.margin !== undefined)
         ? tensor(Float32Array.from(pairs, (p) => p.margin ?? 0))
         : null;
       const inputs: RewardInputs = {
         stream: streamOf(buildStream(sequences.map((ids): Sequence => ({ ids })))),
         lasts: tensor(Int32Array.from(lasts)),
+        sameAs: sameAs && tensor(sameAs),
         margins,
       };
       return {
@@ -97,7 +103,9 @@ export function rewardTask(options: RewardTaskOptions): Task<DecoderParams> {
       });
       const scores = classify(params as ClassifierParams, hidden.gather(inputs.lasts));
       const pairs = scores.shape[0]! / 2;
-      const flat = scores.reshape(2 * pairs);
+      const each = scores.reshape(2 * pairs);
+      // A score's last digits depend on where its sequence lies, and equal ones must tie.
+      const flat = inputs.sameAs ? each.gather(inputs.sameAs) : each;
       return withLossesFor(
         { pair: pairs },
         objective({
