@@ -4,6 +4,7 @@ import type { Recipe } from "../train/recipes/recipe.ts";
 import type { Host } from "../train/recipes/recipe_spec.ts";
 import { openReporters } from "../train/recipes/training.ts";
 import type { Command } from "./command.ts";
+import { showingDownloads } from "./downloads.ts";
 import { openAskedDevice } from "./device.ts";
 import { interruptSignal } from "./interrupt.ts";
 import { parse } from "./parse.ts";
@@ -11,6 +12,7 @@ import { parse } from "./parse.ts";
 /** The command line runs one recipe, shows it on the terminal, and stops it on Ctrl-C. */
 const terminal: Host = {
   openDevice: openAskedDevice,
+  showingDownloads,
   ownsDevice: true,
   reporter: (values) => openReporters(values.dry_run ? { ...values, report_to: [] } : values),
   interrupt: (say) =>

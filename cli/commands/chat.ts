@@ -7,6 +7,8 @@ import { converse } from "../chat/converse.ts";
 import { defaultExamples, readExamples } from "../chat/examples.ts";
 import { type ChatScreen, chatSession } from "../chat/session.ts";
 import { terminalScreen } from "../chat/screen.ts";
+import { showingDownloads } from "../downloads.ts";
+import { fetchModels } from "../../train/recipes/fetching.ts";
 import type { Command } from "../command.ts";
 import { openGenerationModel } from "../../train/generation/open.ts";
 import { openAskedDevice } from "../device.ts";
@@ -33,6 +35,7 @@ export const chatCommand: Command = {
       ? terminalScreen({ user: userName(values), model: basePath(values.model_name_or_path) })
       : pipeScreen;
     notices.forEach(screen.note);
+    await showingDownloads((access) => fetchModels(chatOptions, values, access));
     const device = await openAskedDevice(values, atTerminal ? screen.note : () => {});
     try {
       const opened = await openGenerationModel(values, screen.note);

@@ -2,6 +2,8 @@
 
 import { plainJson, standardError } from "../../core/terminal.ts";
 import { readDataset } from "../../data/readers/dataset.ts";
+import { showingDownloads } from "../downloads.ts";
+import { fetchModels } from "../../train/recipes/fetching.ts";
 import type { Command } from "../command.ts";
 import { completeInBatches } from "../../train/generation/completions.ts";
 import { openGenerationModel } from "../../train/generation/open.ts";
@@ -26,6 +28,7 @@ export const generateCommand: Command = {
       check: checkGenerationModel,
     });
     notices.forEach(say);
+    await showingDownloads((access) => fetchModels(generateOptions, values, access));
     try {
       await writeRows(values.output, (write) => generate(values, given, write));
       return 0;

@@ -3,24 +3,28 @@
 import { realize, UserError } from "../../core/mod.ts";
 import { standardError, standardOutput } from "../../core/terminal.ts";
 import { openAskedDevice } from "../device.ts";
-import {
-  describeFileError,
-  missingPathError,
-  statIfPresent,
-} from "../../data/files/local_paths.ts";
+import { describeFileError, statIfPresent } from "../../data/files/local_paths.ts";
+import { localModel } from "../../data/hub/local_model.ts";
 import { mergeAdapters, type ModelHead } from "../../nn/mod.ts";
 import { readAdapterConfig, resolveBaseModel } from "../../train/files/adapter_files.ts";
 import { openModel } from "../../train/files/model_directory.ts";
 import { writeModel } from "../../train/files/write_model.ts";
+import { showingDownloads } from "../downloads.ts";
+import { fetchModels } from "../../train/recipes/fetching.ts";
 import type { Command } from "../command.ts";
-import { choice, string } from "../../train/settings/builders.ts";
+import { choice, model, string } from "../../train/settings/builders.ts";
 import { type Options, section } from "../../train/settings/option.ts";
+import { modelOptions, revisionOf } from "../../train/settings/model.ts";
 import { commandOptions } from "../../train/settings/script.ts";
 import { parse } from "../parse.ts";
 
 const mergeOptions = {
   ...section("Model", {
-    model_name_or_path: string({ required: true, shown: "DIR", help: "Directory of the adapter." }),
+    model_name_or_path: model({
+      required: true,
+      help: "The adapter: its directory, or its name on the Hub, also with @revision.",
+    }),
+    model_revision: modelOptions.model_revision,
     output_dir: string({ required: true, shown: "DIR", help: "Where the whole model is written." }),
     dtype: choice({
       choices: ["float32", "auto", "bfloat16", "float16"],
@@ -45,13 +49,13 @@ export const mergeCommand: Command = {
   options: mergeOptions,
   run: async (argv) => {
     const { values } = parse(argv, mergeOptions);
-    const { model_name_or_path: directory, output_dir: output } = values;
-    if (await statIfPresent(directory) === undefined) {
-      throw await missingPathError(directory, "adapter");
-    }
+    await showingDownloads((access) => fetchModels(mergeOptions, values, access));
+    const { model_name_or_path: name, output_dir: output } = values;
+    const revision = revisionOf(values);
+    const directory = await localModel(name, { what: "adapter", revision });
     if (await statIfPresent(`${directory}/adapter_config.json`) === undefined) {
       throw new UserError(
-        `${directory} is not an adapter: it has no adapter_config.json. Only adapters can be merged; a whole model ` +
+        `${name} is not an adapter: it has no adapter_config.json. Only adapters can be merged; a whole model ` +
           "is used as it is.",
       );
     }
@@ -86,7 +90,9 @@ export const mergeCommand: Command = {
 async function refuseToOverwrite(directory: string, output: string): Promise<void> {
   const base = await resolveBaseModel(directory, await readAdapterConfig(directory));
   const real = await Deno.realPath(output).catch(() => null);
-  for (const [path, what] of [[directory, "the adapter"], [base, "its base model"]] as const) {
+  for (
+    const [path, what] of [[directory, "the adapter"], [base.directory, "its base model"]] as const
+  ) {
     if (real === null || real !== await Deno.realPath(path)) continue;
     throw new UserError(
       `--output_dir is ${output}, where ${what} is: the adapter would then lie over a model that has it already. Give ` +

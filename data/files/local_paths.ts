@@ -114,7 +114,8 @@ export async function missingPathError(path: string, what: string): Promise<User
   );
 }
 
-async function nearEntries(parent: string, base: string): Promise<string[]> {
+/** Up to three entries of a directory that a name may have been meant to be. */
+export async function nearEntries(parent: string, base: string): Promise<string[]> {
   const entries = await Array.fromAsync(Deno.readDir(parent), (entry) => entry.name);
   return nearNames(base, entries).map((name) => joinPath(parent, name));
 }

@@ -11,8 +11,11 @@ import type { HubSettings } from "./settings.ts";
 
 /** How a download goes and what it tells. */
 export interface FileDownloadOptions {
-  /** Told the change of the number of bytes that are there; negative where some had to be thrown away. */
-  readonly onBytes?: (bytes: number) => void;
+  /**
+   * Told the change of the number of bytes that are there, negative where some had to be thrown away, and whether they
+   * arrived just now.
+   */
+  readonly onBytes?: (bytes: number, arrived: boolean) => void;
   /** How persistent it is. */
   readonly patience?: Patience;
   /** Ends it; what has come stays for the next time. */
@@ -37,12 +40,12 @@ export async function downloadFile(
   const { onBytes = () => {}, signal } = options;
   const target = paths.blob(file.digest);
   const isThere = async () => (await statIfPresent(target))?.size === file.size;
-  if (await isThere()) return onBytes(file.size);
+  if (await isThere()) return onBytes(file.size, false);
   const partial = `${target}.incomplete`;
   try {
     await Deno.mkdir(parentPath(target), { recursive: true });
     await withLock(paths.lock(file.digest), async () => {
-      if (await isThere()) return onBytes(file.size);
+      if (await isThere()) return onBytes(file.size, false);
       await fetchChecked(settings, address, file, partial, options);
       await Deno.rename(partial, target);
     }, signal);
@@ -62,12 +65,11 @@ async function fetchChecked(
   const { onBytes = () => {}, patience = defaultPatience, signal } = options;
   for (let attempt = 1;; attempt++) {
     using received = await openReceived(path, file, onBytes);
-    onBytes(received.length());
     // A server that begins anew each time and never comes further makes no progress.
     let furthest = received.length();
     if (received.length() < file.size) {
       await withRetries(async (progressed) => {
-        for await (const chunk of rest(settings, address, received, { patience, signal })) {
+        for await (const chunk of rest(settings, address, received, signal)) {
           received.add(chunk);
           if (received.length() <= furthest) continue;
           furthest = received.length();
@@ -92,16 +94,12 @@ async function* rest(
   settings: HubSettings,
   address: string,
   received: Received,
-  { patience, signal }: {
-    readonly patience: Patience;
-    readonly signal: AbortSignal | undefined;
-  },
+  signal: AbortSignal | undefined,
 ): AsyncGenerator<Uint8Array> {
   const from = received.length();
   const answer = await request(settings, address, {
     headers: { "accept-encoding": "identity", ...from > 0 ? { range: `bytes=${from}-` } : {} },
     signal,
-    silence: patience.silence,
   }).catch((error) => {
     if (!(error instanceof HubError && error.status === 416)) throw error;
     received.clear();
@@ -134,7 +132,7 @@ interface Received {
 async function openReceived(
   path: string,
   { size, algorithm }: RemoteFile,
-  onBytes: (bytes: number) => void,
+  onBytes: (bytes: number, arrived: boolean) => void,
 ): Promise<Received> {
   const file = await Deno.open(path, { read: true, write: true, create: true });
   const fresh = () =>
@@ -142,7 +140,7 @@ async function openReceived(
   let hash: Hash = fresh();
   let length = 0;
   const clear = () => {
-    onBytes(-length);
+    onBytes(-length, false);
     file.truncateSync(0);
     file.seekSync(0, Deno.SeekMode.Start);
     [hash, length] = [fresh(), 0];
@@ -153,7 +151,7 @@ async function openReceived(
     hash.update(buffer.subarray(0, count));
     length += count;
   }
-  onBytes(length);
+  onBytes(length, false);
   if (length > size) clear();
   return {
     length: () => length,
@@ -167,7 +165,7 @@ async function openReceived(
       }
       hash.update(bytes);
       length += bytes.length;
-      onBytes(bytes.length);
+      onBytes(bytes.length, true);
     },
     clear,
     digest: () => hash.copy().digest("hex"),

@@ -2,7 +2,7 @@
 
 import { UserError } from "../../core/errors.ts";
 import { isRecord } from "../files/json_files.ts";
-import { type Patience, request, withRetries } from "./request.ts";
+import { type Asker, type Patience, request, withRetries } from "./request.ts";
 import { interfacePath, isRepositoryId, type Repository } from "./repository.ts";
 import type { HubSettings } from "./settings.ts";
 
@@ -77,13 +77,12 @@ export async function listRepository(
  * @throws {HubError} if the Hub refuses; {UserError} if its answer is not JSON
  */
 export async function askJson(
-  settings: Pick<HubSettings, "endpoint" | "token">,
+  settings: Asker,
   path: string,
   options: { readonly patience?: Patience; readonly signal?: AbortSignal | undefined } = {},
 ): Promise<{ readonly body: unknown; readonly more: string | undefined }> {
-  const { patience, signal } = options;
   return await withRetries(async () => {
-    const answer = await request(settings, path, { signal, silence: patience?.silence });
+    const answer = await request(settings, path, { signal: options.signal });
     return {
       body: parsed(await answer.text(), path),
       more: nextPage(answer.headers.get("link"), answer.address),

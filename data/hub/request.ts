@@ -10,9 +10,10 @@ export interface RequestOptions {
   readonly headers?: Readonly<Record<string, string>>;
   /** Ends the request. */
   readonly signal?: AbortSignal | undefined;
-  /** Milliseconds after which a connection that brings nothing counts as dead. */
-  readonly silence?: number | undefined;
 }
+
+/** Who asks, and where. */
+export type Asker = Pick<HubSettings, "endpoint" | "token" | "silence">;
 
 /** An answer that is no success; `code` is the Hub's own word for it. */
 export class HubError extends Error {
@@ -25,18 +26,16 @@ export class HubError extends Error {
   }
 }
 
-/** How often a request without any progress is tried, and how long nothing may come, in milliseconds. */
+/** How often a request without any progress is tried. */
 export interface Patience {
   /** Tries in a row that bring nothing. */
   readonly tries: number;
-  /** The first pause; each further one is twice as long. */
+  /** The first pause in milliseconds; each further one is twice as long. */
   readonly pause: number;
-  /** Without a byte for so long, a connection counts as dead. */
-  readonly silence: number;
 }
 
-/** Five tries over half a minute; a connection may be silent for half a minute. */
-export const defaultPatience: Patience = { tries: 6, pause: 500, silence: 30_000 };
+/** Six tries over a quarter of a minute. */
+export const defaultPatience: Patience = { tries: 6, pause: 500 };
 
 /**
  * Runs `attempt` until it succeeds. It is tried again after a dropped connection, 408, 429 (as long as the answer
@@ -138,12 +137,12 @@ const mostText = 64 * 2 ** 20;
  * @throws {HubError} for an answer that is no success
  */
 export async function request(
-  settings: Pick<HubSettings, "endpoint" | "token">,
+  settings: Asker,
   path: string,
-  { headers = {}, signal, silence = defaultPatience.silence }: RequestOptions = {},
+  { headers = {}, signal }: RequestOptions = {},
 ): Promise<Answer> {
   const home = new URL(settings.endpoint).origin;
-  const watch = silenceWatch(silence, signal);
+  const watch = silenceWatch(settings.silence, signal);
   let address = new URL(path.startsWith("/") ? settings.endpoint + path : path);
   for (let hops = 0; hops < 10; hops++) {
     const mayKnow = settings.token !== undefined && address.origin === home;
@@ -237,10 +236,8 @@ async function refusal({ status, headers, address, text }: Answer): Promise<HubE
   const error = new HubError(
     status,
     headers.get("x-error-code") ?? "",
-    printable(
-      headers.get("x-error-message") ?? messageIn(said) ??
-        `status ${status} from ${address.origin}${address.pathname}`,
-    ),
+    (headers.get("x-error-message") ?? messageIn(said) ??
+      `status ${status} from ${address.origin}${address.pathname}`).slice(0, 500),
   );
   const wait = waitAsked(headers);
   return wait > 0 ? Object.assign(error, { retryAfter: wait } satisfies Waiting) : error;
@@ -252,12 +249,6 @@ function waitAsked(headers: Headers): number {
   const seconds = Number(after) || (Date.parse(after) - Date.now()) / 1000 ||
     Number(headers.get("ratelimit")?.match(/;\s*t=(\d+)/)?.[1]);
   return seconds > 0 ? seconds * 1000 : 0;
-}
-
-/** What comes from the network is shown on terminals: in one line, and without their control characters. */
-function printable(text: string): string {
-  // deno-lint-ignore no-control-regex -- those are meant
-  return text.replace(/[\x00-\x1f\x7f-\x9f\u2028\u2029]+/g, " ").trim().slice(0, 500);
 }
 
 /** The message in an answer of JSON: `{"error": "…"}`. */

@@ -14,6 +14,10 @@ export interface HubSettings {
   readonly tokenFile: string;
   /** Whether the network must not be used. */
   readonly offline: boolean;
+  /** Milliseconds after which a connection that brings nothing counts as dead. */
+  readonly silence: number;
+  /** Whether downloads may be shown as they go. */
+  readonly progressBars: boolean;
 }
 
 /** A variable of the environment; undefined where it is not set or may not be read. */
@@ -31,7 +35,8 @@ export const processVariable: Variable = (name) => {
 
 /**
  * Reads the settings: `HF_ENDPOINT`, `HF_HOME`, `HF_HUB_CACHE`, `XDG_CACHE_HOME`, `HF_TOKEN`, `HF_TOKEN_PATH`,
- * `HF_HUB_OFFLINE`, `TRANSFORMERS_OFFLINE`, and the token file.
+ * `HF_HUB_OFFLINE`, `TRANSFORMERS_OFFLINE`, `HF_HUB_DOWNLOAD_TIMEOUT` (seconds), `HF_HUB_DISABLE_PROGRESS_BARS`, and the
+ * token file.
  *
  * @throws {UserError} if the endpoint is no address of http or https
  */
@@ -53,6 +58,8 @@ export function hubSettings(variable: Variable = processVariable): HubSettings {
     cache: inHome(said("HF_HUB_CACHE") ?? said("HUGGINGFACE_HUB_CACHE") ?? `${hfHome}/hub`),
     tokenFile,
     offline: isOn(said("HF_HUB_OFFLINE")) || isOn(said("TRANSFORMERS_OFFLINE")),
+    silence: (Number(said("HF_HUB_DOWNLOAD_TIMEOUT")) || 30) * 1000,
+    progressBars: !isOn(said("HF_HUB_DISABLE_PROGRESS_BARS")),
   };
 }
 

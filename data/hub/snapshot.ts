@@ -30,8 +30,8 @@ export interface DownloadProgress {
   readonly repository: Repository;
   /** Files that are there, and that are wanted. */
   readonly files: { readonly done: number; readonly total: number };
-  /** Bytes that are there, and that are wanted. */
-  readonly bytes: { readonly done: number; readonly total: number };
+  /** Bytes that are there, that are wanted, and that have arrived over the network. */
+  readonly bytes: { readonly done: number; readonly total: number; readonly arrived: number };
 }
 
 /** How a repository is asked for. */
@@ -190,12 +190,12 @@ async function fetchFiles(
   { onProgress, ...rest }: HubAccess,
 ): Promise<void> {
   const total = files.reduce((sum, { size }) => sum + size, 0);
-  let [bytes, done] = [0, 0];
+  let [bytes, arrived, done] = [0, 0, 0];
   const tell = () =>
     onProgress?.({
       repository,
       files: { done, total: files.length },
-      bytes: { done: bytes, total },
+      bytes: { done: bytes, total, arrived },
     });
   // The first failure ends the others; each keeps what it has for the next time.
   const stop = new AbortController();
@@ -207,8 +207,9 @@ async function fetchFiles(
       await downloadFile(settings, resolvePath(repository, commit, file.path), file, paths, {
         ...rest,
         signal,
-        onBytes: (count) => {
+        onBytes: (count, isNew) => {
           bytes += count;
+          if (isNew) arrived += count;
           tell();
         },
       });

@@ -5,6 +5,7 @@
 import { UserError } from "../../core/errors.ts";
 import { compileTemplate } from "../jinja/render.ts";
 import { type ChatTemplates, readChatTemplates } from "../chat/chat_template_files.ts";
+import { localModel } from "../hub/local_model.ts";
 import { isRecord, type JsonRecord, readJsonFile, readTextFile } from "../files/json_files.ts";
 import { nearNames } from "../files/local_paths.ts";
 import { findBadId, specialTokenNames, withDeclaredTokens } from "./added_tokens.ts";
@@ -185,7 +186,9 @@ export async function loadTokenizer(
 
 async function readChatTemplateOverride(path: string): Promise<ChatTemplates> {
   const isFile = /\.(jinja|j2)$/.test(path);
-  const templates = isFile ? { default: await readTextFile(path) } : await readChatTemplates(path);
+  const templates = isFile
+    ? { default: await readTextFile(path) }
+    : await readChatTemplates(await localModel(path, { part: "tokenizer", what: "chat template" }));
   const text = templates.default;
   if (text === undefined) {
     throw new UserError(

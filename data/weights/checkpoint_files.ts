@@ -36,6 +36,13 @@ function weightNames(stem: string): readonly { readonly name: string; readonly o
   ];
 }
 
+/** Names that a checkpoint's weights, or the index of their shards, may have; the first that is there is read. */
+export function weightFileNames(
+  { stem = "model" }: { readonly stem?: string } = {},
+): readonly string[] {
+  return weightNames(stem).map(({ name }) => name);
+}
+
 /** The first of a checkpoint's weight files that is there, if any. */
 async function findWeights(directory: string, stem: string) {
   for (const { name, open } of weightNames(stem)) {

@@ -25,7 +25,6 @@ const otherOptions: Readonly<Record<string, unknown>> = {
   // Whose format this is.
   peft_version: "0.21.0",
   qalora_group_size: 16,
-  revision: null,
   target_parameters: null,
   use_bdlora: null,
   use_qalora: false,
@@ -48,12 +47,13 @@ const unsupported = [
 
 /** The contents of `adapter_config.json`, keys in order. */
 export function adapterConfigJson(
-  { config, base, fanInFanOut = false }: AdapterDescription,
+  { config, base, revision = null, fanInFanOut = false }: AdapterDescription,
 ): Readonly<Record<string, unknown>> {
   const all = {
     ...otherOptions,
     ...config,
     base_model_name_or_path: base,
+    revision,
     fan_in_fan_out: fanInFanOut,
   };
   return Object.fromEntries(Object.entries(all).sort(([a], [b]) => a < b ? -1 : 1));
@@ -101,7 +101,12 @@ export function parseAdapterConfig(
     given[name] = json[name];
   }
   const base = json["base_model_name_or_path"];
-  return { config: loraConfig(given), base: typeof base === "string" ? base : null };
+  const revision = json["revision"];
+  return {
+    config: loraConfig(given),
+    base: typeof base === "string" ? base : null,
+    revision: typeof revision === "string" ? revision : null,
+  };
 }
 
 interface OptionType {

@@ -13,6 +13,9 @@ import {
   parentPath,
   statIfPresent,
 } from "../../data/files/local_paths.ts";
+import { localModel, type LocalModelOptions } from "../../data/hub/local_model.ts";
+import { meansRepository } from "../../data/hub/names.ts";
+import type { NamedAccess } from "../../data/hub/opened.ts";
 import { type TensorToStore, writeSafetensors } from "../../data/weights/safetensors.ts";
 import type { StoredTensor } from "../../data/weights/stored_tensor.ts";
 import {
@@ -51,6 +54,8 @@ export interface AdapterDescription {
   readonly config: LoraConfig;
   /** As it stands in `adapter_config.json`; see {@link resolveBaseModel}. */
   readonly base: string | null;
+  /** The base's revision where it is on the Hub; null is `main`. */
+  readonly revision?: string | null;
   /** Whether the base's files hold the matrices it updates transposed, which PEFT notes; false by default. */
   readonly fanInFanOut?: boolean;
   /** Names of whole tensors of the base that its file holds too, as in {@link baseTensors}; they are written again. */
@@ -80,16 +85,25 @@ export async function readAdapterConfig(directory: string): Promise<AdapterDescr
   );
 }
 
+/** An adapter's base model. */
+export interface BaseModel {
+  /** Where its files are. */
+  readonly directory: string;
+  /** What leads there from anywhere: its name on the Hub, or its directory. */
+  readonly name: string;
+}
+
 /**
- * The directory of an adapter's base model. A relative path is looked up in the working directory, as PEFT does,
- * then in the adapter's directory and those above it.
+ * Finds an adapter's base model. A relative path is looked up in the working directory, as PEFT does, then in the
+ * adapter's directory and those above it; what is none of them and can be a name is looked for on the Hub.
  *
  * @throws UserError listing where it was looked for.
  */
 export async function resolveBaseModel(
   directory: string,
-  { base }: Pick<AdapterDescription, "base">,
-): Promise<string> {
+  { base, revision }: Pick<AdapterDescription, "base" | "revision">,
+  options: Pick<LocalModelOptions, "part" | keyof NamedAccess> = {},
+): Promise<BaseModel> {
   if (base === null || base === "") {
     throw new UserError(
       `${joinPath(directory, configName)} does not say which model the adapter belongs to ` +
@@ -98,7 +112,13 @@ export async function resolveBaseModel(
   }
   const tried = base.startsWith("/") ? [base] : [base, ...await above(directory, base)];
   for (const path of tried) {
-    if (await statIfPresent(joinPath(path, "config.json")) !== undefined) return path;
+    if (await statIfPresent(joinPath(path, "config.json")) !== undefined) {
+      return { directory: path, name: path };
+    }
+  }
+  if (await meansRepository(base)) {
+    const found = await localModel(base, { ...options, revision: revision ?? undefined });
+    return { directory: found, name: base };
   }
   throw new UserError(
     `The adapter in ${directory} belongs to the model ${base}, which was not found: there is no ` +

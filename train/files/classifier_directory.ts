@@ -1,11 +1,13 @@
 /** Classifiers of texts as directories in the Hugging Face layout. @module */
 
 import { leavesOf, type Path, UserError } from "../../core/mod.ts";
+import { localModel, type ModelPart } from "../../data/hub/local_model.ts";
 import { openCheckpointFiles } from "../../data/weights/checkpoint_files.ts";
 import { labelNames, type SequenceClassifier, sequenceClassifier } from "../../nn/mod.ts";
 import { isAdapterDirectory, readAdapterConfig, resolveBaseModel } from "./adapter_files.ts";
 import {
   type ModelSource,
+  neededPart,
   type OpenNetwork,
   openNetwork,
   readModelConfig,
@@ -30,7 +32,7 @@ export async function openClassifier(
   },
 ): Promise<OpenClassifier> {
   const { directory } = source;
-  const labels = await classifierLabels(directory);
+  const labels = await classifierLabels(directory, neededPart());
   const head = { kind: "sequence", labels: labels.length } as const;
   const opened = await openNetwork(
     { ...source, head },
@@ -42,11 +44,18 @@ export async function openClassifier(
 /**
  * The names of the labels that {@linkcode openClassifier} would find, without reading weights.
  *
+ * @param part What is fetched of a model that is not here yet; as little as is needed, by default.
  * @throws UserError if there is no model, none that is supported, or one without a head over labels.
  */
-export async function classifierLabels(directory: string): Promise<readonly string[]> {
+export async function classifierLabels(
+  name: string,
+  part: ModelPart = "shapes",
+): Promise<readonly string[]> {
+  const directory = await localModel(name, { part, what: "reward model" });
   const adapter = await isAdapterDirectory(directory) ? await readAdapterConfig(directory) : null;
-  const base = adapter ? await resolveBaseModel(directory, adapter) : directory;
+  const base = adapter
+    ? (await resolveBaseModel(directory, adapter, { part })).directory
+    : directory;
   const config = await readModelConfig(`${base}/config.json`);
   const head = leavesOf(sequenceClassifier(config, 1).shapes())
     .map(([path]) => path)
@@ -55,7 +64,7 @@ export async function classifierLabels(directory: string): Promise<readonly stri
     await storedRows(base, "model", head);
   if (count !== null) return labelNames(config, count);
   throw new UserError(
-    `${directory} has no ${head}: it is no classifier, and its scores would be random. Give a reward model, such as the ` +
+    `${name} has no ${head}: it is no classifier, and its scores would be random. Give a reward model, such as the ` +
       "reward command trains.",
   );
 }

@@ -9,13 +9,16 @@ import {
   UserError,
 } from "../../core/mod.ts";
 import { readJsonFile } from "../../data/files/json_files.ts";
-import { missingPathError, parentPath, statIfPresent } from "../../data/files/local_paths.ts";
+import { parentPath, statIfPresent } from "../../data/files/local_paths.ts";
+import { localModel, type ModelPart } from "../../data/hub/local_model.ts";
+import { parseRepository } from "../../data/hub/repository.ts";
 import {
   loadTokenizer,
   type Tokenizer,
   type TokenizerOverrides,
 } from "../../data/tokenizer/tokenizer.ts";
 import {
+  type Adapted,
   adapterParameters,
   applyLora,
   type Architecture,
@@ -79,17 +82,19 @@ export interface OpenModel extends OpenNetwork<CausalModel> {
   readonly valueModel?: OpenModel;
 }
 
-/** Where a model comes from: a directory (of a model or an adapter), or a config to begin from scratch. */
+/** Where a model comes from: a directory or a name (of a model or an adapter), or a config to begin from scratch. */
 export interface ModelSource {
-  /** A model's or an adapter's directory. */
+  /** A model's or an adapter's directory, or its name on the Hub, from where it is downloaded. */
   readonly directory?: string | undefined;
+  /** Its branch, tag or commit on the Hub. */
+  readonly revision?: string | undefined;
   /** A `config.json`, instead. */
   readonly initFromConfig?: string | undefined;
   /** The model's last layer; logits over the vocabulary by default. A missing score or value head begins fresh. */
   readonly head?: ModelHead | undefined;
   /** Seed of fresh parameters. */
   readonly seed: number;
-  /** Directory of the tokenizer, if it is another. */
+  /** Directory or name of the model that has the tokenizer, if it is another. */
   readonly tokenizer?: string | undefined;
   /** Special tokens and template in place of the tokenizer's. */
   readonly overrides?: TokenizerOverrides;
@@ -97,7 +102,7 @@ export interface ModelSource {
   readonly storage?: WeightStorage | undefined;
   /** Options of a fresh adapter to be put over the parameters. */
   readonly lora?: Partial<LoraConfig> | undefined;
-  /** An adapter's directory, whose weights the fresh adapter takes. */
+  /** An adapter's directory or name, whose weights the fresh adapter takes. */
   readonly initialAdapter?: string | undefined;
   /** Told what a user should know of the files. */
   readonly notice?: ((text: string) => void) | undefined;
@@ -122,15 +127,14 @@ export async function openNetwork<M extends Architecture>(
   source: ModelSource,
   architecture: (config: HuggingFaceConfig) => M,
 ): Promise<OpenNetwork<M>> {
-  const given = source.initFromConfig ? null : await modelDirectory(source.directory!);
+  const given = source.initFromConfig ? null : await modelDirectory(source);
   const saved = given !== null && await isAdapterDirectory(given)
     ? await readAdapterConfig(given)
     : null;
-  const base = given === null
-    ? parentPath(source.initFromConfig!)
-    : saved
-    ? await resolveBaseModel(given, saved)
-    : given;
+  const found = given !== null && saved
+    ? await resolveBaseModel(given, saved, { part: neededPart() })
+    : null;
+  const base = found?.directory ?? given ?? parentPath(source.initFromConfig!);
   if (saved && (source.lora || source.initialAdapter !== undefined)) {
     throw new UserError(
       `${given} has an adapter to go on with, but a fresh one was asked for (--use_peft or --initial_adapter). Leave ` +
@@ -166,7 +170,7 @@ export async function openNetwork<M extends Architecture>(
   const generationConfig = await readJsonFile(`${base}/generation_config.json`);
   const { adapter, ...adapted } = await withAdapter(source, whole, {
     given,
-    base,
+    base: found?.name ?? null,
     saved,
     modelType: String(config["model_type"]),
   });
@@ -193,7 +197,9 @@ async function openTokenizer(
   },
 ): Promise<Tokenizer> {
   const own = await statIfPresent(`${home}/tokenizer.json`) !== undefined;
-  const directory = source.tokenizer ?? (own ? home : base);
+  const directory = source.tokenizer === undefined
+    ? own ? home : base
+    : await localModel(source.tokenizer, { part: "tokenizer", what: "tokenizer" });
   const given = await loadTokenizer(directory, source.overrides);
   // GPT-2's files on the Hub leave it to transformers' class to know the end of a text; its config knows it too.
   const end = given.eosToken === undefined && typeof config["eos_token_id"] === "number"
@@ -235,7 +241,7 @@ export async function withAdapter(
   whole: DecoderParams,
   { given, base, saved, modelType }: {
     readonly given: string | null;
-    readonly base: string;
+    readonly base: string | null;
     readonly saved: AdapterDescription | null;
     readonly modelType: string;
   },
@@ -244,22 +250,46 @@ export async function withAdapter(
     const { params: adapted, ...loaded } = await loadAdapter(whole, given!, { modelType });
     const params = await fillValueHead(adapted, given!, { required: false });
     // The base as it was found: a path relative to this adapter need not lead there from the next one.
-    return { params, reference: withoutValueHead(params), adapter: { ...loaded, base } };
+    return {
+      params,
+      reference: withoutValueHead(params),
+      adapter: { ...loaded, base, revision: saved.revision ?? null },
+    };
   }
   if (!source.lora) return { params: whole, reference: withoutValueHead(whole), adapter: null };
   const fresh = await applyLora(whole, plannable(source.lora), randomKey(source.seed), {
     modelType,
   });
-  const params = source.initialAdapter === undefined ? fresh.params : await fillValueHead(
-    await fillAdapter(fresh.params, source.initialAdapter, fresh.config),
-    source.initialAdapter,
-    { required: false },
-  );
+  const params = source.initialAdapter === undefined
+    ? fresh.params
+    : await initialised(fresh, source.initialAdapter);
   const reference = withoutValueHead(withoutAdapters(params));
   return {
     params: await realize(params),
     reference,
-    adapter: { config: fresh.config, base: given },
+    adapter: { config: fresh.config, ...namedBase(source, given) },
+  };
+}
+
+async function initialised(
+  { params, config }: Adapted<DecoderParams>,
+  adapter: string,
+): Promise<DecoderParams> {
+  const directory = await localModel(adapter, { what: "adapter", part: neededPart() });
+  const filled = await fillAdapter(params, directory, config);
+  return await fillValueHead(filled, directory, { required: false });
+}
+
+/** A base as it was named, so that an adapter leads to it on other machines too. */
+function namedBase(
+  { directory, revision }: ModelSource,
+  given: string | null,
+): Pick<AdapterDescription, "base" | "revision"> {
+  if (given === null || given === directory) return { base: given };
+  const repository = parseRepository(directory!, { kind: "model", revision });
+  return {
+    base: repository.id,
+    revision: repository.revision === "main" ? null : repository.revision,
   };
 }
 
@@ -301,11 +331,20 @@ export function trainableOf(opened: OpenModel): (path: Path, leaf: unknown) => b
   return (_, leaf) => leaf instanceof Tensor;
 }
 
-async function modelDirectory(path: string): Promise<string> {
+/** What is fetched of a model that is not here yet: where nothing is computed, no weights. */
+export function neededPart(): ModelPart {
+  return computesNothing() ? "shapes" : "whole";
+}
+
+async function modelDirectory({ directory, revision, notice }: ModelSource): Promise<string> {
+  const path = directory!;
   const found = await statIfPresent(path);
-  if (!found) throw await missingPathError(path, "model");
+  if (found === undefined) return await localModel(path, { revision, part: neededPart() });
   if (!found.isDirectory) {
     throw new UserError(`${path} is a file; a model is a directory with config.json and weights.`);
+  }
+  if (revision !== undefined) {
+    notice?.(`${path} is a directory, which has no revisions: it is read as it is.`);
   }
   return path;
 }

@@ -1,10 +1,12 @@
 /** A device and a model to generate with. @module */
 
+import { localModel } from "../../data/hub/local_model.ts";
 import type { QuantizeOptions } from "../../nn/mod.ts";
 import { isAdapterDirectory } from "../files/adapter_files.ts";
 import { type ModelSource, type OpenModel, openModel } from "../files/model_directory.ts";
 import type { WeightStorage } from "../files/quantized_files.ts";
 import type { GenerationModelValues } from "../settings/generation.ts";
+import { revisionOf } from "../settings/model.ts";
 
 /** What is needed to generate. */
 export type GenerationModel = Pick<
@@ -22,10 +24,13 @@ export async function openGenerationModel(
   values: GenerationModelValues,
   notice?: (text: string) => void,
 ): Promise<GenerationModel> {
-  const { model_name_or_path: directory, chat_template_path: template } = values;
+  const { model_name_or_path: name, chat_template_path: template } = values;
+  const revision = revisionOf(values);
+  const directory = await localModel(name, { revision });
   const storage = storageOf(values);
   const source: ModelSource = {
-    directory,
+    directory: name,
+    revision,
     storage,
     seed: 0,
     notice,

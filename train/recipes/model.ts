@@ -4,6 +4,7 @@ import { UserError } from "../../core/mod.ts";
 import { dropoutIn, type LoraConfig, type ModelHead, type QuantizeOptions } from "../../nn/mod.ts";
 import type { ModelSource, OpenModel } from "../files/model_directory.ts";
 import type { WeightStorage } from "../files/quantized_files.ts";
+import { revisionOf } from "../settings/model.ts";
 import type { FinetuneValues } from "./recipe_spec.ts";
 
 /** What is to be said of a config that asks for dropout, where the reference trains with it. */
@@ -21,6 +22,7 @@ export function modelSourceOf(values: FinetuneValues, head: ModelHead | undefine
     lora: values.use_peft ? loraOf(values, head) : undefined,
     initialAdapter: values.initial_adapter,
     directory: values.model_name_or_path,
+    revision: revisionOf(values),
     initFromConfig: values.init_from_config,
     head,
     seed: values.seed,

@@ -3,6 +3,7 @@
 import type { Options, Values } from "../settings/option.ts";
 import type { ReadSettings } from "../settings/read.ts";
 import { idleOptions } from "../settings/when.ts";
+import { fetchModels } from "./fetching.ts";
 import { finetune, type Finetuned } from "./finetune.ts";
 import type { FinetuneValues, Host, RecipeSpec } from "./recipe_spec.ts";
 
@@ -31,6 +32,8 @@ export function recipe<O extends Options, E>(
     check: (values) => spec.check(typed(values)),
     run: async ({ values, given, notices }, host) => {
       const all = (spec.settle?.(typed(values)) ?? typed(values)) as Values<O> & FinetuneValues;
+      const showing = host.showingDownloads ?? ((body) => body({}));
+      await showing((access) => fetchModels(options, all, access));
       await spec.checkFiles?.(all);
       return await finetune<O, E>(spec, all, [
         ...notices,

@@ -1,6 +1,7 @@
 /** What a recipe is made of, and what it is run with. @module */
 
 import type { Device, DeviceName } from "../../core/mod.ts";
+import type { HubAccess } from "../../data/hub/snapshot.ts";
 import type { Row } from "../../data/readers/dataset.ts";
 import type { Tokenizer } from "../../data/tokenizer/tokenizer.ts";
 import type { DecoderParams, ModelHead } from "../../nn/mod.ts";
@@ -89,6 +90,8 @@ export interface Host {
   readonly model?: ModelInMemory | undefined;
   /** Rows to learn from, or to evaluate on, in place of files. */
   readonly rows?: GivenRows | undefined;
+  /** Shows downloads that `body` makes. */
+  readonly showingDownloads?: <T>(body: (access: HubAccess) => Promise<T>) => Promise<T>;
   /** Who is told of the run; closed at its end. */
   readonly reporter: (values: FinetuneValues) => Reporter;
   /** A signal that asks to stop after the step, with a checkpoint; `dispose` when the training has ended. */

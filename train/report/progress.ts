@@ -286,7 +286,8 @@ export function formatBar(state: BarState, width: number): string {
   return barBeside(words, state.totalSteps > 0 ? state.step / state.totalSteps : 0, width);
 }
 
-function barBeside(words: string, share: number, width: number): string {
+/** A bar of which a share is done, beside words, in at most `width` columns. */
+export function barBeside(words: string, share: number, width: number): string {
   const room = Math.min(40, width - words.length - 4);
   // A bar of a few cells says nothing; the words alone do.
   if (room < 8) return words.slice(0, Math.max(0, width));

@@ -11,5 +11,5 @@ export { floats, ints } from "./builders/lists.ts";
 export { strings } from "./builders/lists.ts";
 export { anything, type Dict, dict, isDict, json } from "./builders/mappings.ts";
 export { float, int } from "./builders/numbers.ts";
-export { device, pathOrTrue, string } from "./builders/texts.ts";
+export { device, model, pathOrTrue, string } from "./builders/texts.ts";
 export { bool, readBoolean } from "./builders/truth.ts";

@@ -5,7 +5,7 @@
  */
 
 import { UserError } from "../../core/errors.ts";
-import { bool, choice, float, int, string } from "./builders.ts";
+import { bool, choice, float, int, model, string } from "./builders.ts";
 import { modelOptions } from "./model.ts";
 import { type Options, section, type Values } from "./option.ts";
 import { constraintOptions } from "./constraints.ts";
@@ -17,15 +17,14 @@ const oneBeam =
 
 /** Where the model comes from and how its weights are held. */
 export const generationModelOptions = section("Model", {
-  model_name_or_path: string({
+  model_name_or_path: model({
     required: true,
-    shown: "DIR",
-    help: "Directory of a checkpoint or an adapter.",
+    help: "A model or an adapter: its directory, or its name on the Hub, also with @revision.",
     aliases: ["model_name"],
   }),
-  chat_template_path: string({
-    shown: "PATH",
-    help: "A .jinja file, or a checkpoint whose chat template is taken. Unset: the model's own.",
+  chat_template_path: model({
+    names: "tokenizer",
+    help: "A .jinja file, or a model whose chat template is taken. Unset: the model's own.",
   }),
   dtype: choice({
     choices: ["auto", "float32", "bfloat16", "float16"],

@@ -1,6 +1,6 @@
 /** Options of `gkd`: TRL's config over the shared blocks. @module */
 
-import { bool, dict, float, int, string } from "./builders.ts";
+import { bool, dict, float, int, model } from "./builders.ts";
 import { type Options, section } from "./option.ts";
 import { base, builtIn, paddingFree, rate } from "./preference_base.ts";
 import { sftOptions } from "./sft.ts";
@@ -38,10 +38,9 @@ export const gkdOptions = {
   ...paddingFree,
   ...notDistilled,
   ...section("Model", {
-    teacher_model_name_or_path: string({
+    teacher_model_name_or_path: model({
       required: true,
-      shown: "DIR",
-      help: "Checkpoint of the teacher.",
+      help: "The teacher.",
     }),
     teacher_model_init_kwargs: dict({
       help: "Arguments of the teacher's from_pretrained.",

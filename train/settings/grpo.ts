@@ -1,6 +1,6 @@
 /** Options of `grpo` and `rloo`: TRL's configs over the shared blocks. @module */
 
-import { anything, bool, choice, float, floats, int, string } from "./builders.ts";
+import { anything, bool, choice, float, floats, int, model, string } from "./builders.ts";
 import { type Options, section } from "./option.ts";
 import { promptLength } from "./preference_base.ts";
 import { onlineBase, rolloutOptions } from "./sampling.ts";
@@ -58,11 +58,10 @@ const reference = section("Reference", {
     min: 1,
     help: "Optimiser steps between two updates.",
   }),
-  ref_model_name_or_path: string({
+  ref_model_name_or_path: model({
     aliases: ["ref_model", "ref_model_path"],
     when: held,
-    shown: "DIR",
-    help: "Checkpoint of the reference; unset: the policy as it begins. Not in TRL's command.",
+    help: "The reference; unset: the policy as it begins. Not in TRL's command.",
   }),
 });
 

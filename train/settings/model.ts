@@ -4,7 +4,7 @@
  * @module
  */
 
-import { bool, choice, float, int, string, strings } from "./builders.ts";
+import { bool, choice, float, int, model, string, strings } from "./builders.ts";
 import { type Options, section, type Values } from "./option.ts";
 import { onlyWith } from "./when.ts";
 
@@ -13,9 +13,10 @@ const heldInF32 =
   "an adapter are held so";
 
 const source = section("Model", {
-  model_name_or_path: string({
-    shown: "DIR",
-    help: "Directory of a Hugging Face checkpoint: config.json, *.safetensors, tokenizer files.",
+  model_name_or_path: model({
+    help:
+      "A model of the Hub by its name (Qwen/Qwen2.5-0.5B, also with @revision), or the directory of a Hugging Face " +
+      "checkpoint: config.json, *.safetensors, tokenizer files.",
     aliases: ["model_name"],
   }),
   init_from_config: string({
@@ -25,8 +26,7 @@ const source = section("Model", {
   }),
   model_revision: string({
     default: "main",
-    help: "Branch, tag or commit of a Hub model.",
-    notice: "a local directory has no revisions, so it is read as it is",
+    help: "Branch, tag or commit of model_name_or_path, where that is a name.",
   }),
   dtype: choice({
     choices: ["float32", "auto", "bfloat16", "float16"],
@@ -63,10 +63,11 @@ const source = section("Model", {
     help: "Run code that comes with a checkpoint.",
     notice: "code that comes with a checkpoint is never run; the families built in are used",
   }),
-  tokenizer_name: string({
-    shown: "DIR",
+  tokenizer_name: model({
+    names: "tokenizer",
     aliases: ["tokenizer_name_or_path", "tokenizer", "processing_class"],
-    help: "Directory of the tokenizer; unset: the model's, or the config's with init_from_config.",
+    help:
+      "Model whose tokenizer is taken; unset: the model's, or the config's with init_from_config.",
   }),
 });
 
@@ -135,9 +136,8 @@ const adapter = section("Adapters and quantisation", {
     default: false,
     help: "DoRA: magnitudes and directions apart.",
   }),
-  initial_adapter: string({
+  initial_adapter: model({
     when: onlyWith("use_peft"),
-    shown: "DIR",
     help: "An adapter whose weights the fresh one takes; the reference stays the base. Not in TRL.",
   }),
   load_in_8bit: bool({ default: false, help: "Keep the frozen weights in 8 bit." }),
@@ -165,3 +165,10 @@ export const modelOptions = { ...source, ...adapter } satisfies Options;
 
 /** The values of {@link modelOptions}. */
 export type ModelValues = Values<typeof modelOptions>;
+
+/** The revision that is asked for; `main` is what there is without asking. */
+export function revisionOf(
+  { model_revision: revision }: { readonly model_revision?: string },
+): string | undefined {
+  return revision === "main" ? undefined : revision;
+}

@@ -1,7 +1,7 @@
 /** Options of `online-dpo`, `nash-md` and `xpo`: TRL's configurations over the shared blocks. @module */
 
 import { UserError } from "../../core/errors.ts";
-import { choice, float, floats, int, string } from "./builders.ts";
+import { choice, float, floats, int, model } from "./builders.ts";
 import { checkJudges } from "./grpo_checks.ts";
 import { type Options, section, type Values } from "./option.ts";
 import { checkPreference } from "./preference_base.ts";
@@ -20,18 +20,17 @@ const base = {
   ...blocks,
   ...rolloutOptions,
   ...section("Rewards", {
-    reward_model_path: string({
+    reward_model_path: model({
+      names: "reward model",
       aliases: ["reward_model_name_or_path", "reward_model"],
-      shown: "DIR",
-      help: "A reward model (or DIR:LABEL), the first reward.",
+      help: "A reward model (or MODEL:LABEL), the first reward.",
     }),
     missing_eos_penalty: float({ min: 0, help: "What an answer loses that is cut off." }),
   }),
   ...section("Reference", {
-    ref_model_name_or_path: string({
+    ref_model_name_or_path: model({
       aliases: ["ref_model", "ref_model_path"],
-      shown: "DIR",
-      help: "Checkpoint of the reference; unset: the policy as it begins. Not in TRL's command.",
+      help: "The reference; unset: the policy as it begins. Not in TRL's command.",
     }),
   }),
   ...section("Loss", {

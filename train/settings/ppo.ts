@@ -1,7 +1,7 @@
 /** Options of `ppo`: TRL's PPOConfig over the shared blocks, and a few of the classic PPOTrainer's. @module */
 
 import { UserError } from "../../core/errors.ts";
-import { bool, choice, float, int, string } from "./builders.ts";
+import { bool, choice, float, int, model, string } from "./builders.ts";
 import { checkJudges, judges } from "./grpo_checks.ts";
 import { type Options, section, type Values } from "./option.ts";
 import { checkPreference } from "./preference_base.ts";
@@ -125,9 +125,8 @@ const loss = section("Loss", {
 });
 
 const values = section("Value function", {
-  value_model_name_or_path: string({
+  value_model_name_or_path: model({
     aliases: ["value_model_path", "value_model"],
-    shown: "DIR",
     help:
       "A sequence classifier with one label, trained along; unset: a value head on the policy. " +
       "Not in TRL's command.",
@@ -179,16 +178,14 @@ export const ppoOptions = {
   ...onlineBase,
   ...rolloutOptions,
   ...section("Model", {
-    sft_model_path: string({
-      shown: "DIR",
+    sft_model_path: model({
       help: "The policy; model_name_or_path is then where the tokenizer is.",
     }),
   }),
   ...section("Reference", {
-    ref_model_name_or_path: string({
+    ref_model_name_or_path: model({
       aliases: ["ref_model", "ref_model_path"],
-      shown: "DIR",
-      help: "Checkpoint of the reference; unset: the policy as it begins. Not in TRL's command.",
+      help: "The reference; unset: the policy as it begins. Not in TRL's command.",
     }),
   }),
   ...updates,
@@ -220,6 +217,7 @@ export function settlePpo(given: PpoValues): PpoValues {
   return {
     ...given,
     ...(policy === undefined ? {} : {
+      sft_model_path: undefined,
       model_name_or_path: policy,
       tokenizer_name: given.tokenizer_name ?? given.model_name_or_path,
     }),

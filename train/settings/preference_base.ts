@@ -1,7 +1,7 @@
 /** What the options of the preference, reward and distillation commands are made of: TRL's configs over the shared blocks. @module */
 
 import { UserError } from "../../core/errors.ts";
-import { bool, float, int, string } from "./builders.ts";
+import { bool, float, int, model } from "./builders.ts";
 import { modelOptions } from "./model.ts";
 import { section } from "./option.ts";
 import { commandOptions, datasetOptions } from "./script.ts";
@@ -87,12 +87,10 @@ export const reference = section("Reference", {
     min: 1,
     help: "Batch size of that pass; unset: the training one.",
   }),
-  ref_model_name_or_path: string({
+  ref_model_name_or_path: model({
     when: compared,
     aliases: ["ref_model", "ref_model_path"],
-    shown: "DIR",
-    help:
-      "Checkpoint of the reference model; unset: the policy as it begins. Not in TRL's command.",
+    help: "The reference model; unset: the policy as it begins. Not in TRL's command.",
   }),
 });
 

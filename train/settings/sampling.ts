@@ -1,7 +1,7 @@
 /** Options of the commands that learn from answers they sample: prompts, sampling, rewards, what is shown. @module */
 
 import { builtInRewardNames } from "../../rl/mod.ts";
-import { bool, codes, dict, float, floats, int, string } from "./builders.ts";
+import { bool, codes, dict, float, floats, int, model, string } from "./builders.ts";
 import { constraintOptions } from "./constraints.ts";
 import { modelOptions } from "./model.ts";
 import { type Options, section } from "./option.ts";
@@ -79,10 +79,10 @@ export const judgingOptions = section("Rewards", {
       "of modules (./file.ts:function) and directories of reward models, whose one score is the " +
       "reward; of a classifier with several labels, DIR:LABEL, the score of this label with the special tokens its tokenizer adds.",
   }),
-  reward_model_name_or_path: string({
+  reward_model_name_or_path: model({
     aliases: ["reward_model"],
-    shown: "DIR",
-    help: "A reward model (or DIR:LABEL), the first reward.",
+    names: "reward model",
+    help: "A reward model (or MODEL:LABEL), the first reward.",
   }),
   reward_weights: floats({ help: "A factor for each reward; 1 by default." }),
 });

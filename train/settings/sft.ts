@@ -6,7 +6,7 @@
 
 import { UserError } from "../../core/errors.ts";
 import { modelOptions } from "./model.ts";
-import { anything, bool, choice, dict, float, int, string } from "./builders.ts";
+import { anything, bool, choice, dict, float, int, model, string } from "./builders.ts";
 import { type Options, section, type Values } from "./option.ts";
 import { commandOptions, datasetOptions } from "./script.ts";
 import { checkTraining } from "./training_checks.ts";
@@ -27,9 +27,9 @@ const rows = section("Data", {
     help: "Arguments of dataset preparation.",
     refused: "rows are always prepared here; give the columns input_ids and labels to skip it",
   }),
-  chat_template_path: string({
-    shown: "PATH",
-    help: "A .jinja chat template, or a checkpoint directory whose template is taken.",
+  chat_template_path: model({
+    names: "tokenizer",
+    help: "A .jinja chat template, or a model whose template is taken.",
   }),
   eos_token: string({ help: "End-of-sequence token, instead of the tokenizer's." }),
   pad_token: string({ help: "Padding token, instead of the tokenizer's." }),

@@ -18,7 +18,7 @@ const tiny: FakeRepository = {
   },
   largeFrom: 1000,
 };
-const patience = { tries: 4, pause: 1, silence: 2000 };
+const patience = { tries: 4, pause: 1 };
 
 async function get(settings: HubSettings, name: string, options: SnapshotOptions = {}) {
   return await downloadSnapshot(settings, parseRepository(name, { kind: "model" }), {

@@ -3,7 +3,8 @@
 import { basename, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { UserError } from "../../../core/errors.ts";
-import { joinPath, missingPathError, statIfPresent } from "../../../data/files/local_paths.ts";
+import { joinPath, statIfPresent } from "../../../data/files/local_paths.ts";
+import { localModel } from "../../../data/hub/local_model.ts";
 import {
   builtInReward,
   builtInRewardNames,
@@ -29,6 +30,7 @@ type Judge =
 
 /** A reward model, and the label whose score is the reward if one is named. */
 interface JudgingModel {
+  /** Or its name on the Hub. */
   readonly directory: string;
   readonly label: string | undefined;
 }
@@ -69,21 +71,46 @@ async function judgeBy(name: Code): Promise<Judge> {
   }
   if (builtInRewardNames.includes(name)) return { kind: "built-in", name };
   if (/\.[cm]?[jt]s(:|$)/.test(name)) return { kind: "function", reward: await functionAt(name) };
-  if (await statIfPresent(labelled(name).directory) || await statIfPresent(name)) {
-    return await modelAt(name);
-  }
+  if (await isModel(name)) return await modelAt(name);
   if (/^[A-Za-z_]\w*(\.\w+)+$/.test(name)) {
     throw new UserError(
       `--reward_funcs has ${name}. If that is the path of a Python function: rewards are functions of TypeScript or ` +
         "JavaScript here, given as ./file.ts:function.",
     );
   }
-  if (/^[\w-][\w.-]*\/[\w.-]+$/.test(name)) throw await missingPathError(name, "reward model");
   throw new UserError(
     `--reward_funcs has ${name}, which is neither a built-in reward (${
       builtInRewardNames.join(", ")
-    }), nor a function of a module (./file.ts:function), nor the directory of a reward model (DIR, or DIR:LABEL).`,
+    }), nor a function of a module (./file.ts:function), nor a reward model (its directory or name on the Hub, also with :LABEL).`,
   );
+}
+
+/** Whether a reward function's name means a model: it is here, or is `organisation/name`. */
+async function isModel(name: string): Promise<boolean> {
+  const { directory } = labelled(name);
+  return await statIfPresent(directory) !== undefined || await statIfPresent(name) !== undefined ||
+    /^\w[\w.-]*\/\w[\w.-]*(@.+)?$/.test(directory);
+}
+
+/** The models among what judges answers, by their directories or names. */
+export async function judgingModels(
+  { reward_model_name_or_path, reward_model_path, reward_funcs = [] }: Partial<JudgeNames>,
+): Promise<readonly string[]> {
+  const models = [reward_model_name_or_path, reward_model_path]
+    .filter((spec) => spec !== undefined);
+  for (const name of reward_funcs) {
+    if (typeof name === "string" && !isOtherReward(name) && await isModel(name)) models.push(name);
+  }
+  return await Promise.all(models.map(async (spec) => (await judgingModel(spec)).directory));
+}
+
+/** A name that cannot be a model's: of a built-in reward, or of a module. */
+function isOtherReward(name: string): boolean {
+  return builtInRewardNames.includes(name) || /\.([cm]?[jt]s|py)(:|$)/.test(name);
+}
+
+async function judgingModel(spec: string): Promise<JudgingModel> {
+  return await statIfPresent(spec) ? { directory: spec, label: undefined } : labelled(spec);
 }
 
 /** `path:LABEL`, or `path` alone; a colon behind a single letter is Windows's. */
@@ -93,11 +120,10 @@ function labelled(spec: string): JudgingModel {
 }
 
 async function modelAt(spec: string): Promise<Judge> {
-  const found = await statIfPresent(spec);
-  const model = found ? { directory: spec, label: undefined } : labelled(spec);
+  const model = await judgingModel(spec);
   const { directory, label } = model;
-  if (!await statIfPresent(directory)) throw await missingPathError(directory, "reward model");
-  const files = ["config.json", "adapter_config.json"].map((name) => joinPath(directory, name));
+  const local = await localModel(directory, { part: "shapes", what: "reward model" });
+  const files = ["config.json", "adapter_config.json"].map((name) => joinPath(local, name));
   if (!(await Promise.all(files.map(statIfPresent))).some((file) => file !== undefined)) {
     throw new UserError(
       `${directory} is no reward model: a directory with config.json (or adapter_config.json) and weights is ` +
@@ -132,7 +158,8 @@ async function openRewardModel(
   notice?: (text: string) => void,
 ): Promise<NamedReward> {
   const opened = await openClassifier({ directory, seed, notice });
-  const name = basename(directory) + (label === undefined ? "" : `:${label}`);
+  const own = basename(directory).replace(/@.*/s, "");
+  const name = own + (label === undefined ? "" : `:${label}`);
   return { name, reward: modelReward({ opened, label }) };
 }
 

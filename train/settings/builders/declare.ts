@@ -51,6 +51,7 @@ export interface Shape<T> {
   /** The type of a value in TypeScript, as a library's option has it. */
   readonly type: string;
   readonly shown: string;
+  readonly names?: Option<T>["names"];
   readonly expected: string;
   readonly arity?: "one" | "optional" | "many";
   readonly negatable?: boolean;
@@ -77,6 +78,7 @@ export function declare<T>(spec: Spec<T>, shape: Shape<T>): Option<T | undefined
     shown: shape.shown,
     type: shape.type,
     optional,
+    names: shape.names,
     expected: shape.expected + (optional && !shape.noneIsText ? ", or none" : "") +
       (spec.instead === undefined ? "" : ` (${spec.instead})`),
     arity: shape.arity ?? "one",

@@ -27,6 +27,30 @@ export function string(
   });
 }
 
+/** What a model may be given for. */
+interface ModelSpec extends Spec<string> {
+  /** What of it is wanted; the model itself by default. */
+  readonly names?: Option<string>["names"];
+}
+
+/** A model by its directory or by its name on the Hub, or what comes with models. */
+export function model(spec: Always<string, ModelSpec>): Option<string>;
+/** The same, undefined where it is not set. */
+export function model(spec: ModelSpec): Option<string | undefined>;
+export function model(spec: ModelSpec): Option<string | undefined> {
+  return declare(spec, {
+    type: "string",
+    shown: "MODEL",
+    names: spec.names ?? "model",
+    expected: "a directory, or a name on the Hub such as Qwen/Qwen2.5-0.5B",
+    noneIsText: true,
+    read: (raw) => {
+      const value = text(raw);
+      return value === undefined || value === "" ? bad : good(value);
+    },
+  });
+}
+
 /** The name of a device. */
 export function device(
   spec: Spec<DeviceName> & { readonly default: DeviceName },
