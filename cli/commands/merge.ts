@@ -21,6 +21,7 @@ import { parse } from "../parse.ts";
 const mergeOptions = {
   ...section("Model", {
     model_name_or_path: model({
+      names: "adapter",
       required: true,
       help: "The adapter: its directory, or its name on the Hub, also with @revision.",
     }),

@@ -65,5 +65,7 @@ function capital(text: string): string {
 
 /** What happened at the bottom of a failed request: "connection refused", not "error sending request". */
 function innermost(error: Error): string {
-  return error.cause instanceof Error ? innermost(error.cause) : error.message.replace(/\.$/, "");
+  if (error.cause instanceof Error) return innermost(error.cause);
+  return error.message.replace(/\.$/, "")
+    .replace(/^error sending request for url \([^)]*\): (client error \([^)]*\): )?/, "");
 }

@@ -2,8 +2,7 @@
 
 import { UserError } from "../../core/errors.ts";
 import { missingPathError, nearEntries, statIfPresent } from "../files/local_paths.ts";
-import { firstMissing } from "./cache.ts";
-import { cachePaths } from "./cache.ts";
+import { cachePaths, firstMissing } from "./cache.ts";
 import { fetchHeaders } from "./headers.ts";
 import { describingFiles, tokenizerFiles, weightFiles } from "./model_files.ts";
 import { type NamedAccess, openByName } from "./opened.ts";
@@ -87,12 +86,12 @@ function isSafetensors({ path }: { readonly path: string }): boolean {
 /** Where a name was not found on the Hub, a path may have been meant. */
 async function alsoNotHere(error: unknown, name: string): Promise<unknown> {
   if (!(error instanceof UserError)) return error;
-  const near = await nearEntries(".", name.split("/")[0]!).catch(() => []);
-  if (near.length === 0 || !/is no |There is no /.test(error.message)) return error;
+  if (!/^(There is no|Cannot reach)|is not in the cache/.test(error.message)) return error;
+  const near = name.includes("/") ? [] : await nearEntries(".", name).catch(() => []);
   return new UserError(
-    `${error.message} Nor is there a directory "${name}" here; there ${
-      near.length === 1 ? "is" : "are"
-    } ${near.join(", ")}.`,
+    `${error.message} There is no directory "${name}" here either${
+      near.length === 0 ? "" : `; near its name are ${near.join(", ")}`
+    }.`,
     { cause: error },
   );
 }

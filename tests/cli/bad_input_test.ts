@@ -147,11 +147,7 @@ Deno.test("a split that is missing is refused with the splits there are", async 
   assert.match(await refusal({ eval_strategy: "epoch" }), /test/);
 });
 
-Deno.test("Hub ids are not yet, and mistyped paths name what is near", async () => {
-  assert.match(
-    await refusal({ model_name_or_path: "Qwen/Qwen3-0.6B" }),
-    /downloads from the Hub are not supported yet/,
-  );
+Deno.test("mistyped paths name what is near", async () => {
   assert.match(
     await refusal({ dataset_name: "trl-lib/Capybara" }),
     /downloads from the Hub are not supported yet/,
@@ -244,13 +240,13 @@ Deno.test("what is wrong with a new run leaves the results of the one before", a
 
 Deno.test("a process of its own ends with code 1 and no stack trace, unless --debug asks", async () => {
   using output = temporary();
-  const flags = smallRun(output.path, { model_name_or_path: "Qwen/Qwen3-0.6B" });
+  const flags = smallRun(output.path, { dataset_name: fixture("trl/sft-text/datset.jsonl") });
   const brief = await plumbProcess(argumentsOf("sft", flags));
   assert.deepEqual([brief.code, brief.stdout], [1, ""]);
-  assert.match(brief.stderr, /^CPU.*\nError: There is no local .*\n$/);
+  assert.match(brief.stderr, /^CPU.*\nError: Cannot find the dataset .*\n$/);
   const long = await plumbProcess(argumentsOf("sft", { ...flags, debug: true }));
   assert.equal(long.code, 1);
-  assert.match(long.stderr, /Error: .*downloads.*\n\s+at /);
+  assert.match(long.stderr, /Error: Cannot find .*\n\s+at /);
 });
 
 Deno.test("debug in a settings file shows the stack trace too", async () => {

@@ -116,13 +116,20 @@ export async function resolveBaseModel(
       return { directory: path, name: path };
     }
   }
+  const whose = `The adapter in ${directory} belongs to the model ${base}, which was not found`;
   if (await meansRepository(base)) {
-    const found = await localModel(base, { ...options, revision: revision ?? undefined });
-    return { directory: found, name: base };
+    try {
+      const found = await localModel(base, { ...options, revision: revision ?? undefined });
+      return { directory: found, name: base };
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      throw new UserError(`${whose}. ${error.message}`, { cause: error });
+    }
   }
   throw new UserError(
-    `The adapter in ${directory} belongs to the model ${base}, which was not found: there is no ` +
-      `config.json in ${tried.slice(0, 3).join(", ")}. Put the model there, or write its path to ` +
+    `${whose}: there is no config.json in ${
+      tried.slice(0, 3).join(", ")
+    }. Put the model there, or write its path to ` +
       `base_model_name_or_path in ${joinPath(directory, configName)}.`,
   );
 }

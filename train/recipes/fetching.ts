@@ -29,7 +29,7 @@ export async function fetchModels(
     const name = (values as Readonly<Record<string, unknown>>)[setting];
     if (typeof name !== "string" || names === undefined || names === "reward model") continue;
     const revision = setting === "model_name_or_path" ? revisionOf(values) : undefined;
-    if (names === "model") await fetchModel(name, { ...access, part, revision });
+    if (names !== "tokenizer") await fetchModel(name, { ...access, part, revision, what: names });
     else if (!isTemplateFile(name)) await localModel(name, { ...access, part: names, what: names });
   }
   for (const name of await judgingModels(values)) {

@@ -137,6 +137,7 @@ const adapter = section("Adapters and quantisation", {
     help: "DoRA: magnitudes and directions apart.",
   }),
   initial_adapter: model({
+    names: "adapter",
     when: onlyWith("use_peft"),
     help: "An adapter whose weights the fresh one takes; the reference stays the base. Not in TRL.",
   }),

@@ -56,7 +56,7 @@ export interface Option<T> {
   /** Whether it can be unset: `none` and YAML's null, and null in a script. */
   readonly optional: boolean;
   /** What a text that is no path here names on the Hub, if that is possible. */
-  readonly names: "model" | "tokenizer" | "reward model" | undefined;
+  readonly names: "model" | "adapter" | "tokenizer" | "reward model" | undefined;
   /** What is accepted, as the end of the sentence "Expected …". */
   readonly expected: string;
   /** How many values the flag takes: one, one or none (`--flag`), or one and more. */
