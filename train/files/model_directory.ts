@@ -237,7 +237,7 @@ function withinVocabulary(tokenizer: Tokenizer, vocabularySize: number): Tokeniz
 
 /** Parameters with the adapter that was saved, or a fresh one, over them. */
 export async function withAdapter(
-  source: Pick<ModelSource, "lora" | "initialAdapter" | "seed">,
+  source: Omit<ModelSource, "storage" | "overrides">,
   whole: DecoderParams,
   { given, base, saved, modelType }: {
     readonly given: string | null;
@@ -267,7 +267,7 @@ export async function withAdapter(
   return {
     params: await realize(params),
     reference,
-    adapter: { config: fresh.config, ...namedBase(source, given) },
+    adapter: { config: fresh.config, ...await namedBase(source) },
   };
 }
 
@@ -281,12 +281,12 @@ async function initialised(
 }
 
 /** A base as it was named, so that an adapter leads to it on other machines too. */
-function namedBase(
-  { directory, revision }: ModelSource,
-  given: string | null,
-): Pick<AdapterDescription, "base" | "revision"> {
-  if (given === null || given === directory) return { base: given };
-  const repository = parseRepository(directory!, { kind: "model", revision });
+async function namedBase(
+  { directory, initFromConfig, revision }: ModelSource,
+): Promise<Pick<AdapterDescription, "base" | "revision">> {
+  if (directory === undefined || initFromConfig) return { base: null };
+  if (await statIfPresent(directory) !== undefined) return { base: directory };
+  const repository = parseRepository(directory, { kind: "model", revision });
   return {
     base: repository.id,
     revision: repository.revision === "main" ? null : repository.revision,

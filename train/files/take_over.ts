@@ -1,6 +1,7 @@
 /** A model that is open already, as one that a run begins with. @module */
 
 import { UserError } from "../../core/mod.ts";
+import { localModel } from "../../data/hub/local_model.ts";
 import { type DecoderParams, withoutValueHead } from "../../nn/mod.ts";
 import { type ModelSource, type OpenModel, openModel, withAdapter } from "./model_directory.ts";
 
@@ -30,18 +31,25 @@ export async function takeOver(
     tokenizer === undefined && Object.values(overrides).every((value) => value === undefined) &&
     opened.valueModel === undefined;
   if (!same) return await openModel({ ...source, directory });
-  if (!lora) return { ...opened, params, reference: withoutValueHead(params), origin: directory };
+  if (!lora) {
+    const origin = await localModel(directory);
+    return { ...opened, params, reference: withoutValueHead(params), origin };
+  }
   if (opened.adapter) {
     throw new UserError(
       `The model in ${directory} has an adapter to go on with, but a fresh one was asked for. Merge it first, or do ` +
         "without a fresh one.",
     );
   }
-  const adapted = await withAdapter({ seed: source.seed, lora, initialAdapter }, params, {
-    given: directory,
-    base: directory,
-    saved: null,
-    modelType: String(opened.config["model_type"]),
-  });
+  const adapted = await withAdapter(
+    { seed: source.seed, lora, initialAdapter, directory },
+    params,
+    {
+      given: directory,
+      base: directory,
+      saved: null,
+      modelType: String(opened.config["model_type"]),
+    },
+  );
   return { ...opened, ...adapted };
 }

@@ -25,6 +25,7 @@ import {
   updatesTransposed,
   writeAdapter,
 } from "../../../train/files/adapter_files.ts";
+import { hubSettings } from "../../../data/hub/settings.ts";
 import { fixture } from "../../data/fixture_files.ts";
 import { eachDevice } from "../../devices.ts";
 import { adapterNames, readModel, rowsLayout } from "../../nn/adapters.ts";
@@ -205,8 +206,8 @@ Deno.test("options survive adapter_config.json, and have PEFT's defaults where i
     bias: "lora_only",
     task_type: null,
   });
-  const json = adapterConfigJson({ config, base: "models/base" });
-  assert.deepEqual(parseAdapterConfig(json, "x"), { config, base: "models/base" });
+  const description = { config, base: "org/base", revision: "v2" };
+  assert.deepEqual(parseAdapterConfig(adapterConfigJson(description), "x"), description);
   assert.deepEqual(parseAdapterConfig({ peft_type: "LORA" }, "x").config, {
     ...loraConfig(),
     task_type: "CAUSAL_LM",
@@ -232,15 +233,17 @@ Deno.test("the base model is looked up in the working directory, then from the a
   assert.equal(await isAdapterDirectory(fixture("models/llama")), false);
   const { base } = await readAdapterConfig(adapter);
   assert.equal(base, "models/llama");
-  assert.equal(await resolveBaseModel(adapter, { base }), fixture("models/llama"));
+  const found = async (base: string) => (await resolveBaseModel(adapter, { base })).directory;
+  assert.equal(await found(base), fixture("models/llama"));
   const absolute = fixture("models/qwen2");
-  assert.equal(await resolveBaseModel(adapter, { base: absolute }), absolute);
+  assert.equal(await found(absolute), absolute);
   assert.equal(
-    await Deno.realPath(await resolveBaseModel(adapter, { base: "../../models/qwen3" })),
+    await Deno.realPath(await found("../../models/qwen3")),
     fixture("models/qwen3"),
   );
+  const settings = { ...hubSettings(() => undefined), offline: true };
   await assert.rejects(
-    resolveBaseModel(adapter, { base: "models/nowhere" }),
+    resolveBaseModel(adapter, { base: "models/nowhere" }, { settings }),
     /belongs to the model models\/nowhere, which was not found/,
   );
   await assert.rejects(resolveBaseModel(adapter, { base: null }), /does not say which model/);

@@ -21,7 +21,7 @@ export interface DpoOptions extends TrainingOptions {
   readonly precomputeRefLogProbs?: boolean | undefined;
   /** Batch size of that pass; unset: the training one. */
   readonly precomputeRefBatchSize?: number | undefined;
-  /** Checkpoint of the reference model; unset: the policy as it begins. Not in TRL's command. */
+  /** The reference model; unset: the policy as it begins. Not in TRL's command. */
   readonly refModel?: string | undefined;
   /** Let the reference follow the policy (TR-DPO). Default: `false`. */
   readonly syncRefModel?: boolean | undefined;

@@ -2,7 +2,7 @@
 
 /** How answers are generated. */
 export interface GenerationOptions {
-  /** A .jinja file, or a checkpoint whose chat template is taken. Unset: the model's own. */
+  /** A .jinja file, or a model whose chat template is taken. Unset: the model's own. */
   readonly chatTemplatePath?: string | undefined;
   /** Type the weights are held in; auto is that of the files. Sums are always in float32. Default: `"auto"`. */
   readonly dtype?: "auto" | "float32" | "bfloat16" | "float16" | undefined;
@@ -14,6 +14,8 @@ export interface GenerationOptions {
   readonly bnb4bitQuantType?: "nf4" | "fp4" | undefined;
   /** Quantise the 4-bit code's scales too. Default: `false`. */
   readonly useBnbNestedQuant?: boolean | undefined;
+  /** Branch, tag or commit of model_name_or_path, where that is a name. Default: `"main"`. */
+  readonly modelRevision?: string | undefined;
   /** The most tokens of an answer. Default: `256`. */
   readonly maxNewTokens?: number | undefined;
   /** Draw tokens; --no_do_sample takes the most probable one at each step. Default: `true`. */

@@ -10,7 +10,7 @@ export interface GkdOptions extends TrainingOptions {
   readonly trainSamplingStrategy?: "random" | "sequential" | "group_by_length" | undefined;
   /** Highest learning rate. Default: `0.00002`. */
   readonly learningRate?: number | undefined;
-  /** Checkpoint of the teacher. */
+  /** The teacher. */
   readonly teacherModel?: string | undefined;
   /** 0: KL(teacher‖student); 1: KL(student‖teacher). Default: `0.5`. */
   readonly beta?: number | undefined;

@@ -11,7 +11,7 @@ export interface NashMdOptions extends OnlineOptions {
   readonly temperature?: number | undefined;
   /** Highest learning rate. Default: `5e-7`. */
   readonly learningRate?: number | undefined;
-  /** A reward model (or DIR:LABEL), the first reward. */
+  /** A reward model (or MODEL:LABEL), the first reward. */
   readonly rewardModelPath?: string | undefined;
   /** What an answer loses that is cut off. */
   readonly missingEosPenalty?: number | undefined;

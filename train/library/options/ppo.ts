@@ -15,7 +15,7 @@ export interface PpoOptions extends OnlineOptions {
   readonly localRolloutForwardBatchSize?: number | undefined;
   /** Divisor of the logits. Default: `0.7`. */
   readonly temperature?: number | undefined;
-  /** A reward model (or DIR:LABEL), the first reward. */
+  /** A reward model (or MODEL:LABEL), the first reward. */
   readonly rewardModel?: string | undefined;
   /** Order of the prompts. Default: `"random"`. */
   readonly trainSamplingStrategy?: "random" | "sequential" | undefined;

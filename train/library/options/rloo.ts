@@ -21,7 +21,7 @@ export interface RlooOptions extends OnlineOptions {
   readonly numIterations?: number | undefined;
   /** Divisor of the logits. Default: `1`. */
   readonly temperature?: number | undefined;
-  /** A reward model (or DIR:LABEL), the first reward. */
+  /** A reward model (or MODEL:LABEL), the first reward. */
   readonly rewardModel?: string | undefined;
   /** Highest learning rate. Default: `0.000001`. */
   readonly learningRate?: number | undefined;

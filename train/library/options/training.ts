@@ -42,11 +42,13 @@ export interface TrainingOptions extends ScriptOptions {
   readonly lora?: boolean | LoraOptions | undefined;
   /** Train from scratch: a config.json whose model is initialised at random. Not in TRL. */
   readonly initFromConfig?: string | undefined;
+  /** Branch, tag or commit of model_name_or_path, where that is a name. Default: `"main"`. */
+  readonly modelRevision?: string | undefined;
   /** Type of frozen weights under an adapter. What is trained is held in float32. Default: `"float32"`. */
   readonly dtype?: "float32" | "auto" | "bfloat16" | "float16" | undefined;
   /** Type of the weights saved at the end; auto: the checkpoint's. Steps' checkpoints are in float32. Not in TRL. Default: `"float32"`. */
   readonly saveDtype?: "float32" | "auto" | "bfloat16" | "float16" | undefined;
-  /** Directory of the tokenizer; unset: the model's, or the config's with init_from_config. */
+  /** Model whose tokenizer is taken; unset: the model's, or the config's with init_from_config. */
   readonly tokenizer?: string | undefined;
   /** Train a LoRA adapter over frozen weights. Default: `false`. */
   readonly usePeft?: boolean | undefined;
@@ -64,7 +66,7 @@ export interface TrainingOptions extends ScriptOptions {
   readonly datasetTrainSplit?: string | undefined;
   /** Split (file name) to evaluate on; read only if eval_strategy is not no. Default: `"test"`. */
   readonly datasetTestSplit?: string | undefined;
-  /** A .jinja chat template, or a checkpoint directory whose template is taken. */
+  /** A .jinja chat template, or a model whose template is taken. */
   readonly chatTemplatePath?: string | undefined;
   /** End-of-sequence token, instead of the tokenizer's. */
   readonly eosToken?: string | undefined;
@@ -254,6 +256,6 @@ export interface OnlineOptions extends TrainingOptions {
   readonly logUniquePrompts?: boolean | undefined;
   /** Answers and rewards to take in place of sampled ones: JSON, by generation and row. Not in TRL's command. */
   readonly rollouts?: string | undefined;
-  /** Checkpoint of the reference; unset: the policy as it begins. Not in TRL's command. */
+  /** The reference; unset: the policy as it begins. Not in TRL's command. */
   readonly refModel?: string | undefined;
 }
