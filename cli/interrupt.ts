@@ -1,21 +1,37 @@
 /** Ctrl-C and SIGTERM: the first asks to stop, the second stops. @module */
 
-/** A signal that is aborted by the first interrupt; `onFirst` tells the user. */
-export function interruptSignal(
-  onFirst: () => void,
-): { readonly signal: AbortSignal; readonly dispose: () => void } {
+const exitCodes = { SIGINT: 130, SIGTERM: 143 } as const;
+
+/** What asks a command to stop. */
+export interface Interrupt {
+  /** Aborted by the first signal. */
+  readonly signal: AbortSignal;
+  /** The code that tells which signal it was. */
+  readonly exitCode: () => number;
+  /** Leaves signals to the system again. */
+  readonly dispose: () => void;
+}
+
+/** Listens for signals; `onFirst` tells the user. */
+export function interruptSignal(onFirst: () => void): Interrupt {
   const controller = new AbortController();
-  const names: readonly Deno.Signal[] = Deno.build.os === "windows"
-    ? ["SIGINT"]
-    : ["SIGINT", "SIGTERM"];
-  const listener = () => {
-    if (controller.signal.aborted) Deno.exit(130);
-    controller.abort();
-    onFirst();
-  };
-  for (const name of names) Deno.addSignalListener(name, listener);
+  const names = Deno.build.os === "windows" ? ["SIGINT"] as const : ["SIGINT", "SIGTERM"] as const;
+  let exitCode: number = exitCodes.SIGINT;
+  const listeners = names.map((name) => ({
+    name,
+    listener: () => {
+      exitCode = exitCodes[name];
+      if (controller.signal.aborted) Deno.exit(exitCode);
+      controller.abort();
+      onFirst();
+    },
+  }));
+  for (const { name, listener } of listeners) Deno.addSignalListener(name, listener);
   return {
     signal: controller.signal,
-    dispose: () => names.forEach((name) => Deno.removeSignalListener(name, listener)),
+    exitCode: () => exitCode,
+    dispose: () => {
+      for (const { name, listener } of listeners) Deno.removeSignalListener(name, listener);
+    },
   };
 }

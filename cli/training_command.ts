@@ -6,18 +6,25 @@ import { openReporters } from "../train/recipes/training.ts";
 import type { Command } from "./command.ts";
 import { showingDownloads } from "./downloads.ts";
 import { openAskedDevice } from "./device.ts";
-import { interruptSignal } from "./interrupt.ts";
+import { type Interrupt, interruptSignal } from "./interrupt.ts";
 import { parse } from "./parse.ts";
 
 /** The command line runs one recipe, shows it on the terminal, and stops it on Ctrl-C. */
-const terminal: Host = {
-  openDevice: openAskedDevice,
-  showingDownloads,
-  ownsDevice: true,
-  reporter: (values) => openReporters(values.dry_run ? { ...values, report_to: [] } : values),
-  interrupt: (say) =>
-    interruptSignal(() => say("Stopping after this step; press Ctrl-C again to stop at once.")),
-};
+function terminal(onInterrupt: (interrupt: Interrupt) => void): Host {
+  return {
+    openDevice: openAskedDevice,
+    showingDownloads,
+    ownsDevice: true,
+    reporter: (values) => openReporters(values.dry_run ? { ...values, report_to: [] } : values),
+    interrupt: (say) => {
+      const interrupt = interruptSignal(() =>
+        say("Stopping after this step; press Ctrl-C again to stop at once.")
+      );
+      onInterrupt(interrupt);
+      return interrupt;
+    },
+  };
+}
 
 /** The command that trains by a recipe. */
 export function trainingCommand(recipe: Recipe): Command {
@@ -27,8 +34,10 @@ export function trainingCommand(recipe: Recipe): Command {
     summary,
     options,
     run: async (argv) => {
-      const done = await recipe.run(parse(argv, options, { check: recipe.check }), terminal);
-      return done?.result.interrupted ? 130 : 0;
+      let interrupt: Interrupt | undefined;
+      const host = terminal((begun) => interrupt = begun);
+      const done = await recipe.run(parse(argv, options, { check: recipe.check }), host);
+      return interrupt && done?.result.interrupted ? interrupt.exitCode() : 0;
     },
   };
 }

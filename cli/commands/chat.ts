@@ -81,7 +81,7 @@ async function answerPrompt(
   try {
     const { end } = await ask(prompt, interrupt.signal);
     pipeScreen.write("\n");
-    return end === "stopped" ? 130 : 0;
+    return end === "stopped" ? interrupt.exitCode() : 0;
   } catch (error) {
     // Whoever reads the answer has read enough.
     if (error instanceof Deno.errors.BrokenPipe) return 0;

@@ -29,15 +29,19 @@ export const generateCommand: Command = {
     });
     notices.forEach(say);
     await showingDownloads((access) => fetchModels(generateOptions, values, access));
+    let code = 0;
     try {
-      await writeRows(values.output, (write) => generate(values, given, write));
-      return 0;
+      await writeRows(
+        values.output,
+        async (write) => (code = await generate(values, given, write)) === 0,
+      );
+      return code;
     } catch (error) {
       // Whoever reads the rows has read enough.
       if (error instanceof Deno.errors.BrokenPipe) return 0;
       if (!(error instanceof Interrupted)) throw error;
       if (error.path !== null) say(`The rows that were done are in ${error.path}.`);
-      return 130;
+      return code;
     }
   },
 };
@@ -46,12 +50,12 @@ function say(text: string): void {
   standardError.write(`${text}\n`);
 }
 
-/** Generates; gives whether it came to its end. */
+/** Generates; gives the exit code, which is 0 where it came to its end. */
 async function generate(
   values: GenerateValues,
   given: ReadonlySet<string>,
   write: Write,
-): Promise<boolean> {
+): Promise<number> {
   const rows = await readDataset(values.prompts, { split: values.split });
   const device = await openAskedDevice(values, say);
   try {
@@ -89,7 +93,7 @@ async function generate(
         } s, ` +
           `${rate} tokens/s.`,
       );
-      return done === prompts.length;
+      return done === prompts.length ? 0 : interrupt.exitCode();
     } finally {
       interrupt.dispose();
     }

@@ -4,7 +4,7 @@ import { setImmediate } from "node:timers/promises";
 import { scope } from "../../core/mod.ts";
 import { batchesOf, evaluationOrder } from "../../data/batches/sampler.ts";
 import type { TrainOptions } from "./options.ts";
-import type { Policy } from "../sampling/rollout.ts";
+import type { Policy, RolloutContext } from "../sampling/rollout.ts";
 import type { MicroBatch, OnlineTask, PackedMetrics, Task } from "./task.ts";
 import { averages, emptyWindow, withMicroBatch } from "./windows.ts";
 
@@ -12,13 +12,13 @@ import { averages, emptyWindow, withMicroBatch } from "./windows.ts";
  * Metrics over all examples, named as TRL names them: `eval_loss` is the mean over examples of
  * their batch's mean; other metrics are plain means over batches.
  *
- * @param policy Who answers, where answers are to be sampled.
+ * @param policy Who answers, where answers are to be sampled; an aborted signal ends that by throwing its reason.
  */
 export async function evaluateTask<P>(
   task: Task<P> | OnlineTask<P>,
   options: TrainOptions,
   evaluate: (batch: MicroBatch) => PackedMetrics,
-  policy: Policy<P>,
+  policy: Policy<P> & Pick<RolloutContext<P>, "signal">,
 ): Promise<Record<string, number>> {
   const begin = performance.now();
   const { examples } = task;
@@ -71,7 +71,10 @@ function datasetChunks<P>(task: Task<P>, options: TrainOptions): Chunk[] {
   }));
 }
 
-function rolloutChunks<P>({ examples, rollout }: OnlineTask<P>, policy: Policy<P>): Chunk[] {
+function rolloutChunks<P>(
+  { examples, rollout }: OnlineTask<P>,
+  policy: Policy<P> & Pick<RolloutContext<P>, "signal">,
+): Chunk[] {
   const order = Int32Array.from({ length: examples }, (_, i) => i);
   return batchesOf(order, rollout.prompts).map((rows, number) => ({
     examples: rows.length,

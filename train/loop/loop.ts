@@ -30,8 +30,12 @@ import type { RunProgress, TrainResult, TrainRun } from "./run.ts";
 import { initialRunState, type RunState } from "./run_state.ts";
 import { lrSchedule, resolveInterval, resolveWarmupSteps } from "./schedule.ts";
 import { type BatchResult, type TrainSteps, trainSteps } from "./steps.ts";
+import { delayed } from "./stopping.ts";
 import type { MicroBatch, PackedMetrics, Refresh, TaskState } from "./task.ts";
 import { averages, emptyWindow, windowShare, withMicroBatch, withStep } from "./windows.ts";
+
+/** How long an evaluation may go on in a run that is to stop. */
+const EVALUATION_GRACE_MILLISECONDS = 5000;
 
 /** Trains; yields a record for each thing worth reporting and returns the trained parameters. */
 export async function* train<P>(run: TrainRun<P>): AsyncGenerator<LogRecord, TrainResult<P>> {
@@ -152,7 +156,8 @@ class Training<P> {
       }
       if (due.log) yield* this.#log();
       else yield { kind: "progress", ...this.#position(), ...this.#pace.current(this.#position()) };
-      const isBest = due.evaluate ? this.#judge(yield* this.#evaluate()) : false;
+      const row = due.evaluate ? yield* this.#evaluate() : null;
+      const isBest = row !== null && this.#judge(row);
       if (due.save || (options.saving.strategy === "best" && isBest)) yield* this.#save();
     }
     await this.#settle(0);
@@ -388,26 +393,36 @@ class Training<P> {
   }
 
   /** Evaluates; gives the metrics. */
-  async *#evaluate(): AsyncGenerator<LogRecord, Metrics> {
+  /** Evaluates; null if the run is to stop and nothing came back. */
+  async *#evaluate(): AsyncGenerator<LogRecord, Metrics | null> {
     const { evaluation, options, frozen } = this.run;
     const evaluate = this.#evaluation;
     if (!evaluation || !evaluate) {
       throw new Error("An evaluation is due, but the run has no evaluation task.");
     }
     await this.#settle(0);
-    const values = await evaluateTask(
-      evaluation,
-      options,
-      (batch) =>
-        evaluate(
-          this.#trainable,
-          this.#taskState,
-          frozen,
-          batch.inputs,
-          windowShare(batch, [batch]),
-        ),
-      this.#policy(this.#state.step),
+    const { signal } = this.run;
+    // A run that goes on from here does not evaluate here again, so that it is worth some waiting.
+    using patient = signal && delayed(signal, EVALUATION_GRACE_MILLISECONDS);
+    const values = await this.#unlessStopped(() =>
+      evaluateTask(
+        evaluation,
+        options,
+        (batch) =>
+          evaluate(
+            this.#trainable,
+            this.#taskState,
+            frozen,
+            batch.inputs,
+            windowShare(batch, [batch]),
+          ),
+        { ...this.#policy(this.#state.step), signal: patient?.signal },
+      )
     );
+    if (values === null) {
+      this.#notices.push("The run is to stop, and the evaluation did not end: it is left out.");
+      return null;
+    }
     const {
       eval_loss,
       eval_runtime,

@@ -20,6 +20,7 @@ import {
   runRewards,
 } from "../../rl/mod.ts";
 import { lengthMetrics } from "./answer_metrics.ts";
+import { unlessAborted } from "../loop/stopping.ts";
 import { rewardNotices } from "./reward_notices.ts";
 import type {
   AnswerColumns,
@@ -114,16 +115,17 @@ export function answering(
     completions: number,
   ): Promise<Judged> => {
     const answers = await sample(context, examples, completions);
-    return { answers, scores: await scoreAnswers(examples, answers, context, options) };
+    const scores = scoreAnswers(examples, answers, context, options);
+    return { answers, scores: await unlessAborted(context.signal, scores) };
   };
   return async (rows, context, completions) => {
     const examples = rows.map((row) => options.examples[row]!);
-    const { answers, scores } = context.rollout
-      ? await givenBy(context.rollout, examples, {
-        completions,
-        generation: context.number,
-        ...options,
-      })
+    const { rollout, number: generation, signal } = context;
+    const { answers, scores } = rollout
+      ? await unlessAborted(
+        signal,
+        givenBy(rollout, examples, { completions, generation, ...options }),
+      )
       : await sampled(examples, context, completions);
     return {
       ...describeAnswers(examples, answers, scores, options),

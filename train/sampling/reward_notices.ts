@@ -10,11 +10,11 @@ const silentGenerations = 5;
 
 /**
  * Notices where a function applies to none of the run's first answers, with what that means for it, and once where none
- * of the functions applies to any answer of a generation. And once where a function has given 0 to every answer for
+ * of the functions applies to an answer, or to any of a generation. And once where a function has given 0 to every answer for
  * several generations.
  */
 export function rewardNotices(rewards: readonly NamedReward[]): RewardNotices {
-  let saidOfAll = false;
+  let [saidOfAll, saidOfSome] = [false, false];
   const zeros = rewards.map(() => 0);
   return ({ table, names, unscored }, generation) => {
     const idle = (k: number) => generation === 0 && table.every((row) => Number.isNaN(row[k]));
@@ -34,7 +34,16 @@ export function rewardNotices(rewards: readonly NamedReward[]): RewardNotices {
           "reward that gives part of the points may help.",
       );
     });
-    if (unscored.length < table.length || saidOfAll) return notices;
+    if (unscored.length < table.length) {
+      if (unscored.length === 0 || saidOfSome) return notices;
+      saidOfSome = true;
+      return [
+        ...notices,
+        `No reward applies to ${unscored.length} of the ${table.length} answers of a generation (all are null): such ` +
+        "answers are left out of the rewards' mean, and nothing is learned from them.",
+      ];
+    }
+    if (saidOfAll) return notices;
     saidOfAll = true;
     return [
       ...notices,
