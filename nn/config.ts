@@ -5,9 +5,13 @@ import { UserError } from "../core/mod.ts";
 /** The path of the file that a config was read from. Copies of the config have it too. */
 export const configPath: unique symbol = Symbol("the path of a config.json");
 
+/** The names of the fields that are written as floats though their values are whole: 64.0 is no number of heads. */
+export const writtenAsFloats: unique symbol = Symbol("fields of a config.json written as floats");
+
 /** A parsed `config.json`. */
 export type HuggingFaceConfig = Readonly<Record<string, unknown>> & {
   readonly [configPath]?: string;
+  readonly [writtenAsFloats]?: ReadonlySet<string>;
 };
 
 /** What a config is called in messages: its path, where that is known. */
@@ -121,6 +125,71 @@ export function configObject(
 }
 
 const isId = (value: unknown) => Number.isSafeInteger(value);
+const isText = (value: unknown) => typeof value === "string";
+
+/** PyTorch's types of numbers, by name. */
+const dtypeName =
+  /^(torch\.)?(float(16|32|64)|bfloat16|half|float|double|float8_\w+|u?int(8|16|32|64)|auto)$/;
+
+/** Fields that say what a model is, and what they may hold. */
+const describingFields: Readonly<
+  Record<string, { readonly needed: string; readonly fits: (value: unknown) => boolean }>
+> = {
+  architectures: {
+    needed: "a list of names, or null,",
+    fits: (value) => Array.isArray(value) && value.every(isText),
+  },
+  dtype: {
+    needed: 'the name of a dtype, such as "bfloat16",',
+    fits: (value) => typeof value === "string" && dtypeName.test(value),
+  },
+  torch_dtype: {
+    needed: 'the name of a dtype, such as "bfloat16",',
+    fits: (value) => typeof value === "string" && dtypeName.test(value),
+  },
+  transformers_version: { needed: "a text", fits: isText },
+  sliding_window: { needed: "an integer, or null,", fits: isId },
+  chunk_size_feed_forward: { needed: "an integer", fits: isId },
+  id2label: {
+    needed: "an object with a name for each number",
+    fits: (value) => isObject(value) && Object.keys(value).every((id) => /^\d+$/.test(id)),
+  },
+  label2id: {
+    needed: "an object with a number for each name",
+    fits: (value) => isObject(value) && Object.values(value).every(isId),
+  },
+  problem_type: {
+    needed: "regression, single_label_classification or multi_label_classification",
+    fits: (value) => /^(regression|(single|multi)_label_classification)$/.test(String(value)),
+  },
+  layer_types: {
+    needed: "a list of names, or null,",
+    fits: (value) => Array.isArray(value) && value.every(isText),
+  },
+};
+
+function isObject(value: unknown): value is object {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** Fields that are whole numbers in every family, and fields that are floats, as transformers declares them. */
+const wholeNames =
+  /^(n|num|d|max|relative)_|_(size|dim|layers|heads|embeddings|token_id|window|scalar|tp|groups|forward)$|^dim$/;
+const floatNames = /^initializer_(range|factor)$|^init_std$|_(eps|epsilon|softcapping)$/;
+
+/** Refuses numbers of a file that are written as the wrong kind: 64.0 is no number of heads, 1 no epsilon. */
+function checkNumbers(config: HuggingFaceConfig): void {
+  const floats = config[writtenAsFloats];
+  if (floats === undefined) return;
+  for (const [name, value] of Object.entries(config)) {
+    if (wholeNames.test(name) && floats.has(name)) {
+      throw configError(config, name, "a whole number without a decimal point");
+    }
+    if (floatNames.test(name) && Number.isInteger(value) && !floats.has(name)) {
+      throw configError(config, name, "a number with a decimal point");
+    }
+  }
+}
 
 /** Switches, by how their names begin or end, of any family. */
 const switchNames =
@@ -139,6 +208,11 @@ export function checkCommonFields(config: HuggingFaceConfig): void {
     const value = config[name] ?? null;
     const ids = name === "eos_token_id" && Array.isArray(value) ? value : [value];
     if (value !== null && !ids.every(isId)) throw configError(config, name, "a token id, or null,");
+  }
+  checkNumbers(config);
+  for (const [name, { needed, fits }] of Object.entries(describingFields)) {
+    const value = config[name] ?? null;
+    if (value !== null && !fits(value)) throw configError(config, name, needed);
   }
   for (const name of Object.keys(config)) {
     if (dropoutNames.test(name) || otherDropouts.test(name)) {

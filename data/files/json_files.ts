@@ -49,14 +49,18 @@ export async function readTextFileIfPresent(path: string): Promise<string | unde
 /**
  * The JSON object in a file, or undefined if there is no such file.
  *
+ * @param onNumber told the name of each field that holds a number, and how that is written
  * @throws {UserError} if the file is not JSON or not an object
  */
-export async function readJsonFile(path: string): Promise<JsonRecord | undefined> {
+export async function readJsonFile(
+  path: string,
+  onNumber?: (name: string, source: string) => void,
+): Promise<JsonRecord | undefined> {
   const text = await readTextFileIfPresent(path);
   if (text === undefined) return undefined;
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = onNumber === undefined ? JSON.parse(text) : parseTold(text, onNumber);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new UserError(
@@ -68,4 +72,11 @@ export async function readJsonFile(path: string): Promise<JsonRecord | undefined
     throw new UserError(`${path} should hold a JSON object, but holds something else.`);
   }
   return value;
+}
+
+function parseTold(text: string, onNumber: (name: string, source: string) => void): unknown {
+  return JSON.parse(text, (name, value: unknown, context?: { readonly source?: string }) => {
+    if (typeof value === "number" && context?.source) onNumber(name, context.source);
+    return value;
+  });
 }

@@ -157,6 +157,12 @@ async function readWeightMap(index: string): Promise<ReadonlyMap<string, string>
       `Cannot read ${index}: it has no "weight_map" object from tensor names to file names.`,
     );
   }
+  if (!hasMetadata(root)) {
+    throw new UserError(
+      `Cannot read ${index}: it has no object "metadata" beside "weight_map". If the rest is whole, write ` +
+        '"metadata": {} into it.',
+    );
+  }
   return new Map(
     Object.entries(map).map(([name, shard]: [string, unknown]) => {
       // An index comes with the weights, from anywhere: it must not reach outside its directory.
@@ -174,6 +180,12 @@ async function readWeightMap(index: string): Promise<ReadonlyMap<string, string>
       return [name, shard];
     }),
   );
+}
+
+function hasMetadata(root: unknown): boolean {
+  return typeof root === "object" && root !== null && "metadata" in root &&
+    typeof root.metadata === "object" && root.metadata !== null &&
+    !Array.isArray(root.metadata);
 }
 
 async function missingWeightsError(directory: string, stem: string): Promise<UserError> {

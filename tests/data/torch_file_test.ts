@@ -140,7 +140,7 @@ Deno.test("pytorch_model.bin and its shards are opened where there are no safete
     await copy("pytorch_model-00001-of-00001.bin");
     await Deno.writeTextFile(
       `${directory}/pytorch_model.bin.index.json`,
-      JSON.stringify({ weight_map: { f32: "pytorch_model-00001-of-00001.bin" } }),
+      JSON.stringify({ metadata: {}, weight_map: { f32: "pytorch_model-00001-of-00001.bin" } }),
     );
     using shards = await openCheckpointFiles(directory);
     assert.deepEqual([...shards.tensors.keys()], ["f32"]);

@@ -7,13 +7,17 @@ import {
   type HuggingFaceConfig,
   paddingIdOf,
   sequenceClassifier,
+  writtenAsFloats,
 } from "../../nn/mod.ts";
 import { readFixture } from "../data/fixture_files.ts";
 
 const path = "somewhere/config.json";
 
 /** What a config of a fixture model with changes is refused with. */
-async function refusal(name: string, changes: Record<string, unknown>): Promise<string> {
+async function refusal(
+  name: string,
+  changes: Record<string | symbol, unknown>,
+): Promise<string> {
   const config: HuggingFaceConfig = {
     ...await readFixture<Record<string, unknown>>(`models/${name}/config.json`),
     ...changes,
@@ -204,6 +208,35 @@ Deno.test("windows, limits and other switches of families are checked too", asyn
     const message = await refusal(name, changes);
     assert.ok(message.startsWith(path) && message.includes(key!), message);
   }
+});
+
+Deno.test("fields that only describe a model are checked too", async () => {
+  const wrong: Readonly<Record<string, readonly unknown[]>> = {
+    architectures: ["", [["LlamaForCausalLM"]], 1],
+    dtype: [1, "float32x", "FLOAT32", []],
+    torch_dtype: ["float32x"],
+    transformers_version: [1, false, ["5"]],
+    sliding_window: [{}, 2.5, "4"],
+    id2label: [[], { a: "b" }],
+    label2id: [{ a: "b" }],
+    problem_type: ["guessing"],
+    layer_types: ["full_attention", [1]],
+  };
+  for (const [name, values] of Object.entries(wrong)) {
+    for (const value of values) {
+      const message = await refusal("llama", { [name]: value });
+      assert.match(message, new RegExp(`^${path} has ${name} = `));
+    }
+  }
+});
+
+Deno.test("numbers are refused that a file writes as the wrong kind", async () => {
+  const written = (...names: string[]) => ({ [writtenAsFloats]: new Set(names) });
+  for (const name of ["hidden_size", "num_attention_heads", "eos_token_id", "head_dim"]) {
+    assert.match(await refusal("llama", written(name, "rms_norm_eps")), /without a decimal point/);
+  }
+  const changes = { ...written(), rms_norm_eps: 1 };
+  assert.match(await refusal("llama", changes), /rms_norm_eps = 1, but .* decimal point/);
 });
 
 Deno.test("sizes that are possible one by one, and not together, are refused", async () => {

@@ -45,6 +45,19 @@ const unsupported = [
   "velora_config",
 ];
 
+/** Options of how an adapter began, which say nothing of what it computes. */
+const initialisations = ["corda_config", "eva_config", "loftq_config", "lora_ga_config"];
+
+/** PEFT's tasks. */
+const tasks: readonly unknown[] = [
+  "CAUSAL_LM",
+  "SEQ_CLS",
+  "SEQ_2_SEQ_LM",
+  "TOKEN_CLS",
+  "QUESTION_ANS",
+  "FEATURE_EXTRACTION",
+];
+
 /** The contents of `adapter_config.json`, keys in order. */
 export function adapterConfigJson(
   { config, base, revision = null, fanInFanOut = false }: AdapterDescription,
@@ -86,6 +99,13 @@ export function parseAdapterConfig(
           `without it are.`,
       );
     }
+  }
+  for (const name of initialisations) {
+    const value = json[name] ?? null;
+    if (value === null || isRecord(value)) continue;
+    throw new UserError(
+      `${path} has ${name} = ${JSON.stringify(value)}; an object or null was expected.`,
+    );
   }
   const given: Record<string, unknown> = {};
   for (const name of Object.keys(loraDefaults)) {
@@ -167,5 +187,9 @@ const types: Readonly<Record<keyof LoraConfig, OptionType>> = {
       (isRecord(value) && Object.values(value).every((ids) => isList(ids, isNumber))),
   },
   ensure_weight_tying: flag,
-  task_type: { ...text, null: true, fits: (value) => value === null || isText(value) },
+  task_type: {
+    name: `one of ${tasks.join(", ")}, or null,`,
+    null: true,
+    fits: (value) => value === null || tasks.includes(value),
+  },
 };

@@ -35,6 +35,7 @@ import {
   transposedIn,
   withoutAdapters,
   withoutValueHead,
+  writtenAsFloats,
 } from "../../nn/mod.ts";
 import {
   type AdapterDescription,
@@ -351,8 +352,11 @@ async function modelDirectory({ directory, revision, notice }: ModelSource): Pro
 
 /** Reads a `config.json`. @throws UserError if it is missing or broken. */
 export async function readModelConfig(path: string): Promise<HuggingFaceConfig> {
-  const config = await readJsonFile(path);
-  if (config !== undefined) return { ...config, [configPath]: path };
+  const floats = new Set<string>();
+  const config = await readJsonFile(path, (name, source) => {
+    if (/[.e]/i.test(source)) floats.add(name);
+  });
+  if (config !== undefined) return { ...config, [configPath]: path, [writtenAsFloats]: floats };
   throw new UserError(
     `There is no ${path}. A model directory has a config.json beside its weights (*.safetensors) and tokenizer files.`,
   );

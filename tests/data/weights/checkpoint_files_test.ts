@@ -120,6 +120,8 @@ Deno.test("missing shards and tensors are named", async () => {
     await refuses(dir, /"a" occurs twice/);
     await Deno.writeTextFile(index, "{}");
     await refuses(dir, /no "weight_map"/);
+    await Deno.writeTextFile(index, text.replace('"metadata"', '"metadata_"'));
+    await refuses(dir, /no object "metadata"/);
     await Deno.writeTextFile(index, "{");
     await refuses(dir, /index\.json.*not valid JSON/);
   });
