@@ -1,7 +1,7 @@
 /** When tensors are computed and when their memory goes. @module */
 
 import { realizeNodes } from "./execute.ts";
-import { closeScope, openScope, type Storage } from "./storage.ts";
+import { collecting } from "./storage.ts";
 import { Tensor } from "./tensor.ts";
 import { leavesOf } from "./tree.ts";
 
@@ -17,17 +17,13 @@ export async function realize<T>(tree: T): Promise<T> {
 
 /**
  * Runs `f` and then frees the memory of every tensor made meanwhile, but for those in its result (a
- * tree). Scopes nest; what survives belongs to the scope around. Do not run two at once.
+ * tree). Scopes nest; what survives belongs to the scope around. Several may run at once.
  */
 export async function scope<T>(f: () => T | Promise<T>): Promise<T> {
-  const opened = openScope();
-  const kept = new Set<Storage>();
-  try {
+  return await collecting(async (keep) => {
     const result = await f();
     await realize(result);
-    for (const { node } of tensorsIn(result)) if (node.storage) kept.add(node.storage);
+    for (const { node } of tensorsIn(result)) if (node.storage) keep(node.storage);
     return result;
-  } finally {
-    closeScope(opened, kept);
-  }
+  });
 }

@@ -1,5 +1,6 @@
 /** Device memory that tensors share, and when it is given back. @module */
 
+import { AsyncLocalStorage } from "node:async_hooks";
 import type { Allocation, MemoryHolder } from "./device/memory.ts";
 import { nextNodeId } from "./node_id.ts";
 
@@ -20,7 +21,7 @@ export class Storage {
     node: { readonly id: number } | null,
   ) {
     this.#allocation = allocation;
-    if (node) scopes.findLast((scope) => scope.firstId <= node.id)?.storages.add(this);
+    if (node) scopeOf(node)?.storages.add(this);
     finalisation.register(this, { device, allocation }, this);
   }
 
@@ -68,29 +69,42 @@ const finalisation = new FinalizationRegistry<{ device: MemoryHolder; allocation
   ({ device, allocation }) => device.free(allocation),
 );
 
-/** A stretch of time whose memory is given back together. */
-export interface Scope {
+/** A stretch of work whose memory is given back together. */
+interface Scope {
   /** The id of the first node made in it. */
   readonly firstId: number;
   /** Memory to give back. */
   readonly storages: Set<Storage>;
+  /** The scope around it. */
+  readonly outer: Scope | undefined;
 }
 
-const scopes: Scope[] = [];
+/** The innermost scope of the work under way. What runs at the same time has its own. */
+const innermost = new AsyncLocalStorage<Scope>();
 
-/** Starts collecting the storages of nodes made from now on. */
-export function openScope(): Scope {
-  const scope: Scope = { firstId: nextNodeId(), storages: new Set() };
-  scopes.push(scope);
+/** The innermost scope that a node was made in. */
+function scopeOf(node: { readonly id: number }): Scope | undefined {
+  let scope = innermost.getStore();
+  while (scope && scope.firstId > node.id) scope = scope.outer;
   return scope;
 }
 
-/** Ends a scope: frees what it collected but `kept`, which moves to the scope around it. */
-export function closeScope(scope: Scope, kept: ReadonlySet<Storage>): void {
-  const index = scopes.indexOf(scope);
-  if (index >= 0) scopes.splice(index, 1);
-  for (const storage of scope.storages) {
-    if (kept.has(storage)) scopes.at(-1)?.storages.add(storage);
-    else storage.dispose();
+/**
+ * Collects the storages of the nodes that `work` makes, and frees them at its end, but for those that it says to keep:
+ * these move to the scope around it.
+ */
+export async function collecting<T>(
+  work: (keep: (storage: Storage) => void) => Promise<T>,
+): Promise<T> {
+  const outer = innermost.getStore();
+  const scope: Scope = { firstId: nextNodeId(), storages: new Set(), outer };
+  const kept = new Set<Storage>();
+  try {
+    return await innermost.run(scope, () => work((storage) => kept.add(storage)));
+  } finally {
+    for (const storage of scope.storages) {
+      if (kept.has(storage)) outer?.storages.add(storage);
+      else storage.dispose();
+    }
   }
 }

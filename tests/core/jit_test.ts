@@ -246,6 +246,25 @@ eachDevice("scope frees everything but its result", async (device) => {
   }
 });
 
+eachDevice("scopes that run at once keep to their own tensors", async () => {
+  const turn = () => new Promise<void>((resolve) => setTimeout(resolve, 0));
+  const work = async (start: number) =>
+    await scope(async () => {
+      let x = await realize(tensor([start]));
+      for (let step = 0; step < 5; step++) {
+        await turn();
+        x = await scope(async () => {
+          const y = await realize(x.add(1));
+          await turn();
+          return y;
+        });
+      }
+      return await x.item();
+    });
+  // The first ends while the second is under way.
+  assert.deepEqual(await Promise.all([work(0), scope(turn), work(10)]), [5, undefined, 15]);
+});
+
 eachDevice("a long run makes no device objects once each length was seen", async (device) => {
   let state = decoderState(1);
   const step = jit(trainStep, { donate: [0], name: "train" });
