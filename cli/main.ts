@@ -6,29 +6,14 @@
 
 import { UserError } from "../core/errors.ts";
 import { screenColumns, shortened, standardError, standardOutput } from "../core/terminal.ts";
-import { offlineRecipes, onlineRecipes } from "../train/recipes/all.ts";
 import configuration from "../deno.json" with { type: "json" };
-import { chatCommand } from "./commands/chat.ts";
-import { envCommand } from "./commands/env.ts";
-import { generateCommand } from "./commands/generate.ts";
-import { mergeCommand } from "./commands/merge.ts";
-import { renderHelp, wantsHelp } from "./help.ts";
-import { nearest } from "../train/settings/nearest.ts";
-import type { Command } from "./command.ts";
-import { trainingCommand } from "./training_command.ts";
 import type { Options } from "../train/settings/option.ts";
+import { nearest } from "../train/settings/nearest.ts";
 import { UnknownOption } from "../train/settings/read.ts";
+import type { Command } from "./command.ts";
+import { type CommandEntry, commands, loadCommands } from "./commands.ts";
+import { renderHelp, wantsHelp } from "./help.ts";
 import { otherCommands } from "./other_commands.ts";
-import { parse } from "./parse.ts";
-
-/** All commands. */
-export const commands: readonly Command[] = [
-  ...[...offlineRecipes, ...onlineRecipes].map(trainingCommand),
-  chatCommand,
-  generateCommand,
-  mergeCommand,
-  envCommand,
-];
 
 /** Runs a command; gives the process's exit code. */
 export async function main(argv: readonly string[]): Promise<number> {
@@ -41,16 +26,17 @@ export async function main(argv: readonly string[]): Promise<number> {
     say(`plumb ${configuration.version}`);
     return 0;
   }
-  const command = commandNamed(name);
-  if (!command) {
+  const entry = commandNamed(name);
+  if (!entry) {
     complain(noCommand(name));
     return 1;
   }
+  const command = await entry.load();
   const help = wantsHelp(rest);
   if (help) {
     say(renderHelp(command.options, {
       command: `plumb ${command.name}`,
-      summary: command.summary,
+      summary: entry.summary,
       all: help === "all",
       width: screenColumns(),
     }));
@@ -59,13 +45,13 @@ export async function main(argv: readonly string[]): Promise<number> {
   try {
     return await command.run(rest);
   } catch (error) {
-    complain(explain(elsewhere(error, command), wantsDebug(rest, command.options)));
+    complain(explain(await elsewhere(error, command), await wantsDebug(rest, command.options)));
     return 1;
   }
 }
 
 /** A command; the words of its name may be joined by underscores. */
-function commandNamed(name: string): Command | undefined {
+function commandNamed(name: string): CommandEntry | undefined {
   return commands.find((command) => command.name === name.replaceAll("_", "-"));
 }
 
@@ -78,8 +64,9 @@ function noCommand(name: string): string {
 }
 
 /** What `--debug` says, also where a settings file says it; the command line may be what is wrong. */
-function wantsDebug(argv: readonly string[], options: Options): boolean {
+async function wantsDebug(argv: readonly string[], options: Options): Promise<boolean> {
   try {
+    const { parse } = await import("./parse.ts");
     return parse(argv, options).values["debug"] === true;
   } catch {
     return argv.includes("--debug");
@@ -87,10 +74,10 @@ function wantsDebug(argv: readonly string[], options: Options): boolean {
 }
 
 /** An option that this command lacks and others have is no typing error. */
-function elsewhere(error: unknown, command: Command): unknown {
+async function elsewhere(error: unknown, command: Command): Promise<unknown> {
   if (!(error instanceof UnknownOption) || error.explained) return error;
   const names = new Set([error.option, error.option.replace(/^no_/, "")]);
-  const owners = commands.filter(({ options }) =>
+  const owners = (await loadCommands()).filter(({ options }) =>
     Object.entries(options).some(([name, { aliases }]) =>
       names.has(name) || aliases.some((alias) => names.has(alias.name))
     )

@@ -28,10 +28,9 @@ function terminal(onInterrupt: (interrupt: Interrupt) => void): Host {
 
 /** The command that trains by a recipe. */
 export function trainingCommand(recipe: Recipe): Command {
-  const { name, summary, options } = recipe;
+  const { name, options } = recipe;
   return {
     name,
-    summary,
     options,
     run: async (argv) => {
       let interrupt: Interrupt | undefined;

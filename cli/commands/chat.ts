@@ -20,9 +20,6 @@ import { parse } from "../parse.ts";
 /** What `chat` is called with. */
 export const chatCommand: Command = {
   name: "chat",
-  summary:
-    "Talks with a model at the terminal, or answers a prompt from a pipe. What no flag says, the checkpoint's " +
-    "generation_config.json does.",
   options: chatOptions,
   run: async (argv) => {
     const { values, given, notices } = parse(argv, chatOptions, { check: checkGenerationModel });

@@ -26,7 +26,6 @@ type Line = readonly [name: string, value: string];
 /** Prints platform, versions and devices. */
 export const envCommand = {
   name: "env",
-  summary: "Prints the platform, the versions and the devices, and how to mend what hides a card.",
   options: envOptions,
   run: async (argv: readonly string[]): Promise<number> => {
     const { values } = parse(argv, envOptions);

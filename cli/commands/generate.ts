@@ -20,8 +20,6 @@ import { parse } from "../parse.ts";
 /** What `generate` is called with. */
 export const generateCommand: Command = {
   name: "generate",
-  summary:
-    "Completes a file of prompts, to JSONL. What no flag says, the checkpoint's generation_config.json does.",
   options: generateOptions,
   run: async (argv) => {
     const { values, given, notices } = parse(argv, generateOptions, {

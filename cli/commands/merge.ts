@@ -45,8 +45,6 @@ const mergeOptions = {
 /** What `merge` is called with. */
 export const mergeCommand: Command = {
   name: "merge",
-  summary:
-    "Folds an adapter into the full-precision weights of its base, and writes a whole model.",
   options: mergeOptions,
   run: async (argv) => {
     const { values } = parse(argv, mergeOptions);

@@ -1,12 +1,14 @@
 /** Options know when they have an effect; one that has none is told. */
 
 import assert from "node:assert/strict";
-import { commands } from "../../cli/main.ts";
+import { loadCommands } from "../../cli/commands.ts";
 import type { Condition, Options } from "../../train/settings/option.ts";
 import { idleOptions } from "../../train/settings/when.ts";
 import { fixture } from "../data/fixture_files.ts";
 import { rewards, smallOnlineRun } from "./online_runs.ts";
 import { plumb, temporary } from "./run_command.ts";
+
+const commands = await loadCommands();
 
 type Given = Readonly<Record<string, unknown>>;
 

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import configuration from "../../deno.json" with { type: "json" };
-import { commands } from "../../cli/main.ts";
+import { loadCommands } from "../../cli/commands.ts";
 import { otherCommands } from "../../cli/other_commands.ts";
 import { parse } from "../../cli/parse.ts";
 import { dpoRecipe } from "../../train/recipes/dpo.ts";
@@ -11,6 +11,8 @@ import { otherNames } from "../../train/settings/other_names.ts";
 import { nameTable } from "../../train/settings/read.ts";
 import { inTempDir } from "../temporary.ts";
 import { plumb, refusalOf } from "./run_command.ts";
+
+const commands = await loadCommands();
 
 Deno.test("an option of other commands is said to be one", async () => {
   assert.match(

@@ -21,6 +21,8 @@ export interface Described {
   /** `sft`, `online-dpo`. */
   readonly name: string;
   readonly summary: string;
+  /** Whether it learns from answers that it samples. */
+  readonly online: boolean;
   readonly options: Options;
 }
 
@@ -115,13 +117,12 @@ function file(about: string, interfaces: readonly Written[], isBase = false): st
 /** The files of options by their names, not yet formatted. */
 export function optionFiles(
   recipes: readonly Described[],
-  online: ReadonlySet<string>,
   generation: Options,
 ): Record<string, string> {
   const sets = recipes.map(({ options }) => offered(options));
   const training = common(sets);
   const sampling = without(
-    common(sets.filter((_, i) => online.has(recipes[i]!.name))),
+    common(sets.filter((_, i) => recipes[i]!.online)),
     Object.keys(training),
   );
   const isLora = (name: string) => /^(lora_|use_(dora|rslora)|init_lora)/.test(name);
@@ -161,13 +162,12 @@ export function optionFiles(
       options: without(offered(generation), ["prompts", "split", "output", "device", "threads"]),
     }]),
   };
-  recipes.forEach(({ name, summary }, i) => {
-    const isOnline = online.has(name);
-    const shared = Object.keys(isOnline ? { ...training, ...sampling } : training);
+  recipes.forEach(({ name, summary, online }, i) => {
+    const shared = Object.keys(online ? { ...training, ...sampling } : training);
     files[`${name.replaceAll("-", "_")}.ts`] = file(`Options of ${name}.`, [{
       name: interfaceName(name),
       doc: summary,
-      extending: [isOnline ? "OnlineOptions" : "TrainingOptions"],
+      extending: [online ? "OnlineOptions" : "TrainingOptions"],
       options: without(sets[i]!, shared),
     }]);
   });

@@ -4,15 +4,18 @@
  * @module
  */
 
-import { offlineRecipes, onlineRecipes } from "../recipes/all.ts";
+import { catalogue } from "../recipes/catalogue.ts";
 import { generateOptions } from "../settings/generate.ts";
 import { functionsFile, optionFiles } from "./option_types.ts";
 
 /** Writes the files into a directory, and formats them. */
 export async function writeOptions(directory: string): Promise<void> {
-  const recipes = [...offlineRecipes, ...onlineRecipes];
+  const recipes = await Promise.all(catalogue.map(async (entry) => ({
+    ...entry,
+    options: (await entry.load()).options,
+  })));
   const files = {
-    ...optionFiles(recipes, new Set(onlineRecipes.map(({ name }) => name)), generateOptions),
+    ...optionFiles(recipes, generateOptions),
     "functions.ts": functionsFile(recipes),
   };
   for (const [name, text] of Object.entries(files)) {

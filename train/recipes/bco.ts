@@ -14,7 +14,6 @@ import { referenceOf } from "./reference.ts";
 /** How `bco` is done. */
 export const bcoRecipe: Recipe = recipe<typeof bcoOptions, UnpairedExample>({
   name: "bco",
-  summary: "Binary classifier optimisation on single answers that are good or bad.",
   options: bcoOptions,
   check: checkPreference,
   prepare: (rows, { tokenizer, values, evaluation, say, progress }) =>

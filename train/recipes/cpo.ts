@@ -13,7 +13,6 @@ import { preparedLine } from "./prepared_line.ts";
 /** How `cpo` is done. */
 export const cpoRecipe: Recipe = recipe<typeof cpoOptions, PreferenceExample>({
   name: "cpo",
-  summary: "Preference optimisation without a reference model: CPO, SimPO, AlphaPO.",
   options: cpoOptions,
   check: checkPreference,
   prepare: (rows, { tokenizer, values, say, progress }) =>

@@ -15,7 +15,6 @@ import { preparedLine } from "./prepared_line.ts";
 /** How `dpo` is done. */
 export const dpoRecipe: Recipe = recipe<typeof dpoOptions, PreferenceExample>({
   name: "dpo",
-  summary: "Direct preference optimisation, and its variants, on pairs of answers.",
   options: dpoOptions,
   check: (values) => {
     checkPreference(values);

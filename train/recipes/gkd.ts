@@ -13,7 +13,6 @@ import { describeAnswers } from "./show_answers.ts";
 /** How `gkd` is done. */
 export const gkdRecipe: Recipe = recipe<typeof gkdOptions, DistillationExample>({
   name: "gkd",
-  summary: "Generalised knowledge distillation: a student takes on its teacher's distributions.",
   options: gkdOptions,
   check: checkPreference,
   prepare: (rows, { tokenizer, values, progress }) => {

@@ -13,7 +13,6 @@ import { ownObjective } from "./own_loss.ts";
 /** How `grpo` is done. */
 export const grpoRecipe: Recipe = onlineRecipe<typeof grpoOptions>({
   name: "grpo",
-  summary: "Group-relative policy optimisation: answers are compared with others to the prompt.",
   options: grpoOptions,
   check: (values) => {
     checkGroups(values);

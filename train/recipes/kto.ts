@@ -15,7 +15,6 @@ import { checkFollowing, followingOrFixed } from "./reference.ts";
 /** How `kto` is done. */
 export const ktoRecipe: Recipe = recipe<typeof ktoOptions, UnpairedExample>({
   name: "kto",
-  summary: "Kahneman–Tversky optimisation on single answers that are good or bad.",
   options: ktoOptions,
   check: (values) => {
     checkPreference(values);

@@ -11,7 +11,6 @@ import { ownObjective } from "./own_loss.ts";
 /** What `nash-md` is called with. */
 export const nashMdRecipe: Recipe = onlineRecipe<typeof nashMdOptions>({
   name: "nash-md",
-  summary: "Nash-MD: answers that win against a mixture of the policy and its reference.",
   options: nashMdOptions,
   check: (values) => {
     checkOnlineDpo(values);

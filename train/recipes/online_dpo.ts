@@ -11,7 +11,6 @@ import { ownObjective } from "./own_loss.ts";
 /** What `online-dpo` is called with. */
 export const onlineDpoRecipe: Recipe = onlineRecipe<typeof onlineDpoOptions>({
   name: "online-dpo",
-  summary: "Online DPO: of two sampled answers to a prompt the better is preferred.",
   options: onlineDpoOptions,
   check: checkOnlineDpo,
   prepare: (rows, context) => promptsOf(rows, context, context.values.max_new_tokens),

@@ -13,8 +13,6 @@ import { preparedLine } from "./prepared_line.ts";
 /** How `orpo` is done. */
 export const orpoRecipe: Recipe = recipe<typeof orpoOptions, PreferenceExample>({
   name: "orpo",
-  summary:
-    "Odds ratio preference optimisation: imitation and preference in one, without a reference model.",
   options: orpoOptions,
   check: checkPreference,
   prepare: (rows, { tokenizer, values, say, progress }) =>

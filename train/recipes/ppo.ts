@@ -20,7 +20,6 @@ import { ownObjective } from "./own_loss.ts";
 /** How `ppo` is done. */
 export const ppoRecipe: Recipe = onlineRecipe<typeof ppoOptions>({
   name: "ppo",
-  summary: "Proximal policy optimisation: a value function says what each token was worth.",
   options: ppoOptions,
   check: checkPpo,
   settle: settlePpo,

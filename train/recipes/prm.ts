@@ -13,7 +13,6 @@ import { preparedLine } from "./prepared_line.ts";
 /** How `prm` is done. */
 export const prmRecipe: Recipe = recipe<typeof prmOptions, StepwiseExample>({
   name: "prm",
-  summary: "A process reward model: is each step of a solution right?",
   options: prmOptions,
   check: checkPreference,
   head: { kind: "token", labels: 2 },

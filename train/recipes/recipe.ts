@@ -10,7 +10,6 @@ import type { FinetuneValues, Host, RecipeSpec } from "./recipe_spec.ts";
 /** A way to train. */
 export interface Recipe {
   readonly name: string;
-  readonly summary: string;
   readonly options: Options;
   /** Checks across settings. @throws {UserError} naming them. */
   readonly check: (values: Values<Options>) => void;
@@ -22,12 +21,11 @@ export interface Recipe {
 export function recipe<O extends Options, E>(
   spec: Values<O> extends FinetuneValues ? RecipeSpec<O, E> : never,
 ): Recipe {
-  const { name, summary, options } = spec;
+  const { name, options } = spec;
   // Values are read by the recipe's own options, of which these are the types.
   const typed = (values: Values<Options>) => values as Values<O> & FinetuneValues;
   return {
     name,
-    summary,
     options,
     check: (values) => spec.check(typed(values)),
     run: async ({ values, given, notices }, host) => {

@@ -44,7 +44,6 @@ export interface TaskContext<E, V> {
 /** What is particular to a recipe. */
 export interface RecipeSpec<O extends Options, E> {
   readonly name: string;
-  readonly summary: string;
   readonly options: O;
   /** Checks across options. */
   readonly check: (values: Values<O>) => void;

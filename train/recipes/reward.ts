@@ -12,7 +12,6 @@ import { preparedLine } from "./prepared_line.ts";
 /** How `reward` is done. */
 export const rewardRecipe: Recipe = recipe<typeof rewardOptions, RewardPair>({
   name: "reward",
-  summary: "A reward model: scores that put the better answer of each pair first.",
   options: rewardOptions,
   check: checkPreference,
   head: { kind: "sequence", labels: 1 },

@@ -14,7 +14,6 @@ import type { GroupObjective } from "../tasks/group_task.ts";
 /** How `rloo` is done. */
 export const rlooRecipe: Recipe = onlineRecipe<typeof rlooOptions>({
   name: "rloo",
-  summary: "REINFORCE leave-one-out: an answer's baseline is the mean of the others.",
   options: rlooOptions,
   check: (values) => {
     checkGroups(values);

@@ -12,8 +12,6 @@ import { describeRow } from "./show_data.ts";
 /** How `sft` is done. */
 export const sftRecipe: Recipe = recipe<typeof sftOptions, Example>({
   name: "sft",
-  summary:
-    "Supervised fine-tuning of a causal language model on texts, prompt-completion pairs or conversations.",
   options: sftOptions,
   check: checkSft,
   prepare: (rows, { tokenizer, values, trainRows, evaluation, say, progress }) => {

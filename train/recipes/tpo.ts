@@ -13,7 +13,6 @@ import { preparedLine } from "./prepared_line.ts";
 /** How `tpo` is done. */
 export const tpoRecipe: Recipe = recipe<typeof tpoOptions, PreferenceExample>({
   name: "tpo",
-  summary: "Triple preference optimisation: a pair to compare and a gold answer to imitate.",
   options: tpoOptions,
   check: checkPreference,
   prepare: (rows, { tokenizer, values, say, progress }) =>

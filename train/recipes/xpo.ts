@@ -11,7 +11,6 @@ import { ownObjective } from "./own_loss.ts";
 /** How `xpo` is done. */
 export const xpoRecipe: Recipe = onlineRecipe<typeof xpoOptions>({
   name: "xpo",
-  summary: "XPO: online DPO against the reference's answers, with a bonus for leaving them.",
   options: xpoOptions,
   check: checkOnlineDpo,
   prepare: (rows, context) => promptsOf(rows, context, context.values.max_new_tokens),
