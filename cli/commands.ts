@@ -43,6 +43,12 @@ export const commands: readonly CommandEntry[] = [
       "Prints the platform, the versions and the devices, and how to mend what hides a card.",
     load: async () => (await import("./commands/env.ts")).envCommand,
   },
+  {
+    name: "completions",
+    summary:
+      "Prints what a shell needs to complete commands and options: plumb completions bash|zsh|fish.",
+    load: async () => (await import("./commands/completions.ts")).completionsCommand,
+  },
 ];
 
 /** All commands, loaded. */
