@@ -9,17 +9,12 @@
  * It returns the loss of each pair. Their mean over a whole step is minimised, so that it does not matter into how many
  * batches the step is cut.
  *
- * In a script it is the task's objective, like a built-in loss:
+ * In a script it is an option:
  *
- *     import { data, nn, train } from "@plumb/plumb";
+ *     import { dpo } from "@plumb/plumb";
  *     import myLoss from "./my_loss.ts";
  *
- *     const { model, params, tokenizer } = await train.openModel({ directory: "my-model", seed: 0 });
- *     const { examples } = data.prepareDpo(await data.readDataset("pairs.jsonl"), tokenizer);
- *     const spec = { model, ...train.pairSpec(examples) };
- *     const reference = await train.referenceFor(spec, { params, batchSize: 8 });
- *     const task = train.dpoTask({ model, examples, reference, objective: myLoss });
- *     // `train.train({ task, trainable: params, … })` minimises it.
+ *     await dpo({ model: "my-model", dataset: "pairs.jsonl", loss: myLoss });
  *
  * @module
  */
