@@ -6,7 +6,7 @@
 
 import { UserError } from "../core/errors.ts";
 import { screenColumns, shortened, standardError, standardOutput } from "../core/terminal.ts";
-import configuration from "../deno.json" with { type: "json" };
+import { version } from "../core/version.ts";
 import type { Options } from "../train/settings/option.ts";
 import { nearest } from "../train/settings/nearest.ts";
 import { UnknownOption } from "../train/settings/read.ts";
@@ -23,7 +23,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     return name === undefined ? 1 : 0;
   }
   if (name === "version" || name === "--version" || name === "-V") {
-    say(`plumb ${configuration.version}`);
+    say(`plumb ${version}`);
     return 0;
   }
   const entry = commandNamed(name);

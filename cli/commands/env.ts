@@ -4,7 +4,7 @@ import { openDevice } from "../../core/mod.ts";
 import { standardOutput } from "../../core/terminal.ts";
 import { describeAdapter, isSoftware, listAdapters } from "../../core/device/webgpu/adapter.ts";
 import { describeDriver } from "../../core/device/webgpu/driver.ts";
-import configuration from "../../deno.json" with { type: "json" };
+import { version } from "../../core/version.ts";
 import { type Facts, gatherFacts } from "../doctor/facts.ts";
 import { autoChoice, findings } from "../doctor/findings.ts";
 import { wrap } from "../help.ts";
@@ -32,7 +32,7 @@ export const envCommand = {
     const adapters = await listAdapters();
     const facts = gatherFacts(adapters);
     const lines: Line[] = [
-      ["plumb", configuration.version],
+      ["plumb", version],
       [
         "Deno",
         `${Deno.version.deno} (V8 ${Deno.version.v8}, TypeScript ${Deno.version.typescript})`,

@@ -1,7 +1,7 @@
 /** Requests to the Hub: with the token for the Hub alone, tried again where that can help. @module */
 
 import { UserError } from "../../core/errors.ts";
-import configuration from "../../deno.json" with { type: "json" };
+import { version } from "../../core/version.ts";
 import type { HubSettings } from "./settings.ts";
 
 /** What a request needs beside its path. */
@@ -149,7 +149,7 @@ export async function request(
     const response = await watch.awaiting(() =>
       fetch(address, {
         headers: {
-          "user-agent": `plumb/${configuration.version}`,
+          "user-agent": `plumb/${version}`,
           ...headers,
           ...mayKnow ? { authorization: `Bearer ${settings.token}` } : {},
         },

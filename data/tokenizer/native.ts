@@ -141,7 +141,7 @@ async function startThread(): Promise<Thread> {
   const { Worker } = await import("node:worker_threads");
   const memory = new SharedArrayBuffer(memoryBytes);
   const [words, bytes] = [new Int32Array(memory), new Uint8Array(memory)];
-  const worker = new Worker(new URL("./native_worker.ts", import.meta.url), {
+  const worker = new Worker(new URL(import.meta.resolve("./native_worker.ts")), {
     workerData: { memory },
   });
   worker.unref();

@@ -11,7 +11,7 @@ import {
 } from "../../data/prepare/prepared_cache.ts";
 import { datasetFiles, readDataset, type Row } from "../../data/readers/dataset.ts";
 import type { Tokenizer } from "../../data/tokenizer/tokenizer.ts";
-import configuration from "../../deno.json" with { type: "json" };
+import { version } from "../../core/version.ts";
 
 /** What of a command prepares its rows. */
 export interface Preparing<E, V> {
@@ -205,7 +205,6 @@ async function contentOf<V extends DataValues>(
 
 /** What tells versions of this code apart: from a clone, the files that prepare rows too. */
 function code(): unknown {
-  const version = [configuration.version, configuration.imports];
   if (!import.meta.url.startsWith("file:")) return version;
   const stamps: unknown[] = [];
   const walk = (folder: URL) => {

@@ -5,7 +5,7 @@ import { UserError } from "../../core/mod.ts";
 import { toColumns } from "../../data/files/columns.ts";
 import { digest, digestOfFile } from "../../data/prepare/prepared_cache.ts";
 import type { Tokenizer } from "../../data/tokenizer/tokenizer.ts";
-import configuration from "../../deno.json" with { type: "json" };
+import { version } from "../../core/version.ts";
 import { isSameOptimizer } from "../../nn/mod.ts";
 import type { Fingerprint, RowsPrint } from "../files/fingerprint.ts";
 import type { Options, Section } from "../settings/option.ts";
@@ -64,7 +64,7 @@ export async function fingerprintOf<E>(
   let made: Fingerprint | undefined;
   return () =>
     made ??= {
-      version: configuration.version,
+      version,
       recipe: recipe.name,
       rows: rowsPrint(data.train),
       evaluationRows: data.evaluation && rowsPrint(data.evaluation),

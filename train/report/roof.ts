@@ -2,7 +2,7 @@
 
 import type { Device } from "../../core/mod.ts";
 import { measureRoofline } from "../../core/profile/roofline.ts";
-import configuration from "../../deno.json" with { type: "json" };
+import { version } from "../../core/version.ts";
 import type { LogRecord } from "./progress.ts";
 
 /** Runs shorter than this, in seconds, are not worth the probe. */
@@ -50,7 +50,7 @@ export function roofGauge(device: Device): RoofGauge {
 async function roofOf(device: Device, reached: number): Promise<number | undefined> {
   const path = cacheFile();
   const kept = path === undefined ? {} : readRoofs(path);
-  const key = `plumb ${configuration.version}, ${device.description}`;
+  const key = `plumb ${version}, ${device.description}`;
   const known = kept[key];
   if (known !== undefined && known >= reached) return known;
   try {

@@ -1,6 +1,7 @@
 /** Single-precision matrix products by a BLAS of the system, through FFI. @module */
 
 import { UserError } from "../../errors.ts";
+import { deno } from "../../runtime.ts";
 import type { FunctionType } from "./wasm_module.ts";
 
 /**
@@ -114,7 +115,8 @@ export function openBlasAt(path: string, memory: WebAssembly.Memory): Blas {
  * where the permission for FFI was not given (nobody is asked); with true, asks and throws.
  */
 export function openBlas(memory: WebAssembly.Memory, required: boolean): Blas | null {
-  const paths = candidates[Deno.build.os] ?? [];
+  // Only Deno calls native functions.
+  const paths = deno ? candidates[deno.build.os] ?? [] : [];
   for (const path of paths) {
     if (!required && Deno.permissions.querySync({ name: "ffi", path }).state !== "granted") {
       continue;

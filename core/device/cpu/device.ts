@@ -1,6 +1,7 @@
 /** The CPU device: WebAssembly kernels over one shared memory, on all cores. @module */
 
 import { UserError } from "../../errors.ts";
+import { environmentVariable } from "../../runtime.ts";
 import { numbersOf, type Plan } from "../../launch.ts";
 import type { Allocation, Device, DeviceCounters, DeviceObserver, Program } from "../device.ts";
 import { type Blas, openBlas } from "./blas.ts";
@@ -33,13 +34,8 @@ class CpuAllocation implements Allocation {
   }
 }
 
-function environment(variable: string): string | undefined {
-  if (Deno.permissions.querySync({ name: "env", variable }).state !== "granted") return undefined;
-  return Deno.env.get(variable);
-}
-
 function threadCount(asked: number | undefined): number {
-  const variable = environment("PLUMB_THREADS");
+  const variable = environmentVariable("PLUMB_THREADS");
   const count = asked ?? (variable ? Number(variable) : navigator.hardwareConcurrency);
   if (asked === undefined && !variable) return Math.min(count, mostThreads);
   if (Number.isInteger(count) && count >= 1 && count <= mostThreads) return count;
@@ -56,7 +52,7 @@ function threadCount(asked: number | undefined): number {
  */
 export async function openCpu(options: CpuOptions = {}): Promise<Device> {
   const count = threadCount(options.threads);
-  const wanted = options.blas ?? (environment("PLUMB_BLAS") === "0" ? false : "auto");
+  const wanted = options.blas ?? (environmentVariable("PLUMB_BLAS") === "0" ? false : "auto");
   const memory = new DeviceMemory(controlBytes);
   const blas = wanted === false ? null : openBlas(memory.memory, wanted === true);
   const threads = await startThreads(memory, count, blas);
@@ -72,7 +68,9 @@ export async function openCpu(options: CpuOptions = {}): Promise<Device> {
 
 /** The processor OpenBLAS's kernels are for, and who chose it. */
 function coreName(core: string): string {
-  return environment("OPENBLAS_CORETYPE") === undefined ? core : `${core}, by OPENBLAS_CORETYPE`;
+  return environmentVariable("OPENBLAS_CORETYPE") === undefined
+    ? core
+    : `${core}, by OPENBLAS_CORETYPE`;
 }
 
 class CpuDevice implements Device {

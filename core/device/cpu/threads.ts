@@ -54,7 +54,7 @@ async function startWorkers(
     // Node's workers, unlike the web's, can be told not to keep the process alive.
     const { Worker } = await import("node:worker_threads");
     for (const workerData of setups) {
-      const worker = new Worker(new URL("./worker.ts", import.meta.url), { workerData });
+      const worker = new Worker(new URL(import.meta.resolve("./worker.ts")), { workerData });
       worker.on("error", reject);
       workers.push(worker);
     }

@@ -1,5 +1,7 @@
 /** Finding an adapter of the system. @module */
 
+import { deno } from "../../runtime.ts";
+
 /** Classes of adapters; `software` ones (llvmpipe, SwiftShader) run on the processor. */
 export type AdapterClass = "hardware" | "software" | "any";
 
@@ -57,19 +59,19 @@ export async function listAdapters(): Promise<readonly GPUAdapter[]> {
  */
 async function requestQuietly(request: GPURequestAdapterOptions): Promise<GPUAdapter | null> {
   const name = "XDG_RUNTIME_DIR";
-  const missing = Deno.build.os === "linux" && mayUse(name) && !Deno.env.get(name);
-  if (missing) Deno.env.set(name, "/tmp");
+  const missing = deno?.build.os === "linux" && mayUse(name) && !deno.env.get(name);
+  if (missing) deno?.env.set(name, "/tmp");
   try {
     return await navigator.gpu.requestAdapter(request);
   } catch {
     return null; // Without any driver the request may throw; that is no adapter either.
   } finally {
-    if (missing) Deno.env.delete(name);
+    if (missing) deno?.env.delete(name);
   }
 }
 
 function mayUse(variable: string): boolean {
-  return Deno.permissions.querySync({ name: "env", variable }).state === "granted";
+  return deno?.permissions.querySync({ name: "env", variable }).state === "granted";
 }
 
 /** Whether an adapter imitates a GPU on the processor. */
