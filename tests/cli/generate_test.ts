@@ -252,7 +252,7 @@ Deno.test("a row that cannot be a prompt is refused with its number", () => {
     [[{ question: "One" }], /^Row 1 .*columns question.*no prompt.*"prompt".*"messages"/],
     [[good, { text: "Two" }], /^Row 2 .*no "prompt", where the first row.*columns are text/],
     [[good, good, { prompt: 3 }], /^Row 3 .*"prompt" is 3; expected a text or a list of messages/],
-    [[good, { prompt: [] }], /^Row 2 .*"prompt" is a list; expected/],
+    [[good, { prompt: [] }], /^Row 2 .*"prompt" is an empty list; expected/],
     [[good, { prompt: "" }], /^Row 2 .*prompt is empty/],
     [[good, { prompt: "x ".repeat(600) }], /^Row 2 .*has \d+ tokens.*512 positions/],
     [[{ messages: [user] }, { messages: "Hi" }], /^Row 2 .*"messages" is a text; expected a list/],

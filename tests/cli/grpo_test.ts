@@ -407,7 +407,7 @@ Deno.test("rewards that are not there are refused before model and data are read
     ["grpo", { reward_model_name_or_path: `${output.path}/absent` }, /reward model .*absent/],
     ["grpo", { reward_funcs: classifier }, /tells 2 labels apart.*distilbert:POSITIVE/],
     ["ppo", { reward_funcs: `${classifier}:GOOD` }, /distilbert has no label "GOOD".*POSITIVE/],
-    ["rloo", { reward_funcs: `${classifier}x:GOOD` }, /distilbertx:GOOD.*DIR:LABEL/],
+    ["rloo", { reward_funcs: `${classifier}x:GOOD` }, /distilbertx:GOOD.*with :LABEL/],
     ["nash-md", { reward_model_path: `${classifier}x:GOOD` }, /reward model .*distilbertx"/],
   ];
   for (const [command, changes, expected] of refused) {

@@ -8,14 +8,28 @@ import type { Options } from "../settings/option.ts";
 import { type JudgeNames, judgingModels } from "./online/judges.ts";
 
 /** Values of settings of which some name models. */
-export type NamingValues = Partial<JudgeNames> & {
+export interface NamingValues {
   readonly model_revision?: string;
   readonly dry_run?: boolean;
-};
+}
 
 /**
- * Downloads what settings name and is not here: models, the bases of adapters, tokenizers, reward models. Of a dry run,
- * shapes are enough.
+ * Downloads the reward models that settings name and that are not here. Of a dry run, shapes are enough.
+ *
+ * @throws {UserError} as {@link localModel}
+ */
+export async function fetchJudges(
+  values: NamingValues & Partial<JudgeNames>,
+  access: HubAccess = {},
+): Promise<void> {
+  for (const name of await judgingModels(values)) {
+    await fetchModel(name, { ...access, part: partOf(values), what: "reward model" });
+  }
+}
+
+/**
+ * Downloads what else settings name and is not here: models, the bases of adapters, tokenizers. Of a dry run, shapes are
+ * enough.
  *
  * @throws {UserError} as {@link localModel}
  */
@@ -24,7 +38,7 @@ export async function fetchModels(
   values: NamingValues,
   access: HubAccess = {},
 ): Promise<void> {
-  const part = values.dry_run ? "shapes" : "whole";
+  const part = partOf(values);
   for (const [setting, { names }] of Object.entries(options)) {
     const name = (values as Readonly<Record<string, unknown>>)[setting];
     if (typeof name !== "string" || names === undefined || names === "reward model") continue;
@@ -32,9 +46,10 @@ export async function fetchModels(
     if (names !== "tokenizer") await fetchModel(name, { ...access, part, revision, what: names });
     else if (!isTemplateFile(name)) await localModel(name, { ...access, part: names, what: names });
   }
-  for (const name of await judgingModels(values)) {
-    await fetchModel(name, { ...access, part, what: "reward model" });
-  }
+}
+
+function partOf({ dry_run }: NamingValues): "shapes" | "whole" {
+  return dry_run ? "shapes" : "whole";
 }
 
 /** A chat template may be a file of its own. */

@@ -33,7 +33,7 @@ export async function openOutputDirectory(path: string): Promise<RunLock> {
     await Deno.mkdir(path, { recursive: true });
   } catch (error) {
     if (error instanceof Deno.errors.AlreadyExists || error instanceof Deno.errors.NotADirectory) {
-      throw new UserError(`output_dir ${path} ${await whatStandsAt(path)}.`);
+      throw new UserError(`--output_dir ${path} ${await whatStandsAt(path)}.`);
     }
     throw describeFileError(error, { action: "write", path });
   }

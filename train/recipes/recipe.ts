@@ -3,7 +3,7 @@
 import type { Options, Values } from "../settings/option.ts";
 import type { ReadSettings } from "../settings/read.ts";
 import { idleOptions } from "../settings/when.ts";
-import { fetchModels } from "./fetching.ts";
+import { fetchJudges, fetchModels } from "./fetching.ts";
 import { finetune, type Finetuned } from "./finetune.ts";
 import type { FinetuneValues, Host, RecipeSpec } from "./recipe_spec.ts";
 
@@ -31,8 +31,12 @@ export function recipe<O extends Options, E>(
     run: async ({ values, given, notices }, host) => {
       const all = (spec.settle?.(typed(values)) ?? typed(values)) as Values<O> & FinetuneValues;
       const showing = host.showingDownloads ?? ((body) => body({}));
-      await showing((access) => fetchModels(options, all, access));
-      await spec.checkFiles?.(all);
+      await showing(async (access) => {
+        // A reward that is mistyped is told before a large model is brought here.
+        await fetchJudges(all, access);
+        await spec.checkFiles?.(all);
+        await fetchModels(options, all, access);
+      });
       return await finetune<O, E>(spec, all, [
         ...notices,
         ...idleOptions(options, all, given),
