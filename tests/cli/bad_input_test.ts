@@ -196,7 +196,10 @@ Deno.test("an output_dir that cannot be written to is refused before the work", 
   const file = `${place.path}/file`;
   Deno.writeTextFileSync(file, "keep me");
   assert.match(await refusal({}, file), /^Error: --output_dir .* is a file\./);
-  assert.match(await refusal({}, `${file}/below`), /^Error: Cannot write .*file\/below/);
+  assert.match(
+    await refusal({}, `${file}/below`),
+    /^Error: --output_dir .*file\/below has a file in the place of a directory/,
+  );
   assert.equal(Deno.readTextFileSync(file), "keep me");
   if (Deno.build.os === "linux") {
     // Where not even the superuser may write.
