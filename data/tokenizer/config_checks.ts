@@ -24,7 +24,37 @@ const tokens: Expected = {
     ),
 };
 
+const truth: Expected = {
+  what: "true or false",
+  holds: (value) => typeof value === "boolean",
+};
+const side: Expected = {
+  what: '"left" or "right"',
+  holds: (value) => value === "left" || value === "right",
+};
+
 const expected: Readonly<Record<string, Expected>> = {
+  ...Object.fromEntries(
+    [
+      "add_bos_token",
+      "add_eos_token",
+      "add_prefix_space",
+      "clean_up_tokenization_spaces",
+      "do_lower_case",
+      "legacy",
+      "split_special_tokens",
+      "strip_accents",
+      "tokenize_chinese_chars",
+      "trim_offsets",
+    ].map((key) => [key, truth]),
+  ),
+  padding_side: side,
+  truncation_side: side,
+  extra_ids: {
+    what: "a whole number",
+    holds: (value) => Number.isSafeInteger(value) && Number(value) >= 0 && Number(value) < 1e5,
+  },
+
   ...Object.fromEntries(specialTokenNames.map((name) => [name, token])),
   additional_special_tokens: tokens,
   extra_special_tokens: tokens,
@@ -62,4 +92,34 @@ export function checkTokenizerConfig(config: JsonRecord, path: string): void {
         "it again.",
     );
   }
+}
+
+/** What is wrong with the ids of a definition: the first that is not whole, negative or too large. */
+export function findBadId({ model, added_tokens: added }: JsonRecord): string | undefined {
+  if (added !== undefined && added !== null && !Array.isArray(added)) {
+    return `added_tokens is ${JSON.stringify(added).slice(0, 40)}, not a list`;
+  }
+  const vocab = isRecord(model) ? model["vocab"] : undefined;
+  if (!isRecord(vocab)) return undefined;
+  for (const [token, id] of Object.entries(vocab)) {
+    if (!Number.isInteger(id) || (id as number) < 0 || (id as number) > 0xffff_ffff) return badId(token, id);
+  }
+  return undefined;
+}
+
+/** An id that is whole but written as a fraction (`5.0`), which is lost once the text is parsed. */
+export function findFractionalId({ model }: JsonRecord, text: string): string | undefined {
+  const vocab = isRecord(model) ? model["vocab"] : undefined;
+  if (!isRecord(vocab)) return undefined;
+  for (const [, key, number] of text.matchAll(/"((?:[^"\\]|\\.)*)"\s*:\s*(-?\d+(?:\.|[eE])[\d.eE+-]*)/g)) {
+    const token = JSON.parse(`"${key}"`);
+    if (Object.hasOwn(vocab, token)) return badId(token, number);
+  }
+  return undefined;
+}
+
+function badId(token: string, id: unknown): string {
+  return `the vocabulary's entry ${JSON.stringify(token)} has the id ${
+    typeof id === "string" ? id : JSON.stringify(id)
+  }`;
 }

@@ -39,8 +39,13 @@ type Library = typeof import("tokenizers");
 
 /** The library, ready for use. */
 export interface NativeLibrary {
-  /** Reads a `tokenizer.json`. @throws Error in the library's words, where it refuses */
-  readonly load: (definition: string) => NativeTokenizer;
+  /**
+   * Reads a `tokenizer.json`.
+   *
+   * @param forTexts Another definition, of the same ids, to encode texts with.
+   * @throws Error in the library's words, where it refuses
+   */
+  readonly load: (definition: string, forTexts?: string) => NativeTokenizer;
 }
 
 let opening: Promise<NativeLibrary | { readonly missing: string }> | undefined;
@@ -55,22 +60,25 @@ async function open(): Promise<NativeLibrary | { readonly missing: string }> {
     const library = await import("tokenizers");
     const thread = await startThread();
     let count = 0;
-    return { load: (definition) => loadedIn(library, thread, definition, count++) };
+    return {
+      load: (definition, forTexts = definition) =>
+        loadedIn({ library, thread }, definition, forTexts, count++),
+    };
   } catch (error) {
     return { missing: error instanceof Error ? error.message : String(error) };
   }
 }
 
 function loadedIn(
-  library: Library,
-  thread: Thread,
+  { library, thread }: { readonly library: Library; readonly thread: Thread },
   definition: string,
+  forTexts: string,
   tokenizer: number,
 ): NativeTokenizer {
   // Here for what is answered at once; in the thread for what takes a while.
   const own = library.Tokenizer.fromString(definition);
   const decoder = own.getDecoder();
-  thread.ask(ask.load, tokenizer, encoder.encode(definition));
+  thread.ask(ask.load, tokenizer, encoder.encode(forTexts));
   return {
     encode: (text, addSpecialTokens) => {
       const kind = addSpecialTokens ? ask.encodeWithSpecial : ask.encode;

@@ -4,7 +4,7 @@ import { Tokenizer as Backend } from "@huggingface/tokenizers";
 import { UserError } from "../../core/errors.ts";
 import { isRecord, type JsonRecord } from "../files/json_files.ts";
 import { spelledSpans } from "./token_spans.ts";
-import type { Codec } from "./codec.ts";
+import type { Codable, Codec } from "./codec.ts";
 
 /** Parts of a definition that this library reads otherwise than Hugging Face's own. */
 const readOtherwise: readonly [string, (part: JsonRecord) => boolean][] = [
@@ -22,7 +22,7 @@ const readOtherwise: readonly [string, (part: JsonRecord) => boolean][] = [
  * @param why Why native code cannot be loaded.
  * @throws {UserError} for a definition that it is known to read otherwise
  */
-export function scriptCodec(definition: JsonRecord, config: JsonRecord, why: string): Codec {
+export function scriptCodec({ definition, config }: Codable, why: string): Codec {
   const { model: _, ...pipeline } = definition;
   for (const part of recordsIn(pipeline)) {
     const odd = readOtherwise.find(([, holds]) => holds(part));
@@ -60,7 +60,13 @@ export function scriptCodec(definition: JsonRecord, config: JsonRecord, why: str
   };
   return {
     library: "@huggingface/tokenizers 0.2.0",
+    notices: [
+      `Hugging Face's native tokenizer library cannot be loaded (${why}): its likeness in JavaScript is used, which is ` +
+      "slower and refuses some tokenizers. With --allow-ffi the native one is used.",
+    ],
     encode,
+    encodeAll: (texts, addSpecialTokens, directory) =>
+      texts.map((text) => Int32Array.from(encode(text, addSpecialTokens, directory))),
     spans: (text, directory) =>
       spelledSpans(
         { directory, definition, addedTokens, tokenOf: (id) => backend.id_to_token(id) },

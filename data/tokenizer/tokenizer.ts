@@ -6,12 +6,11 @@ import { UserError } from "../../core/errors.ts";
 import { compileTemplate } from "../jinja/render.ts";
 import { type ChatTemplates, readChatTemplates } from "../chat/chat_template_files.ts";
 import { localModel } from "../hub/local_model.ts";
-import { isRecord, type JsonRecord, readJsonFile, readTextFile } from "../files/json_files.ts";
+import { isRecord, type JsonRecord, readTextFile } from "../files/json_files.ts";
 import { nearNames } from "../files/local_paths.ts";
-import { findBadId, specialTokenNames, withDeclaredTokens } from "./added_tokens.ts";
-import { type Codec, openCodec } from "./codec.ts";
-import { checkTokenizerConfig } from "./config_checks.ts";
-import { findEndlessPattern } from "./patterns.ts";
+import type { Codec } from "./codec.ts";
+import { openCodec } from "./open_codec.ts";
+import { readDefinition } from "./definition.ts";
 import type { TokenSpan } from "./token_span.ts";
 
 /** A piece of text with an id of its own, split off before anything else happens. */
@@ -45,6 +44,11 @@ export interface Tokenizer {
    * @throws {UserError} where the vocabulary has nothing for a part of the text, and no unknown token.
    */
   readonly encode: (text: string, options?: { readonly addSpecialTokens?: boolean }) => number[];
+  /** Token ids of texts, as `encode` gives them, on all cores at once. @throws {UserError} as `encode` */
+  readonly encodeAll: (
+    texts: readonly string[],
+    options?: { readonly addSpecialTokens?: boolean },
+  ) => readonly Int32Array[];
   /** The text of token ids; `skipSpecialTokens` (default false) leaves special tokens out. */
   readonly decode: (
     ids: ArrayLike<number>,
@@ -78,8 +82,12 @@ export interface Tokenizer {
   readonly specialTokens: Readonly<Record<string, string>>;
   /** The chat templates by name (`default`, `tool_use`, …); empty if the checkpoint has none. */
   readonly chatTemplates: ChatTemplates;
-  /** The parsed `tokenizer.json`. */
+  /** In the form of `tokenizer.json`: the parsed file, or what the class of the tokenizer makes of it. */
   readonly definition: JsonRecord;
+  /** Whether the directory has a `tokenizer.json`; if not, the definition was made from older files. */
+  readonly hasFile: boolean;
+  /** What a person should know about how it was read. */
+  readonly notices: readonly string[];
   /** What was changed with respect to the checkpoint's files. */
   readonly overrides: TokenizerOverrides;
 }
@@ -87,58 +95,28 @@ export interface Tokenizer {
 /**
  * Loads the tokenizer in a checkpoint directory.
  *
- * @throws {UserError} if `tokenizer.json` is missing or unreadable, or an override names a token
+ * @throws {UserError} if its files are missing or unreadable, or an override names a token
  * that is not in the vocabulary
  */
 export async function loadTokenizer(
   directory: string,
   overrides: TokenizerOverrides = {},
 ): Promise<Tokenizer> {
-  const file = await readJsonFile(`${directory}/tokenizer.json`);
-  if (file === undefined) {
-    throw new UserError(
-      `No tokenizer.json in ${directory}: a checkpoint directory needs the tokenizer in this form. ` +
-        `Checkpoints with only sentencepiece or vocabulary files can be converted by loading and ` +
-        `saving them once with transformers' AutoTokenizer.`,
-    );
-  }
-  const [config = {}, map = {}, added = {}] = await Promise.all(
-    ["tokenizer_config", "special_tokens_map", "added_tokens"].map((name) =>
-      readJsonFile(`${directory}/${name}.json`)
-    ),
-  );
-  checkTokenizerConfig(config, `${directory}/tokenizer_config.json`);
-  checkTokenizerConfig(map, `${directory}/special_tokens_map.json`);
-  const bad = findBadId(file);
-  if (bad !== undefined) throw unusable(directory, bad);
-  const { model: _, ...pipeline } = file;
-  const endless = findEndlessPattern(pipeline);
-  if (endless !== undefined) {
-    throw unusable(
-      directory,
-      `the pattern ${
-        JSON.stringify(endless)
-      } repeats a repetition, which takes exponential time on some texts`,
-    );
-  }
-  const definition = withDeclaredTokens({ definition: file, config, map, added });
+  const read = await readDefinition(directory);
+  const { definition, config, text, hasFile } = read;
   const chatTemplates = overrides.chatTemplatePath === undefined
     ? await readChatTemplates(directory)
     : await readChatTemplateOverride(overrides.chatTemplatePath);
 
   let codec: Codec;
   try {
-    // The file's own text where nothing is added to it: a number is read by the library, not by us.
-    const text = definition === file
-      ? await readTextFile(`${directory}/tokenizer.json`)
-      : JSON.stringify(definition);
     codec = await openCodec({ definition, text, config });
   } catch (cause) {
     throw cause instanceof UserError ? cause : unusable(directory, messageOf(cause), cause);
   }
   const { idOf } = codec;
   const addedTokens = readAddedTokens(definition);
-  const specialTokens = readSpecialTokens(config, map);
+  const specialTokens: Record<string, string> = { ...read.named };
   const requireToken = (flag: string, token: string) => {
     if (idOf(token) !== undefined) return;
     const near = nearNames(token, addedTokens.map((t) => t.content));
@@ -164,6 +142,8 @@ export async function loadTokenizer(
     library: codec.library,
     encode: (text, { addSpecialTokens = true } = {}) =>
       codec.encode(text, addSpecialTokens, directory),
+    encodeAll: (texts, { addSpecialTokens = true } = {}) =>
+      codec.encodeAll(texts, addSpecialTokens, directory),
     spans: (text) => codec.spans(text, directory),
     decode: (ids, { skipSpecialTokens = false } = {}) =>
       ids.length === 0 ? "" : cleanUp(codec.decode(Array.from(ids), skipSpecialTokens)),
@@ -180,6 +160,8 @@ export async function loadTokenizer(
     specialTokens,
     chatTemplates,
     definition,
+    hasFile,
+    notices: [...read.notices, ...codec.notices],
     overrides,
   };
 }
@@ -213,16 +195,6 @@ function readAddedTokens(definition: JsonRecord): AddedToken[] {
     content: String(token["content"]),
     special: token["special"] === true,
   }));
-}
-
-function readSpecialTokens(config: JsonRecord, map: JsonRecord): Record<string, string> {
-  const tokens: Record<string, string> = {};
-  for (const name of specialTokenNames) {
-    const entry = config[name] ?? map[name];
-    const text = isRecord(entry) ? entry["content"] : entry;
-    if (typeof text === "string") tokens[name] = text;
-  }
-  return tokens;
 }
 
 /** transformers 5 never cleans up after BPE, whatever the configuration says, unless forced to. */
