@@ -100,7 +100,7 @@ export function joinTokens(files: TokenFiles, ofClass: ClassTokens): JoinedToken
   takeNamed();
 
   const values = new Map<string, unknown>();
-  for (const name of specialTokenNames) {
+  for (const name of new Set([...specialTokenNames, ...Object.keys(ofClass.tokens)])) {
     const given = config[name];
     if (given === undefined) values.set(name, ofClass.tokens[name]);
     else values.set(name, known.get(textOf(given) ?? "") ?? given);

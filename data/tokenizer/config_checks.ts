@@ -102,7 +102,9 @@ export function findBadId({ model, added_tokens: added }: JsonRecord): string | 
   const vocab = isRecord(model) ? model["vocab"] : undefined;
   if (!isRecord(vocab)) return undefined;
   for (const [token, id] of Object.entries(vocab)) {
-    if (!Number.isInteger(id) || (id as number) < 0 || (id as number) > 0xffff_ffff) return badId(token, id);
+    if (!Number.isInteger(id) || (id as number) < 0 || (id as number) > 0xffff_ffff) {
+      return badId(token, id);
+    }
   }
   return undefined;
 }
@@ -111,7 +113,11 @@ export function findBadId({ model, added_tokens: added }: JsonRecord): string | 
 export function findFractionalId({ model }: JsonRecord, text: string): string | undefined {
   const vocab = isRecord(model) ? model["vocab"] : undefined;
   if (!isRecord(vocab)) return undefined;
-  for (const [, key, number] of text.matchAll(/"((?:[^"\\]|\\.)*)"\s*:\s*(-?\d+(?:\.|[eE])[\d.eE+-]*)/g)) {
+  for (
+    const [, key, number] of text.matchAll(
+      /"((?:[^"\\]|\\.)*)"\s*:\s*(-?\d+(?:\.|[eE])[\d.eE+-]*)/g,
+    )
+  ) {
     const token = JSON.parse(`"${key}"`);
     if (Object.hasOwn(vocab, token)) return badId(token, number);
   }

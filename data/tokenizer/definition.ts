@@ -4,8 +4,8 @@ import { UserError } from "../../core/errors.ts";
 import { isRecord, type JsonRecord, readJsonFile, readTextFile } from "../files/json_files.ts";
 import {
   type DeclaredToken,
-  joinTokens,
   type JoinedTokens,
+  joinTokens,
   type TokenFiles,
   vocabularyOf,
   withIds,
@@ -53,15 +53,13 @@ export async function readDefinition(directory: string): Promise<Definition> {
   const name = tokenizerClassOf(config, model, isKnown);
   const { ofClass, notices } = classFor(directory, name, file);
   const found = file ? undefined : await readVocabularyFiles(directory, name, ofClass);
-  const own = Array.isArray(file?.["added_tokens"])
-    ? file["added_tokens"].filter(isRecord)
-    : [];
+  const own = Array.isArray(file?.["added_tokens"]) ? file["added_tokens"].filter(isRecord) : [];
   const joined = join({ own, config, map, added }, ofClass, found);
 
   const settings = { config: joined.config, named: joined.named };
   const pipeline = ofClass !== undefined
     ? ofClass.pipeline(found?.vocabulary ?? vocabularyIn(file!), settings)
-    : found?.own?.pipeline ?? file as Partial<Pipeline>;
+    : found?.own?.pipeline ?? pipelineIn(file!);
   const kept = ofClass === undefined ? own.map((token) => asDeclared(token)) : [];
   const tokens = withIds([...kept, ...joined.toAdd], vocabularyOf(pipeline.model));
   const idOf = idsOf(pipeline.model, tokens);
@@ -84,6 +82,10 @@ export async function readDefinition(directory: string): Promise<Definition> {
     notices,
     hasFile: file !== undefined,
   };
+}
+
+function pipelineIn({ model, normalizer, pre_tokenizer, decoder }: JsonRecord): Partial<Pipeline> {
+  return { model, normalizer, pre_tokenizer, decoder } as Partial<Pipeline>;
 }
 
 /** The class that builds the pipeline; none where the file decides. */
@@ -109,7 +111,9 @@ function classFor(directory: string, name: string, file: JsonRecord | undefined)
   return {
     ofClass: undefined,
     notices: said(
-      `which is made for ${ofClass.model} over ${kinds[ofClass.spelling]}, and its file holds ${model} over ${
+      `which is made for ${ofClass.model} over ${
+        kinds[ofClass.spelling]
+      }, and its file holds ${model} over ${
         spelling === "bytes" ? "bytes" : "text"
       }; transformers would break it`,
     ),
@@ -221,11 +225,12 @@ function isSame(definition: JsonRecord, file: JsonRecord): boolean {
 function checkFile(directory: string, file: JsonRecord, text: string): void {
   const { model: _, ...pipeline } = file;
   const endless = findEndlessPattern(pipeline);
-  const bad = findBadId(file) ?? findFractionalId(file, text) ?? (endless === undefined
-    ? undefined
-    : `the pattern ${
-      JSON.stringify(endless)
-    } repeats a repetition, which takes exponential time on some texts`);
+  const bad = findBadId(file) ?? findFractionalId(file, text) ??
+    (endless === undefined
+      ? undefined
+      : `the pattern ${
+        JSON.stringify(endless)
+      } repeats a repetition, which takes exponential time on some texts`);
   if (bad === undefined) return;
   throw new UserError(`The tokenizer in ${directory}/tokenizer.json cannot be used: ${bad}.`);
 }

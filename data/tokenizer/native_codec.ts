@@ -3,7 +3,7 @@
 import { UserError } from "../../core/errors.ts";
 import { isRecord, type JsonRecord } from "../files/json_files.ts";
 import type { Codable, Codec } from "./codec.ts";
-import { nativeLibrary, type NativeLibrary } from "./native.ts";
+import { type NativeLibrary, nativeLibrary } from "./native.ts";
 import type { TokenSpan } from "./token_span.ts";
 
 /** Opens a definition. @throws Error in the library's words, where it refuses the definition */
@@ -66,7 +66,9 @@ function withoutSpecial(definition: JsonRecord): string {
   const model = definition["model"];
   const vocab = isRecord(model) ? model["vocab"] : undefined;
   const known = new Set(
-    Array.isArray(vocab) ? vocab.map(([token]) => token) : Object.keys(isRecord(vocab) ? vocab : {}),
+    Array.isArray(vocab)
+      ? vocab.map(([token]) => token)
+      : Object.keys(isRecord(vocab) ? vocab : {}),
   );
   const added = addedTokens(definition).flatMap((token) => {
     if (!isSpecial(token)) return [token];

@@ -71,7 +71,9 @@ function* fieldsOf(bytes: Uint8Array): Generator<Field> {
         break;
       case 2: {
         const length = varint();
-        if (length < 0 || at + length > bytes.length) throw new RangeError("a field beyond the end");
+        if (length < 0 || at + length > bytes.length) {
+          throw new RangeError("a field beyond the end");
+        }
         yield [number, bytes.subarray(at, at + length)];
         at += length;
         break;
@@ -87,7 +89,8 @@ function* fieldsOf(bytes: Uint8Array): Generator<Field> {
 }
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-const asText = (value: number | Uint8Array) => typeof value === "number" ? "" : decoder.decode(value);
+const asText = (value: number | Uint8Array) =>
+  typeof value === "number" ? "" : decoder.decode(value);
 const asNumber = (value: number | Uint8Array) => typeof value === "number" ? value : 0;
 const asBytes = (value: number | Uint8Array) =>
   typeof value === "number" ? new Uint8Array(0) : value;
@@ -114,7 +117,9 @@ export function readSentencePiece(bytes: Uint8Array): SentencePieceModel {
   }
   if (pieces.length === 0) throw new RangeError("no pieces in it");
   const type = asNumber(trainer.get(3) ?? 1);
-  if (type !== 1 && type !== 2) throw new RangeError("an algorithm that is neither Unigram nor BPE");
+  if (type !== 1 && type !== 2) {
+    throw new RangeError("an algorithm that is neither Unigram nor BPE");
+  }
   const special = (id: number, piece: number, otherwise: readonly [number, string]) => ({
     id: asNumber(trainer.get(id) ?? otherwise[0]),
     piece: trainer.has(piece) ? asText(trainer.get(piece)!) : otherwise[1],

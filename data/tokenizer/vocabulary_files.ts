@@ -7,7 +7,12 @@ import { readJsonFile, readTextFile } from "../files/json_files.ts";
 import type { TokenProperties } from "./added_tokens.ts";
 import { sequence, type TokenizerClass } from "./classes/tokenizer_class.ts";
 import type { Pipeline, Vocabulary } from "./classes/tokenizer_class.ts";
-import { mergesOf, pieceKind, readSentencePiece, type SentencePieceModel } from "./sentencepiece.ts";
+import {
+  mergesOf,
+  pieceKind,
+  readSentencePiece,
+  type SentencePieceModel,
+} from "./sentencepiece.ts";
 
 /** What the files of a directory hold. */
 export interface FoundVocabulary {
@@ -93,7 +98,9 @@ async function readModel(
     );
   }
   const algorithm = ofClass?.model ?? model.algorithm;
-  const charsmap = model.charsmap.length > 0 ? Buffer.from(model.charsmap).toString("base64") : undefined;
+  const charsmap = model.charsmap.length > 0
+    ? Buffer.from(model.charsmap).toString("base64")
+    : undefined;
   const vocabulary: Vocabulary = {
     ...(algorithm === "BPE"
       ? {
@@ -147,7 +154,9 @@ function ownPipeline(
         }
         : { type: "Unigram", unk_id: special.unk.id, byte_fallback: byteFallback, vocab },
       normalizer: sequence("normalizers", [
-        ...(charsmap === undefined ? [] : [{ type: "Precompiled", precompiled_charsmap: charsmap }]),
+        ...(charsmap === undefined
+          ? []
+          : [{ type: "Precompiled", precompiled_charsmap: charsmap }]),
         blanks,
       ]),
       pre_tokenizer: null,

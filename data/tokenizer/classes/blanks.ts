@@ -62,17 +62,14 @@ export const llama: TokenizerClass = {
 export const codeLlama: TokenizerClass = {
   ...llama,
   surrounds: { bos: true },
-  listed: (config) =>
-    [
-      ["prefix_token", "▁<PRE>"],
-      ["middle_token", "▁<MID>"],
-      ["suffix_token", "▁<SUF>"],
-      ["eot_token", "▁<EOT>"],
-      ["fill_token", "<FILL_ME>"],
-    ].flatMap(([name, otherwise]) => {
-      const token = config[name!] === undefined ? otherwise : config[name!];
-      return typeof token === "string" ? [token] : [];
-    }),
+  tokens: {
+    ...llama.tokens,
+    prefix_token: "▁<PRE>",
+    middle_token: "▁<MID>",
+    suffix_token: "▁<SUF>",
+    eot_token: "▁<EOT>",
+    fill_token: "<FILL_ME>",
+  },
   pipeline: (vocabulary, { config, named }): Pipeline => ({
     model: bpe(vocabulary, named["unk_token"] ?? null),
     normalizer: null,

@@ -91,7 +91,9 @@ export function surrounded(
     single: around("A", 0),
     pair: [...around("A", 0), ...around("B", 1)],
     special_tokens: Object.fromEntries(
-      [...before, ...after].map(([token, id]) => [token, { id: token, ids: [id], tokens: [token] }]),
+      [...before, ...after].map((
+        [token, id],
+      ) => [token, { id: token, ids: [id], tokens: [token] }]),
     ),
   };
 }
