@@ -11,20 +11,12 @@ import { ask, headerBytes, word } from "./native_protocol.ts";
 /** The library and its version, which decide what a text becomes. */
 export const nativeLibrary = "tokenizers 0.23.2";
 
-/** Token ids of a text. */
-export interface NativeEncoding {
-  /** The ids. */
-  readonly ids: Int32Array;
-  /** Start and end of each token in UTF-16 units of the text, one after the other. */
-  readonly spans: Int32Array;
-}
-
 /** A loaded tokenizer. */
 export interface NativeTokenizer {
-  /** Encodes a text. */
-  readonly encode: (text: string, addSpecialTokens: boolean) => NativeEncoding;
-  /** Encodes texts on all cores. */
+  /** Ids of texts; several are encoded on all cores. */
   readonly encodeAll: (texts: readonly string[], addSpecialTokens: boolean) => Int32Array[];
+  /** Start and end of each token of a text in UTF-16 units, one after the other. */
+  readonly spans: (text: string) => Int32Array;
   /** The text of tokens. */
   readonly decode: (tokens: readonly string[]) => string;
   /** The id of a token. */
@@ -80,16 +72,11 @@ function loadedIn(
   const decoder = own.getDecoder();
   thread.ask(ask.load, tokenizer, encoder.encode(forTexts));
   return {
-    encode: (text, addSpecialTokens) => {
-      const kind = addSpecialTokens ? ask.encodeWithSpecial : ask.encode;
-      const numbers = thread.ask(kind, tokenizer, encoder.encode(text));
-      const count = numbers.length / 3;
-      return { ids: numbers.subarray(0, count), spans: numbers.subarray(count) };
-    },
     encodeAll: (texts, addSpecialTokens) => {
       const kind = addSpecialTokens ? ask.encodeAllWithSpecial : ask.encodeAll;
       return partsOf(texts).flatMap((part) => listsIn(thread.ask(kind, tokenizer, part)));
     },
+    spans: (text) => thread.ask(ask.spans, tokenizer, encoder.encode(text)),
     decode: (tokens) => decoder ? decoder.decode([...tokens]) : tokens.join(" "),
     idOf: (token) => own.tokenToId(token) ?? undefined,
     tokenOf: (id) => own.idToToken(id) ?? undefined,

@@ -31,11 +31,10 @@ export function nativeCodec(library: NativeLibrary, given: Codable): Codec {
     library: nativeLibrary,
     notices: [],
     encode: (text, addSpecialTokens, directory) =>
-      asked(directory, [text], () => Array.from(native.encode(text, addSpecialTokens).ids)),
+      asked(directory, [text], () => Array.from(native.encodeAll([text], addSpecialTokens)[0]!)),
     encodeAll: (texts, addSpecialTokens, directory) =>
       asked(directory, texts, () => native.encodeAll(texts, addSpecialTokens)),
-    spans: (text, directory) =>
-      pairs(asked(directory, [text], () => native.encode(text, false)).spans),
+    spans: (text, directory) => pairs(asked(directory, [text], () => native.spans(text))),
     decode: (ids, skipSpecialTokens) => {
       const kept = skipSpecialTokens ? ids.filter((id) => !special.has(id)) : ids;
       return native.decode(kept.map(native.tokenOf).filter((token) => token !== undefined));

@@ -24,10 +24,8 @@ export const word = {
 export const ask = {
   /** Bytes: a `tokenizer.json`. No answer but that it is loaded. */
   load: 1,
-  /** Bytes: a text. Answer: its ids, then start and end of each in UTF-16 units, as i32. */
-  encode: 2,
-  /** The same with what the file puts around every text. */
-  encodeWithSpecial: 3,
+  /** Bytes: a text. Answer: start and end of each of its tokens in UTF-16 units, as i32. */
+  spans: 2,
   /** Bytes: texts, each with its length before it. Answer: for each the number of ids, then the ids. */
   encodeAll: 4,
   /** The same with what the file puts around every text. */

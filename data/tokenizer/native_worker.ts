@@ -13,22 +13,12 @@ const loaded: Tokenizer[] = [];
 /** Copies out of shared memory, which decoders refuse. */
 const textAt = (from: number, length: number) => decoder.decode(bytes.slice(from, from + length));
 
-/** Ids with the span of each: offsets count code points, and strings UTF-16 units. */
-function spansIn(
-  text: string,
-  ids: readonly number[],
-  offsets: readonly (readonly number[])[],
-): Int32Array {
+/** Spans of tokens: offsets count code points, and strings UTF-16 units. */
+function spansIn(text: string, offsets: readonly (readonly number[])[]): Int32Array {
   // deno-lint-ignore no-control-regex -- most texts have one unit a character
   const units = /^[\u0000-\uffff]*$/u.test(text) ? undefined : unitOffsets(text);
   const at = (point: number) => units === undefined ? point : units[point] ?? text.length;
-  const result = new Int32Array(3 * ids.length);
-  result.set(ids);
-  offsets.forEach(([start, end], i) => {
-    result[ids.length + 2 * i] = at(start!);
-    result[ids.length + 2 * i + 1] = at(end!);
-  });
-  return result;
+  return Int32Array.from(offsets.flat(), at);
 }
 
 function unitOffsets(text: string): number[] {
@@ -54,12 +44,12 @@ async function answer(kind: number, tokenizer: number, length: number): Promise<
     return new Int32Array(0);
   }
   const own = loaded[tokenizer]!;
-  const addSpecialTokens = kind === ask.encodeWithSpecial || kind === ask.encodeAllWithSpecial;
-  if (kind === ask.encode || kind === ask.encodeWithSpecial) {
+  if (kind === ask.spans) {
     const text = textAt(headerBytes, length);
-    const encoding = await own.encode(text, null, { addSpecialTokens });
-    return spansIn(text, encoding.getIds(), encoding.getOffsets());
+    const encoding = await own.encode(text, null, { addSpecialTokens: false });
+    return spansIn(text, encoding.getOffsets());
   }
+  const addSpecialTokens = kind === ask.encodeAllWithSpecial;
   const texts = textsAt(headerBytes, headerBytes + length);
   const lists = (await own.encodeBatch(texts, { addSpecialTokens })).map((each) => each.getIds());
   const result = new Int32Array(lists.reduce((sum, ids) => sum + 1 + ids.length, 0));

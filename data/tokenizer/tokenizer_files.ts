@@ -12,6 +12,7 @@ const COPIED = [
   "vocab.json",
   "vocab.txt",
   "merges.txt",
+  "spiece.model",
   "chat_template.jinja",
   "chat_template.json",
 ] as const;
@@ -73,13 +74,17 @@ export async function copyTokenizerFiles(
  * with.
  */
 export async function saveTokenizer(tokenizer: Tokenizer, to: string): Promise<void> {
-  const { overrides, padToken, chatTemplates } = tokenizer;
+  const { overrides, padToken, chatTemplates, definition } = tokenizer;
   await copyTokenizerFiles(tokenizer.directory, to, {
     ...(overrides.eosToken !== undefined && { eosToken: overrides.eosToken }),
     ...(padToken !== undefined && { padToken }),
     ...(overrides.chatTemplatePath !== undefined && chatTemplates.default !== undefined &&
       { chatTemplate: chatTemplates.default }),
   });
+  // What was made of older files, so that others need not make it again.
+  if (!tokenizer.hasFile) {
+    await Deno.writeTextFile(`${to}/tokenizer.json`, JSON.stringify(definition));
+  }
 }
 
 /** Copies the text of a file, whatever its permissions: the copy should be writable again. */

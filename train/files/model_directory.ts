@@ -209,6 +209,7 @@ async function openTokenizer(
   const tokenizer = end === undefined
     ? given
     : await loadTokenizer(directory, { ...source.overrides, eosToken: end });
+  tokenizer.notices.forEach((text) => source.notice?.(text));
   const { vocabularySize } = model.config;
   const beyond = tokenizer.addedTokens.filter(({ id }) => id >= vocabularySize);
   if (tokenizer.vocabSize - beyond.length > vocabularySize) {
@@ -222,17 +223,18 @@ async function openTokenizer(
 
 /** A tokenizer that refuses texts with tokens the model has no embedding of, as Gemma 3's for images. */
 function withinVocabulary(tokenizer: Tokenizer, vocabularySize: number): Tokenizer {
+  const checked = <Ids extends readonly number[] | Int32Array>(ids: Ids): Ids => {
+    const unknown = ids.find((id) => id >= vocabularySize);
+    if (unknown === undefined) return ids;
+    throw new UserError(
+      `A text has the token ${tokenizer.tokenOf(unknown)} (${unknown}), which the tokenizer in ` +
+        `${tokenizer.directory} knows and the model does not: it has ${vocabularySize} (vocab_size). Leave it out.`,
+    );
+  };
   return {
     ...tokenizer,
-    encode: (text, options) => {
-      const ids = tokenizer.encode(text, options);
-      const unknown = ids.find((id) => id >= vocabularySize);
-      if (unknown === undefined) return ids;
-      throw new UserError(
-        `A text has the token ${tokenizer.tokenOf(unknown)} (${unknown}), which the tokenizer in ` +
-          `${tokenizer.directory} knows and the model does not: it has ${vocabularySize} (vocab_size). Leave it out.`,
-      );
-    },
+    encode: (text, options) => checked(tokenizer.encode(text, options)),
+    encodeAll: (texts, options) => tokenizer.encodeAll(texts, options).map(checked),
   };
 }
 

@@ -1,6 +1,7 @@
 /** Tokenizers times texts: every checkpoint is read as AutoTokenizer reads it. */
 
 import assert from "node:assert/strict";
+import { saveTokenizer } from "../../../data/tokenizer/tokenizer_files.ts";
 import { loadTokenizer } from "../../../data/tokenizer/tokenizer.ts";
 import { temporary } from "../../cli/run_command.ts";
 
@@ -58,6 +59,15 @@ for (const { name, files, refused, named, rows = [] } of cases) {
       assert.equal(tokenizer.decode(ids), decoded, about);
       assert.equal(tokenizer.decode(ids, { skipSpecialTokens: true }), skipped, about);
     });
+    if (!tokenizer.hasFile) {
+      const saved = `${place.path}/saved`;
+      await Deno.mkdir(saved);
+      await Deno.copyFile(`${place.path}/config.json`, `${saved}/config.json`);
+      await saveTokenizer(tokenizer, saved);
+      const again = await loadTokenizer(saved);
+      assert.ok(again.hasFile);
+      rows.forEach(({ ids }, i) => assert.deepEqual(again.encode(texts[i]!), ids, texts[i]));
+    }
     const all = tokenizer.encodeAll(texts.slice(0, rows.length));
     assert.deepEqual(all.map((ids) => [...ids]), rows.map(({ ids }) => ids));
   });
