@@ -46,12 +46,12 @@ Training
 Deno.test("sections stand in the same order in the help of every command", async () => {
   const { stdout } = await plumb("help");
   const commands = [...stdout.matchAll(/^ {2}([a-z-]+) {2}/gm)].map(([, name]) => name!);
-  assert.equal(commands.length, 20);
+  assert.ok(commands.length > 20);
   const known: readonly string[] = sections;
   for (const command of commands) {
     const help = await plumb(command, { help: "all" });
     const titles = help.stdout.trim().split("\n\n").map((block) => block.split("\n")[0]!).slice(1);
-    assert.ok(titles.length > 0, command);
+    assert.equal(titles.length > 0, command !== "completions", command);
     assert.deepEqual(titles, known.filter((title) => titles.includes(title)), command);
   }
   const online = (await plumb("grpo", { help: "brief" })).stdout.replaceAll(/\s+/g, " ");

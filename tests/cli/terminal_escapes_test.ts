@@ -34,6 +34,8 @@ Deno.test("no other module than the terminal's writes to the console or to stand
   assert.deepEqual(elsewhere, [
     // The line editor of Node, which shows what is typed.
     "cli/chat/terminal_lines.ts: const reader = createInterface({ input: keys, output: process.stderr, terminal: true });",
+    // A script as a user writes it.
+    "examples/own_algorithm.ts: console.log(`step ${step}: reward ${mean.toFixed(3)}, as ${tokenizer.decode(sampled[0]!)}`);",
   ]);
   assert.ok(lines.length > elsewhere.length, "the boundary itself is found");
 });
