@@ -103,6 +103,38 @@ function newDecoder(): TextDecoder {
   return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 }
 
+const lineFeed = 0x0a;
+
+/**
+ * The texts of lines, all but the last with their line feeds. They are decoded together, which takes a third of the
+ * time; one by one where that fails, for the number of the line that is at fault.
+ *
+ * @param before How many lines of the file come before.
+ */
+function decodeLines(
+  bytes: Uint8Array,
+  decoder: TextDecoder,
+  path: string,
+  before: number,
+): string[] {
+  try {
+    const text = decoder.decode(bytes);
+    return (before === 0 && text.startsWith(byteOrderMark) ? text.slice(1) : text).split("\n");
+  } catch {
+    const texts: string[] = [];
+    for (let start = 0; start <= bytes.length;) {
+      const feed = bytes.indexOf(lineFeed, start);
+      const end = feed < 0 ? bytes.length : feed;
+      const number = before + texts.length + 1;
+      texts.push(
+        decode(bytes.subarray(start, end), decoder, `${path}, line ${number}`, number === 1),
+      );
+      start = end + 1;
+    }
+    return texts;
+  }
+}
+
 /**
  * The lines of a UTF-8 file in batches, one per piece read, without their endings (LF or CR LF) and
  * without a byte order mark. An ending at the end of the file begins no further line.
@@ -128,24 +160,24 @@ export async function* readLines(
         "line can be. Break its text into several rows.",
     );
   };
-  const take = (end: Uint8Array): Line => {
-    keep(end);
-    const bytes = join(pending);
+  /** The lines that a piece of the file ends, with what is kept. */
+  const take = (end: Uint8Array): Line[] => {
+    const first = end.indexOf(lineFeed);
+    keep(first < 0 ? end : end.subarray(0, first));
+    if (first >= 0) pending.push(end.subarray(first));
+    const texts = decodeLines(join(pending), decoder, file.path, number);
     [pending, size] = [[], 0];
-    number++;
-    const text = decode(bytes, decoder, `${file.path}, line ${number}`, number === 1);
-    return { text: text.endsWith("\r") ? text.slice(0, -1) : text, number };
+    return texts.map((text) => ({
+      text: text.endsWith("\r") ? text.slice(0, -1) : text,
+      number: ++number,
+    }));
   };
   for await (const piece of readBytes(file, limits)) {
-    const batch: Line[] = [];
-    let start = 0;
-    for (let end; (end = piece.indexOf(0x0a, start)) >= 0; start = end + 1) {
-      batch.push(take(piece.subarray(start, end)));
-    }
-    if (start < piece.length) keep(piece.subarray(start));
-    if (batch.length > 0) yield batch;
+    const end = piece.lastIndexOf(lineFeed);
+    if (end >= 0) yield take(piece.subarray(0, end));
+    if (end + 1 < piece.length) keep(piece.subarray(end + 1));
   }
-  if (pending.length > 0) yield [take(new Uint8Array(0))];
+  if (pending.length > 0) yield take(new Uint8Array(0));
 }
 
 /**

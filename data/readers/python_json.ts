@@ -7,6 +7,7 @@
  */
 
 import { Float } from "../jinja/values.ts";
+import { depthLimit, parsePlainJson } from "./plain_json.ts";
 
 /** A text that is not JSON. */
 export class JsonError extends Error {
@@ -23,9 +24,6 @@ export class JsonError extends Error {
   }
 }
 
-/** The deepest nesting, which is also that of Arrow's tables. */
-export const depthLimit = 63;
-
 /**
  * The value of a text. Numbers written as floats whose value is whole are `Float`s, whole numbers beyond 2⁵³
  * `bigint`s, objects with keys that JavaScript would put into an order of its own `Map`s; all else is as `JSON.parse`
@@ -34,6 +32,8 @@ export const depthLimit = 63;
  * @throws {JsonError}
  */
 export function parseJson(text: string): unknown {
+  const plain = parsePlainJson(text);
+  if (plain !== undefined) return plain;
   const reader = new Reader(text);
   const value = reader.value(0);
   reader.skipBlanks();
@@ -48,6 +48,8 @@ export function parseJson(text: string): unknown {
  * @throws {JsonError} for what no further text could mend
  */
 export function parseJsonSequence(text: string): { values: unknown[]; rest: number } {
+  const plain = parsePlainJson(text);
+  if (plain !== undefined) return { values: [plain], rest: text.length };
   const reader = new Reader(text);
   const values: unknown[] = [];
   for (;;) {

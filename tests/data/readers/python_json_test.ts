@@ -1,11 +1,7 @@
 import assert from "node:assert/strict";
 import { Float } from "../../../data/jinja/values.ts";
-import {
-  depthLimit,
-  JsonError,
-  parseJson,
-  parseJsonSequence,
-} from "../../../data/readers/python_json.ts";
+import { depthLimit, parsePlainJson } from "../../../data/readers/plain_json.ts";
+import { JsonError, parseJson, parseJsonSequence } from "../../../data/readers/python_json.ts";
 
 /** Expects a text to be refused with a reason. */
 function refuses(text: string, reason: RegExp): void {
@@ -89,4 +85,31 @@ Deno.test("values one after the other are read up to the one that the text ends 
   });
   assert.deepEqual(parseJsonSequence(' {"a":\n'), { values: [], rest: 1 });
   assert.throws(() => parseJsonSequence('{"a": 1},'), JsonError);
+});
+
+Deno.test("what JavaScript reads as it is written is left to JavaScript, and nothing that it would change", () => {
+  const plain = [
+    '{"a": 0.5, "b": [1.5, "x: 2.0", null, true, {"c": {}}], "k:": "y"}',
+    '{"say": "\\ud83d\\ude00 \\"quoted\\"", "n": 0.5, "e": 2.5e-3}',
+    '{ "a" :\t1 }',
+  ];
+  for (const text of plain) assert.deepEqual(parsePlainJson(text), JSON.parse(text));
+  const others = [
+    '{"a" :1,"a":2}',
+    '{"a": {"b": 1, "c": {"b": 2}, "b": 1}}',
+    '{"a": 1, "x": 5.0}',
+    '{"x": 50.000}',
+    '{"x": 1e3}',
+    '{"x": 1.5E1}',
+    '{"x": -0}',
+    '{"x": 9007199254740993}',
+    '{"x": 1e400}',
+    '{"20": 1, "10": 2}',
+    '{"x": "\\ud83d"}',
+    '{"\\ud83d": 1}',
+    '{"x": NaN}',
+    '{"x": 1} {"x": 2}',
+    "[".repeat(depthLimit + 1) + "]".repeat(depthLimit + 1),
+  ];
+  for (const text of others) assert.equal(parsePlainJson(text), undefined, text);
 });
