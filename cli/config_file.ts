@@ -5,10 +5,10 @@
  * @module
  */
 
-import { isScalar, YAMLMap } from "yaml";
+import { isScalar, type LineCounter, YAMLMap } from "yaml";
 import { UserError } from "../core/errors.ts";
 import { decodeText } from "../data/files/json_files.ts";
-import { parseYaml } from "./yaml.ts";
+import { parseYaml, type YamlDocument } from "./yaml.ts";
 
 /** One key of the file. */
 export interface ConfigEntry {
@@ -48,20 +48,49 @@ export function parseConfig(text: string, path: string): ConfigFile {
         "holds something else.",
     );
   }
-  const entries: ConfigEntry[] = [];
-  let environment: Record<string, string> = {};
-  for (const item of root.items) {
-    const line = isScalar(item.key) ? lines.linePos(item.key.range?.[0] ?? 0).line : 0;
-    const key = isScalar(item.key) ? String(item.key.value) : String(item.key);
-    const node: unknown = item.value;
-    const value: unknown = hasToJs(node) ? node.toJS(document) : node;
-    if (key === "env") {
-      environment = readEnvironment(value, `${path}, line ${line}`);
-    } else {
-      entries.push({ key, value, line });
-    }
+  const entries = new Map<string, ConfigEntry>();
+  const merged = root.items.filter(isMerge);
+  for (const entry of merged.flatMap((item) => itemsOf(item, lines, document))) {
+    entries.set(entry.key, entry);
   }
-  return { path, entries, environment };
+  for (const item of root.items) {
+    if (isMerge(item)) continue;
+    const key = isScalar(item.key) ? String(item.key.value) : String(item.key);
+    entries.set(key, { key, value: plainOf(item.value, document), line: lineOf(item, lines) });
+  }
+  const environment = entries.get("env");
+  entries.delete("env");
+  return {
+    path,
+    entries: [...entries.values()],
+    environment: environment
+      ? readEnvironment(environment.value, `${path}, line ${environment.line}`)
+      : {},
+  };
+}
+
+type Item = YAMLMap["items"][number];
+
+/** Whether an item is `<<`, which stands for the keys of other mappings. */
+function isMerge({ key }: Item): boolean {
+  return isScalar(key) && typeof key.value === "symbol";
+}
+
+/** The keys that `<<` brings, those of the first mapping last, as they count. */
+function itemsOf(item: Item, lines: LineCounter, document: YamlDocument): ConfigEntry[] {
+  const line = lineOf(item, lines);
+  const sources = [plainOf(item.value, document)].flat().reverse();
+  return sources.flatMap((source) =>
+    Object.entries(source as object).map(([key, value]) => ({ key, value, line }))
+  );
+}
+
+function lineOf({ key }: Item, lines: LineCounter): number {
+  return isScalar(key) ? lines.linePos(key.range?.[0] ?? 0).line : 0;
+}
+
+function plainOf(node: unknown, document: YamlDocument): unknown {
+  return hasToJs(node) ? node.toJS(document) : node;
 }
 
 interface YamlNode {

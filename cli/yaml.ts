@@ -5,7 +5,16 @@
  * @module
  */
 
-import { CST, isAlias, isCollection, Lexer, LineCounter, parseDocument, visit } from "yaml";
+import {
+  CST,
+  isAlias,
+  isCollection,
+  isScalar,
+  Lexer,
+  LineCounter,
+  parseDocument,
+  visit,
+} from "yaml";
 import { UserError } from "../core/errors.ts";
 
 /** A parsed text. */
@@ -56,6 +65,7 @@ export function parseYaml(
   if (text.length > longest) {
     throw new UserError(`${path} is longer than ${longest} characters, which no settings are.`);
   }
+  text = text.replace(/\r\n?/g, "\n");
   for (let at = 0; at >= 0; at = text.indexOf("\n", at) + 1 || -1) lines.addNewLine(at);
   const odd = unreadable.exec(text);
   if (odd) {
@@ -68,8 +78,12 @@ export function parseYaml(
   const problem = document.errors[0] ?? document.warnings[0];
   if (problem !== undefined) throw refuse(problem.pos[0], problem.message);
   visit(document, {
-    Node: (_, node, ancestors) => {
+    Node: (place, node, ancestors) => {
       if (ancestors.length > 2 * deepest) throw tooDeep(path);
+      if (isScalar(node) && node.type === "PLAIN" && node.tag === undefined) {
+        const fault = faultOfWord(node.source ?? "", place === "key");
+        if (fault !== undefined) throw refuse(node.range?.[0] ?? 0, fault);
+      }
       if (!isAlias(node)) return;
       const at = node.range?.[0] ?? 0;
       const target = node.resolve(document);
@@ -88,6 +102,22 @@ export function parseYaml(
     throw refuse(0, error.message);
   }
   return { document, lines };
+}
+
+const date =
+  /^(\d{4})-(\d\d?)-(\d\d?)(?:(?:[Tt]|[ \t]+)(\d\d?):(\d\d):(\d\d)(?:\.\d*)?(?:[ \t]*(?:Z|[-+](\d\d?)(?::\d\d)?))?)?$/;
+
+/** What is wrong with a word in no quotes: YAML has meanings for some that PyYAML knows no value for. */
+function faultOfWord(word: string, isKey: boolean): string | undefined {
+  if (word === "=" || word === "<<") return isKey ? undefined : `${word} has no value; quote it`;
+  const [, year, month, day, hour = 0, minute = 0, second = 0, offset = 0] =
+    date.exec(word)?.map(Number).map((part) => Number.isNaN(part) ? 0 : part) ?? [];
+  if (year === undefined || (word.length < 10 && !word.includes(":"))) return undefined;
+  const days = new Date(Date.UTC(2000 + year % 400, month!, 0)).getUTCDate();
+  const isTime = hour < 24 && minute < 60 && second < 60 && offset < 24;
+  return year > 0 && month! >= 1 && month! <= 12 && day! >= 1 && day! <= days && isTime
+    ? undefined
+    : `there is no such date as ${word}; quote it if it is a text`;
 }
 
 function parseShallow(text: string, path: string): YamlDocument {

@@ -9,6 +9,8 @@
  * @module
  */
 
+import { UserError } from "../../core/errors.ts";
+import { plainJson } from "../../core/terminal.ts";
 import { Float } from "../jinja/values.ts";
 import { JsonError, parseJson } from "./python_json.ts";
 import type { Row } from "./row.ts";
@@ -16,14 +18,20 @@ import type { Row } from "./row.ts";
 /** Kinds of values, as bits. */
 const kinds = { truth: 1, whole: 2, float: 4, text: 8, list: 16, object: 32 } as const;
 
+const kindNames = ["truth values", "numbers", "numbers", "texts", "lists", "objects"] as const;
+
 /** What stands at one place of the rows: in a column, in a field of its objects, among the items of its lists. */
 interface Place {
   /** The kinds of its values, together. */
   kinds: number;
   /** Whether objects in it have different keys. */
   mixedKeys: boolean;
-  /** Whether it holds what JSON writes as no number (NaN), or what 64 bits do not hold. */
-  unstorable: boolean;
+  /** Whether it holds NaN or an infinity, which JSON writes as no number. */
+  notFinite: boolean;
+  /** Whether it holds a whole number that 64 bits with a sign do not hold. */
+  long: boolean;
+  /** A whole number in it that 64 bits do not hold in any way. */
+  tooLong: bigint | undefined;
   /** Whether it holds what JavaScript's own numbers and objects cannot say. */
   special: boolean;
   /** Its objects' fields. */
@@ -38,7 +46,9 @@ function newPlace(): Place {
   return {
     kinds: 0,
     mixedKeys: false,
-    unstorable: false,
+    notFinite: false,
+    long: false,
+    tooLong: undefined,
     special: false,
     fields: new Map(),
     items: undefined,
@@ -69,24 +79,47 @@ const templateColumns: ReadonlySet<string> = new Set([
  * templates see, which tell 5.0 from 5 and walk over keys in their order, floats with whole values are `Float`s, and
  * objects whose keys JavaScript would reorder are `Map`s, but for messages themselves. The other columns hold
  * JavaScript's own numbers and objects. Whole numbers beyond 2⁵³ are `bigint`s in all of them.
+ *
+ * @param uneven What is said of a line that is not one row, if there is one: "line 2 of a.jsonl is blank".
+ * @throws {UserError} for values of different kinds in a column, where lines are uneven or a whole number is too long:
+ *   neither can then be stored as JSON
  */
-export function typeRows(rows: Row[]): Row[] {
+export function typeRows(rows: Row[], uneven?: string): Row[] {
   const table = newPlace();
   for (const row of rows) seeFields(table, row);
+  const columns = [...table.fields];
+  const scanned = uneven === undefined && find(table, ({ tooLong }) => tooLong) === undefined;
+  const mixed = (place: Place) => isMixed(place, scanned);
+  const stored = columns.find(([, place]) => find(place, (inner) => mixed(inner) || undefined));
+  if (stored && !scanned) throw cannotMix(...stored, table, uneven);
+  const storage: Storage = { mixed, json: stored !== undefined };
   const changes: [string, (value: unknown) => unknown][] = [];
-  for (const [column, place] of table.fields) {
+  for (const [column, place] of columns) {
     const shape = shapeOf(column);
-    const typed = isTyped(place);
+    const typed = isTyped(place, storage);
     if (typed && !isSpecial(place)) continue;
-    changes.push([column, (value) => shape(typed ? value : store(place, value))]);
+    changes.push([column, (value) => shape(typed ? value : store(place, value, storage))]);
   }
   if (changes.length === 0 && !table.mixedKeys) return rows;
-  const empty = Object.fromEntries([...table.fields.keys()].map((column) => [column, null]));
+  const empty = Object.fromEntries(columns.map(([column]) => [column, null]));
   return rows.map((row) => {
     const changed: Row = { ...empty, ...row };
     for (const [column, change] of changes) changed[column] = change(changed[column]);
     return changed;
   });
+}
+
+function cannotMix(column: string, place: Place, table: Place, uneven?: string): UserError {
+  const inner = find(place, (inner) => hasManyKinds(inner) ? inner : undefined)!;
+  const seen = new Set(kindNames.filter((_, bit) => inner.kinds & 1 << bit));
+  const number = find(table, ({ tooLong }) => tooLong);
+  const [why, remedy] = uneven === undefined
+    ? [`the rows hold ${`${number}`.slice(0, 40)}, which 64 bits do not hold`, "Write it as a text"]
+    : [uneven, "Make every line one row"];
+  return new UserError(
+    `The column ${plainJson(column)} mixes ${[...seen].join(", ")}, which cannot be read where ` +
+      `${why}. ${remedy}, or give the column values of one kind.`,
+  );
 }
 
 /** What becomes of the values of a column, by what reads it. */
@@ -110,12 +143,13 @@ function see(place: Place, value: unknown): void {
       return;
     case "number":
       place.kinds |= Number.isInteger(value) ? kinds.whole : kinds.float;
-      if (!Number.isFinite(value)) place.unstorable = true;
+      if (!Number.isFinite(value)) place.notFinite = true;
       return;
     case "bigint":
       place.kinds |= kinds.whole;
       place.special = true;
-      if (BigInt.asIntN(64, value) !== value) place.unstorable = true;
+      if (BigInt.asIntN(64, value) !== value) place.long = true;
+      if (isTooLong(value)) place.tooLong = value;
       return;
   }
   if (value === null || value === undefined) return;
@@ -153,55 +187,86 @@ function seeFields(place: Place, object: object): void {
   if (keys !== place.keys || keys === 0) place.mixedKeys = true;
 }
 
-/** Whether values of a place are stored as JSON, each for itself, because no one type fits them. */
-function isMixed({ kinds: seen, mixedKeys }: Place): boolean {
+/** How the values of a table are stored. */
+interface Storage {
+  /** Whether those of a place are JSON, each for itself, because no one type fits them. */
+  readonly mixed: (place: Place) => boolean;
+  /** Whether those of any place are; then all rows were written as JSON once, in which NaN is null. */
+  readonly json: boolean;
+}
+
+function hasManyKinds({ kinds: seen }: Place): boolean {
   const groups = [kinds.truth, kinds.whole | kinds.float, kinds.text, kinds.list, kinds.object];
-  return mixedKeys || groups.filter((group) => seen & group).length > 1;
+  return groups.filter((group) => seen & group).length > 1;
+}
+
+/** @param scanned Whether differences of keys count: they do where all lines could be read as JSON in 64 bits. */
+function isMixed(place: Place, scanned: boolean): boolean {
+  return (scanned && place.mixedKeys) || hasManyKinds(place);
 }
 
 function parts(place: Place): Place[] {
   return [...place.fields.values(), ...(place.items ? [place.items] : [])];
 }
 
-function isSpecial(place: Place): boolean {
-  return place.special || parts(place).some(isSpecial);
+/** What is found first at a place or inside it. */
+function find<T>(place: Place, at: (place: Place) => T | undefined): T | undefined {
+  const here = at(place);
+  if (here !== undefined) return here;
+  for (const part of parts(place)) {
+    const found = find(part, at);
+    if (found !== undefined) return found;
+  }
+  return undefined;
 }
 
-function holdsUnstorable(place: Place): boolean {
-  return place.unstorable || parts(place).some(holdsUnstorable);
+function isSpecial(place: Place): boolean {
+  return find(place, ({ special }) => special || undefined) ?? false;
+}
+
+function isNotFinite(place: Place): boolean {
+  return find(place, ({ notFinite }) => notFinite || undefined) ?? false;
 }
 
 /** Whether the values of a place are as its type stores them already. */
-function isTyped(place: Place): boolean {
-  if (isMixed(place)) return !(place.kinds & kinds.text) && !holdsUnstorable(place);
+function isTyped(place: Place, storage: Storage): boolean {
+  if (storage.json && isNotFinite(place)) return false;
+  if (storage.mixed(place)) return !(place.kinds & kinds.text);
   if (hasFloats(place) && place.kinds & kinds.whole) return false;
-  return parts(place).every(isTyped);
+  return parts(place).every((part) => isTyped(part, storage));
 }
 
 /** Whether the numbers of a place are floats: if some are, or if some are too long for whole numbers of 64 bits. */
-function hasFloats({ kinds: seen, unstorable }: Place): boolean {
-  return (seen & kinds.float) !== 0 || unstorable;
+function hasFloats({ kinds: seen, notFinite, long }: Place): boolean {
+  return (seen & kinds.float) !== 0 || notFinite || long;
 }
 
 /** A value as the type of its place stores it. */
-function store(place: Place, value: unknown): unknown {
-  if (isMixed(place)) return typeof value === "string" ? readText(value) : storeJson(value);
-  if (Array.isArray(value)) return value.map((item) => store(place.items!, item));
+function store(place: Place, value: unknown, storage: Storage): unknown {
+  if (storage.mixed(place)) return typeof value === "string" ? readText(value) : storeJson(value);
+  if (Array.isArray(value)) return value.map((item) => store(place.items!, item, storage));
   if (isObject(value)) {
-    return mapFields(value, (item, name) => store(place.fields.get(name)!, item));
+    return mapFields(value, (item, name) => store(place.fields.get(name)!, item, storage));
   }
-  if (hasFloats(place)) return asFloat(value);
-  return value;
+  if (storage.json && typeof value === "number" && !Number.isFinite(value)) return null;
+  return hasFloats(place) ? asFloat(value) : value;
 }
 
-/** A value as the JSON of one of its own, where what is no number is nothing. */
+/**
+ * A value as the JSON of one of its own, where what is no number is nothing.
+ *
+ * @throws {JsonError} for a whole number that 64 bits do not hold
+ */
 export function storeJson(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(storeJson);
   if (isObject(value)) return mapFields(value, storeJson);
   if (typeof value === "number") return Number.isFinite(value) ? value : null;
-  const tooLong = typeof value === "bigint" &&
-    BigInt.asUintN(64, value) !== value && BigInt.asIntN(64, value) !== value;
-  return tooLong ? asFloat(value) : value;
+  if (typeof value !== "bigint" || !isTooLong(value)) return value;
+  throw new JsonError(`it holds ${`${value}`.slice(0, 40)}, which 64 bits do not hold`, 0);
+}
+
+function isTooLong(value: bigint): boolean {
+  return BigInt.asUintN(64, value) !== value && BigInt.asIntN(64, value) !== value;
 }
 
 /** A text among values of other kinds: what it is the JSON of, or itself. */

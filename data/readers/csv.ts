@@ -32,13 +32,39 @@ function toNumber(text: string): number {
   return Number.isNaN(value) ? (text.trim().startsWith("-") ? -Infinity : Infinity) : value;
 }
 
-/** A whole number as exact as JavaScript has it, or undefined where 64 bits do not hold it. */
-function toWhole(text: string): number | bigint | undefined {
+/** A whole number, as exact as JavaScript has it. */
+function toWhole(text: string): number | bigint {
   const value = Number(text);
-  if (Number.isSafeInteger(value)) return value + 0;
-  const exact = BigInt(text.trim().replace("+", ""));
-  const fits = BigInt.asIntN(64, exact) === exact || BigInt.asUintN(64, exact) === exact;
-  return fits ? exact : undefined;
+  return Number.isSafeInteger(value) ? value + 0 : BigInt(text.trim().replace("+", ""));
+}
+
+const [leastSigned, mostSigned, mostUnsigned] = [-(2n ** 63n), 2n ** 63n - 1n, 2n ** 64n - 1n];
+
+/**
+ * Whether pandas leaves a column as the text that it is, missing values too, because of whole numbers that 64 bits with
+ * a sign do not hold: it has no type for them beside negative or missing ones, nor for those that 64 bits do not hold at
+ * all and that stand before the first value of another kind.
+ *
+ * @param present The values that are not missing.
+ * @throws {UserError} if they are all whole numbers, and 64 bits do not hold one
+ */
+function staysText(present: readonly string[], hasMissing: boolean, column: string): boolean {
+  const other = present.findIndex((text) => !integer.test(text));
+  const first = other < 0 ? present : present.slice(0, other);
+  // Fewer digits than the limits have, as a rule.
+  const long = first.filter((text) => text.length > 18).map(toWhole);
+  if (other >= 0) return long.some((value) => value > mostUnsigned);
+  const beyond = long.find((value) => value > mostUnsigned || value < leastSigned);
+  if (beyond !== undefined) {
+    throw new UserError(
+      `the column "${column}" holds the whole number ${
+        String(beyond).slice(0, 40)
+      }, which 64 bits do not hold. Put a letter ` +
+        "before such numbers, if they are names.",
+    );
+  }
+  return long.some((value) => value > mostSigned) &&
+    (hasMissing || first.some((text) => toWhole(text) < 0));
 }
 
 /**
@@ -52,20 +78,13 @@ function toWhole(text: string): number | bigint | undefined {
 export function inferColumn(texts: readonly (string | undefined)[], name = ""): unknown[] {
   const isMissing = (text: string | undefined) => text === undefined || missingValues.has(text);
   const present = texts.filter((text): text is string => !isMissing(text));
+  const hasMissing = present.length < texts.length;
+  if (staysText(present, hasMissing, name)) return texts.map((text) => text ?? null);
   let convert: (text: string) => unknown = (text) => text;
   if (present.every((text) => truth.has(text))) {
     convert = (text) => truth.get(text);
-  } else if (present.every((text) => integer.test(text)) && present.length === texts.length) {
-    convert = (text) => {
-      const value = toWhole(text);
-      if (value !== undefined) return value;
-      throw new UserError(
-        `the column "${name}" holds the whole number ${
-          text.slice(0, 40)
-        }, which 64 bits do not hold. Put a letter ` +
-          "before such numbers, if they are names.",
-      );
-    };
+  } else if (present.every((text) => integer.test(text)) && !hasMissing) {
+    convert = toWhole;
   } else if (present.every((text) => integer.test(text) || decimal.test(text))) {
     convert = toNumber;
   }

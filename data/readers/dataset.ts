@@ -10,7 +10,7 @@ import { nearNames } from "../files/local_paths.ts";
 import { typeRows } from "./column_types.ts";
 import { readCsvRows } from "./csv.ts";
 import { type DataFile, resolveDataFiles } from "./data_files.ts";
-import { readJsonLinesRows, readJsonRows } from "./json.ts";
+import { type OnUneven, readJsonLinesRows, readJsonRows } from "./json.ts";
 import type { Row } from "./row.ts";
 import { parseSplitSpec, resolveSlice, rowsNeeded } from "./split_spec.ts";
 import { readTextRows } from "./text.ts";
@@ -67,11 +67,16 @@ export async function readDataset(
   const rowsOf = new Map<string, Row[]>();
   for (const [name, terms] of Map.groupBy(slices, (slice) => slice.split)) {
     const rows = await readRows(splits.get(name)!, Math.max(...terms.map(rowsNeeded)));
+    const names = splits.get(name)!.map((file) => file.path);
     if (rows.length === 0) {
       throw new UserError(
-        `The split "${name}" of the dataset ${path} has no rows: ` +
-          `${splits.get(name)!.map((file) => file.path).join(", ")} ` +
-          `${splits.get(name)!.length === 1 ? "is" : "are"} empty.`,
+        `The split "${name}" of the dataset ${path} has no rows: ${names.join(", ")} ` +
+          `${names.length === 1 ? "is" : "are"} empty.`,
+      );
+    }
+    if (Object.keys(rows[0]!).length === 0) {
+      throw new UserError(
+        `The rows of ${names.join(", ")} have no columns: every one is an empty object, {}.`,
       );
     }
     rowsOf.set(name, rows);
@@ -90,16 +95,21 @@ export async function readDataset(
 }
 
 async function readRows(files: readonly DataFile[], needed: number): Promise<Row[]> {
-  const rows = await readUntyped(files, needed);
+  let uneven: string | undefined;
+  const rows = await readUntyped(files, needed, (what) => uneven ??= what);
   return files.some(({ format }) => format === "json" || format === "jsonl")
-    ? typeRows(rows)
+    ? typeRows(rows, uneven)
     : rows;
 }
 
-async function readUntyped(files: readonly DataFile[], needed: number): Promise<Row[]> {
+async function readUntyped(
+  files: readonly DataFile[],
+  needed: number,
+  onUneven: OnUneven,
+): Promise<Row[]> {
   const rows: Row[] = [];
   for (const file of files) {
-    for await (const batch of readersByFormat[file.format](file)) {
+    for await (const batch of readersByFormat[file.format](file, onUneven)) {
       for (const row of batch) rows.push(row);
       if (rows.length >= needed) return rows;
     }

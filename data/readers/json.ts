@@ -38,14 +38,23 @@ interface Unfinished {
   tryAt: number;
 }
 
+/** Told of the first line that is not one row, and what it is instead. */
+export type OnUneven = (what: string) => void;
+
 /**
  * Rows of a JSON Lines file: objects one after the other, as a rule one per line; blank lines are skipped. As Hugging
  * Face datasets does, it takes several objects on a line and objects over several lines. A file that begins with "["
  * is read as a JSON document.
  *
+ * @param onUneven Told of lines that are not one row.
+ *
  * Throws a `UserError` naming file and line for what is not JSON or no object.
  */
-export async function* readJsonLinesRows(file: DataFile): AsyncGenerator<Row[], void, undefined> {
+export async function* readJsonLinesRows(
+  file: DataFile,
+  onUneven: OnUneven,
+): AsyncGenerator<Row[], void, undefined> {
+  const uneven = (number: number, what: string) => onUneven(`${file.path}, line ${number} ${what}`);
   let first = true;
   let unfinished: Unfinished | undefined;
   for await (const lines of readLines(file)) {
@@ -53,15 +62,21 @@ export async function* readJsonLinesRows(file: DataFile): AsyncGenerator<Row[], 
     for (const line of lines) {
       if (first) {
         const start = line.text.trimStart();
-        if (start === "") continue;
+        if (start === "") {
+          uneven(line.number, "is blank");
+          continue;
+        }
         if (start.startsWith("[")) {
-          yield* readJsonRows(file);
+          yield* readJsonRows(file, onUneven);
           return;
         }
         first = false;
       }
       if (unfinished === undefined) {
+        const before = rows.length;
         unfinished = readValues(line, file.path, rows);
+        if (unfinished !== undefined) uneven(line.number, "holds a part of a row");
+        else if (rows.length !== before + 1) reportUneven(line, uneven);
         continue;
       }
       unfinished.lines.push(line.text);
@@ -79,6 +94,13 @@ export async function* readJsonLinesRows(file: DataFile): AsyncGenerator<Row[], 
     throw notJson({ text, number: left.number }, file.path, message);
   }
   yield rows;
+}
+
+/** A lone CR ends a line too, though not for JSON. */
+function reportUneven({ text, number }: Line, uneven: (line: number, what: string) => void): void {
+  const parts = text.split("\r");
+  if (parts.some((part) => part.trim() === "")) uneven(number, "is blank");
+  else if (parts.length === 1) uneven(number, "holds several rows");
 }
 
 function goOn({ lines, number }: Unfinished, path: string, rows: Row[]): Unfinished | undefined {
@@ -147,12 +169,15 @@ function notJson({ text, number }: Line, path: string, reason: string, position?
  *
  * Throws a `UserError` naming the file, and the row where there is one, for anything else.
  */
-export async function* readJsonRows(file: DataFile): AsyncGenerator<Row[], void, undefined> {
+export async function* readJsonRows(
+  file: DataFile,
+  onUneven: OnUneven,
+): AsyncGenerator<Row[], void, undefined> {
   const text = await readText(file);
   const start = text.trimStart();
   if (start === "") return;
   if (!start.startsWith("[")) {
-    if (start.startsWith("{")) return yield* readJsonLinesRows(file);
+    if (start.startsWith("{")) return yield* readJsonLinesRows(file, onUneven);
     throw new UserError(
       `Cannot read ${file.path}: an array of objects was expected. It begins: ${
         beginning(firstLine(start))
@@ -162,6 +187,7 @@ export async function* readJsonRows(file: DataFile): AsyncGenerator<Row[], void,
   let values: unknown;
   try {
     values = parseJson(text);
+    if (/NaN|Inf|\d{19}/.test(text)) values = storeJson(values);
   } catch (error) {
     if (!(error instanceof JsonError)) throw error;
     const line = text.slice(0, error.position).split("\n");
@@ -171,8 +197,7 @@ export async function* readJsonRows(file: DataFile): AsyncGenerator<Row[], void,
       }).`,
     );
   }
-  const isOdd = /NaN|Inf|\d{19}/.test(text);
-  yield rowsOfArray(isOdd ? storeJson(values) : values, file.path);
+  yield rowsOfArray(values, file.path);
 }
 
 function firstLine(text: string): string {

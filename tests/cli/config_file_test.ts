@@ -185,3 +185,26 @@ Deno.test("a settings file sets no variable of loaders and drivers", () => {
     Deno.removeSync(directory, { recursive: true });
   }
 });
+
+Deno.test("<< brings the keys of other mappings, under those of the file itself", () => {
+  const keys = (text: string) =>
+    parseConfig(text, "a.yaml").entries.map(({ key, value, line }) => [key, value, line]);
+  assert.deepEqual(keys("x: &x {b: 2, c: 3}\nb: 1\n<<: *x").slice(0, 2), [["b", 1, 2], [
+    "c",
+    3,
+    3,
+  ]]);
+  assert.deepEqual(keys("<<: [{a: 1}, {a: 2, b: 2}]"), [["a", 1, 1], ["b", 2, 1]]);
+});
+
+Deno.test("settings files end their lines as they like; words without a value are refused", () => {
+  const { entries } = parseConfig("a: 1\rb: 2\r\nc: 2024-02-29", "a.yaml");
+  assert.deepEqual(entries.map(({ line }) => line), [1, 2, 3]);
+  for (const word of ["=", "<<", "[x, =]"]) {
+    assert.throws(() => parseConfig(`a: ${word}`, "a.yaml"), /line 1.*has no value; quote it/);
+  }
+  for (const date of ["2023-02-29", "2024-13-01", "2024-01-02 25:00:00", "0000-01-01"]) {
+    assert.throws(() => parseConfig(`a: ${date}`, "a.yaml"), /line 1.*no such date/);
+    assert.equal(parseConfig(`a: "${date}"`, "a.yaml").entries[0]!.value, date);
+  }
+});

@@ -10,8 +10,19 @@ interface Rule {
   readonly holds: (text: string, why: string, input: Input) => boolean;
 }
 
-/** None yet: what differs is mended first. */
-const rules: readonly Rule[] = [];
+const rules: readonly Rule[] = [
+  {
+    kinds: ["rows"],
+    reason:
+      "The reference makes moments of texts that are dates; what a model learns from is text.",
+    holds: (text, why) => /"\d{4}-\d\d-\d\d"/.test(text) && why.startsWith("rows is "),
+  },
+  {
+    kinds: ["model"],
+    reason: "Weights near the limit of f32 overflow in one order of operations and not in another.",
+    holds: (_, why) => why.endsWith("in the reference not finite"),
+  },
+];
 
 /** Whether an input is accepted on purpose. */
 export function onPurpose(input: Input, why: string): boolean {

@@ -5,13 +5,16 @@ import {
   dice,
   gzipped,
   jsonMutation,
+  miswrittenWeights,
   mutateBytes,
   mutateConstant,
   mutateJsonLine,
   mutateSafetensorsHeader,
   mutateText,
   type Mutation,
+  wrongValue,
 } from "./mutations.ts";
+import { writeDocument, writeLines, writeTable, writeYaml } from "./written.ts";
 
 /** How an input is read. */
 export type Kind = "tokenizer" | "model" | "adapter" | "rows" | "settings" | "state";
@@ -170,15 +173,65 @@ const subjects: readonly Subject[] = [
     count: 80,
     mutations: json,
   },
+  ...["llama", "gemma3_text", "gpt2", "opt", "phi3", "llama3_rope"].map((name): Subject => ({
+    kind: "model",
+    beside: models(name),
+    file: "config.json",
+    count: 40,
+    mutations: [wrongValue(2)],
+  })),
+  ...["llama", "gpt2"].map((name): Subject => ({
+    kind: "model",
+    beside: models(name),
+    file: "model.safetensors",
+    count: 60,
+    mutations: [miswrittenWeights],
+  })),
+  {
+    kind: "adapter",
+    beside: fixture("adapters/llama_lora"),
+    file: "adapter_config.json",
+    count: 80,
+    mutations: [wrongValue(2)],
+  },
+  {
+    kind: "adapter",
+    beside: fixture("adapters/llama_lora"),
+    file: "adapter_model.safetensors",
+    count: 60,
+    mutations: [miswrittenWeights],
+  },
+  {
+    kind: "rows",
+    seed: "fuzz/rows.jsonl",
+    file: "rows.jsonl",
+    count: 250,
+    mutations: [writeLines],
+  },
+  {
+    kind: "rows",
+    seed: "fuzz/rows.json",
+    file: "rows.json",
+    count: 150,
+    mutations: [writeDocument],
+  },
+  { kind: "rows", seed: "fuzz/rows.csv", file: "rows.csv", count: 250, mutations: [writeTable] },
+  {
+    kind: "settings",
+    seed: "fuzz/settings.yaml",
+    file: "settings.yaml",
+    count: 200,
+    mutations: [writeYaml],
+  },
 ];
 
-/** How many inputs there are. */
+/** How many inputs a round has. The verdicts of the first round are kept; there are as many rounds as anyone wants. */
 export const inputCount: number = subjects.reduce((sum, { count }) => sum + count, 0);
 
-/** Makes input number n, 0 ≤ n < {@linkcode inputCount}. */
+/** Makes input number n, which is of round ⌊n / {@linkcode inputCount}⌋. */
 export async function inputOf(n: number): Promise<Input> {
   let first = 0;
-  const subject = subjects.find(({ count }) => (first += count) > n)!;
+  const subject = subjects.find(({ count }) => (first += count) > n % inputCount)!;
   const random = dice(n);
   const seed = subject.seed ? fixture(subject.seed) : `${subject.beside}/${subject.file}`;
   const mutated = random.of(subject.mutations)(await Deno.readFile(seed), random);

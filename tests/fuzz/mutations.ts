@@ -308,3 +308,173 @@ export function joined(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer>
   }
   return whole;
 }
+
+/** A value anywhere in a JSON document, each as likely as another, becomes one of another kind. */
+export function wrongValue(indent?: number): Mutation {
+  return (bytes, dice) => {
+    const document = { root: parseSpelled(decoder.decode(bytes)) };
+    const places: [Container, string][] = [];
+    const walk = (place: Container) => {
+      for (const key of Object.keys(place)) {
+        places.push([place, key]);
+        const value = (place as Record<string, Json>)[key];
+        if (isContainer(value)) walk(value);
+      }
+    };
+    walk(document);
+    const [place, key] = dice.of(places.slice(1));
+    (place as Record<string, Json>)[key] = dice.of([...odd(), ...extremes()]);
+    return encoder.encode(JSON.stringify(document.root, null, indent));
+  };
+}
+
+const extremes = (): Json[] => [
+  ...[
+    "1099511627776",
+    "-1099511627776",
+    "1e308",
+    "-1e308",
+    "0.0",
+    "1.0",
+    "2.0",
+    "4",
+    "7",
+    "9223372036854775808",
+    "1e-320",
+  ].map(raw),
+  "none",
+  "True",
+  "default",
+  "float16",
+  "relu",
+  [raw("1"), raw("2")],
+  [raw("0")],
+  ["a", "b"],
+  { rope_type: "linear", factor: raw("2.0") },
+  { type: "yarn" },
+  "x".repeat(5000),
+];
+
+/** The header or the bytes of a safetensors file, changed as writers with faults would. */
+export const miswrittenWeights: Mutation = (bytes, dice) => {
+  const length = Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
+  const header = JSON.parse(decoder.decode(bytes.subarray(8, 8 + length))) as Header;
+  let data = bytes.slice(8 + length);
+  const names = Object.keys(header).filter((name) => name !== "__metadata__");
+  const [one, two] = [dice.of(names), dice.of(names)];
+  const tensor = header[one]!;
+  let write = JSON.stringify;
+  switch (dice.below(14)) {
+    case 0:
+      header[two]!.data_offsets = [...tensor.data_offsets];
+      break;
+    case 1:
+      [tensor.data_offsets, header[two]!.data_offsets] = [
+        header[two]!.data_offsets,
+        tensor.data_offsets,
+      ];
+      break;
+    case 2:
+      tensor.dtype = dice.of([
+        "I32",
+        "U32",
+        "F16",
+        "BF16",
+        "F64",
+        "F8_E4M3",
+        "F8_E5M2",
+        "BOOL",
+        "C64",
+        "f32",
+        "I64",
+        "U8",
+        "F4",
+        "",
+      ]);
+      break;
+    case 3:
+      tensor.shape = [...tensor.shape].reverse();
+      break;
+    case 4:
+      tensor.shape = dice.of([
+        [1, ...tensor.shape],
+        [...tensor.shape, 1],
+        [tensor.shape.reduce((a, b) => a * b, 1)],
+        [],
+        [0],
+        [2 ** 40],
+        [2 ** 40, 2 ** 40],
+        [0, 2 ** 40],
+        [4294967296, 4294967296],
+      ]);
+      break;
+    case 5: {
+      // Half as wide, twice as long: the bytes fit.
+      tensor.dtype = dice.of(["F16", "BF16", "I16"]);
+      tensor.shape = tensor.shape.map((size, i) => i === 0 ? 2 * size : size);
+      break;
+    }
+    case 6:
+      tensor.dtype = dice.of(["I32", "U32"]);
+      break;
+    case 7: {
+      const value = dice.of([NaN, Infinity, -Infinity, 1e38, 0]);
+      new DataView(data.buffer).setFloat32(tensor.data_offsets[0]!, value, true);
+      break;
+    }
+    case 8:
+      header[
+        dice.of([
+          "surplus",
+          "lm_head.weight",
+          "model.norm.bias",
+          "model.layers.7.mlp.up_proj.weight",
+        ])
+      ] ??= {
+        dtype: "F32",
+        shape: [2],
+        data_offsets: [data.length, data.length + 8],
+      };
+      data = joined(data, new Uint8Array(8));
+      break;
+    case 9:
+      data = dice.of([
+        joined(data, new Uint8Array(dice.of([1, 4, 8, 4096]))),
+        data.slice(0, -4),
+        new Uint8Array(0),
+      ]);
+      break;
+    case 10:
+      write = (value) =>
+        JSON.stringify(value).replace("{", `{${JSON.stringify(one)}:${JSON.stringify(tensor)},`);
+      break;
+    case 11:
+      header["__metadata__"] = dice.of<Json>([{ format: "tf" }, { format: "np" }, {}, null, [], {
+        format: 1,
+      }, { a: "b" }]) as Header[string];
+      break;
+    case 12:
+      delete header["__metadata__"];
+      if (dice.below(2) === 0) delete header[one];
+      break;
+    default:
+      header[
+        dice.of([
+          one + "x",
+          "model." + one,
+          one.replace("model.", ""),
+          one.replace(/weight$/, "base_layer.weight"),
+          "base_model." + one,
+        ])
+      ] = tensor;
+      delete header[one];
+  }
+  const text = write(header);
+  const padding = dice.of([8, 8, 8, 1, 3]);
+  const changed = encoder.encode(text.padEnd(Math.ceil(text.length / padding) * padding));
+  const size = new Uint8Array(8);
+  new DataView(size.buffer).setBigUint64(0, BigInt(changed.length), true);
+  return joined(size, changed, data);
+};
+
+type Header = Record<string, { dtype: string; shape: number[]; data_offsets: number[] }>;

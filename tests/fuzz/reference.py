@@ -55,7 +55,7 @@ def logits(model):
 
 def model(path):
     from transformers import AutoModelForCausalLM
-    loaded, info = AutoModelForCausalLM.from_pretrained(path, output_loading_info=True)
+    loaded, info = AutoModelForCausalLM.from_pretrained(path, dtype="float32", output_loading_info=True)  # as TRL
     if info["missing_keys"] or info.get("mismatched_keys"):
         return None  # it goes on with fresh weights, which no one wants
     return logits(loaded)

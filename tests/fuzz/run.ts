@@ -1,16 +1,16 @@
 /**
  * Reads mutated inputs in processes of their own, and counts how the verdicts compare with the reference's.
  *
- *     deno run -A tests/fuzz/run.ts [--every N] [--only NUMBER…]
+ *     deno run -A tests/fuzz/run.ts [--every N] [--only NUMBER…] [--verdicts FILE]
  *
- * prints what is not as it should be; without arguments it reads all of them.
+ * prints what is not as it should be; without arguments it reads all of them, with a file of other verdicts those.
  *
  * @module
  */
 
 import { onPurpose } from "./accepted.ts";
 import { compare, type Verdict } from "./compare.ts";
-import { inputCount, inputOf } from "./inputs.ts";
+import { inputOf } from "./inputs.ts";
 import type { Reading } from "./reading.ts";
 
 /** An input that was not read as it should be. */
@@ -32,8 +32,10 @@ export interface Findings {
 const limit = 20_000;
 
 /** Reads inputs and compares. */
-export async function fuzz(numbers: readonly number[]): Promise<Findings> {
-  const reference = await referenceVerdicts();
+export async function fuzz(
+  numbers: readonly number[],
+  reference: Verdicts,
+): Promise<Findings> {
   const counts = { equal: 0, stricter: 0, purpose: 0 };
   const findings: Finding[] = [];
   let slowest = 0;
@@ -48,8 +50,14 @@ export async function fuzz(numbers: readonly number[]): Promise<Findings> {
   return { counts, findings, slowest };
 }
 
-async function referenceVerdicts(): Promise<ReadonlyMap<number, Reading | null>> {
-  const text = await Deno.readTextFile(new URL("verdicts.jsonl", import.meta.url));
+/** What the reference makes of inputs, by their numbers; null where it refuses them. */
+export type Verdicts = ReadonlyMap<number, Reading | null>;
+
+/** Verdicts of a file, by default the kept ones. */
+export async function readVerdicts(
+  path: string | URL = new URL("verdicts.jsonl", import.meta.url),
+): Promise<Verdicts> {
+  const text = await Deno.readTextFile(path);
   return new Map<number, Reading | null>(text.trim().split("\n").map((line) => JSON.parse(line)));
 }
 
@@ -110,10 +118,11 @@ async function* linesOf(stream: ReadableStream<Uint8Array<ArrayBuffer>>): AsyncG
 if (import.meta.main) {
   const [flag, ...given] = Deno.args;
   const step = flag === "--every" ? Number(given[0]) : 1;
+  const verdicts = await readVerdicts(flag === "--verdicts" ? given[0] : undefined);
   const numbers = flag === "--only"
     ? given.map(Number)
-    : Array.from({ length: Math.ceil(inputCount / step) }, (_, i) => i * step);
-  const { counts, findings, slowest } = await fuzz(numbers);
+    : [...verdicts.keys()].filter((_, i) => i % step === 0);
+  const { counts, findings, slowest } = await fuzz(numbers, verdicts);
   for (const { number, kind, why } of findings) {
     const { file, beside } = await inputOf(number);
     // deno-lint-ignore no-console -- what the run is for

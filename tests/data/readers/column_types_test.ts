@@ -84,3 +84,20 @@ Deno.test("every row has every column, and rows of one kind stay the rows they a
   const rows = [{ text: "x", n: 1 }, { text: "y", n: 2 }];
   assert.equal(typeRows(rows), rows);
 });
+
+Deno.test("where a column is stored as JSON, numbers of other columns that JSON has no word for are null", () => {
+  const rows = [{ a: {}, b: NaN, c: [1.5, -Infinity] }];
+  assert.deepEqual(typeRows(rows), [{ a: {}, b: null, c: [1.5, null] }]);
+  assert.deepEqual(typeRows([{ a: 1.5, b: NaN }]), [{ a: 1.5, b: NaN }]);
+});
+
+Deno.test("kinds are not mixed beside lines that are not one row, or beside numbers of more than 64 bits", () => {
+  const rows = () => [{ a: "x", b: 1 }, { a: [1], b: 2 }];
+  const uneven = "a.jsonl, line 2 is blank";
+  assert.equal(typeRows(rows()).length, 2);
+  assert.throws(() => typeRows(rows(), uneven), /column "a" mixes texts, lists.*line 2 is blank/);
+  assert.equal(typeRows([{ a: [{ b: 1 }, { c: 2 }] }], uneven).length, 1);
+  const long = 10n ** 30n;
+  assert.throws(() => typeRows([...rows(), { a: "y", b: long }]), /mixes.*hold 10{30}, which 64/);
+  assert.deepEqual(typeRows([{ a: {}, b: long }]), [{ a: {}, b: 1e30 }]);
+});

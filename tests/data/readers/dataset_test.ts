@@ -117,6 +117,14 @@ Deno.test("a JSON document may be an array or rows one after the other", async (
   assert.deepEqual(await rowsOf("x.json", '["x", "y"]'), [{ text: "x" }, { text: "y" }]);
   await refuses(rowsOf("x.json", '[{"a": 1}, 2]'), /x\.json: row 2 is a number/);
   await refuses(rowsOf("x.json", "[1"), /x\.json: it is not valid JSON: .*line 1, column 3/);
+  await refuses(rowsOf("x.json", "[{}]"), /x\.json have no columns/);
+  await refuses(rowsOf("x.jsonl", "{}\n"), /x\.jsonl have no columns/);
+  await refuses(rowsOf("x.json", `[{"a": 1${"0".repeat(30)}}]`), /x\.json.*64 bits do not hold/);
+  await refuses(
+    rowsOf("x.jsonl", '{"a": "x"}\n\n{"a": [1]}\n'),
+    /mixes texts, lists.*x\.jsonl, line 2 is blank/,
+  );
+  assert.equal((await rowsOf("x.jsonl", '{"a": "x"}\n\n{"a": "y"}\n')).length, 2);
   await refuses(rowsOf("x.json", "3"), /x\.json: an array of objects was expected/);
   await refuses(rowsOf("x.json", line({ a: 1 }) + "{"), /x\.json, line 2/);
 });
@@ -187,6 +195,15 @@ Deno.test("CSV columns get the types pandas infers", () => {
   assert.deepEqual(inferColumn(["1_0", "1"]), ["1_0", "1"]);
   assert.deepEqual(inferColumn(["0x10"]), ["0x10"]);
   assert.deepEqual(inferColumn(["9007199254740993", "-1"]), [9007199254740993n, -1]);
+  const [long, tooLong] = ["18446744073709551615", "18446744073709551616"];
+  assert.deepEqual(inferColumn([long, "1"]), [18446744073709551615n, 1]);
+  for (const column of [[long, "NA"], [long, "-1"], [tooLong, "1.5", ""]]) {
+    assert.deepEqual(inferColumn(column), column);
+  }
+  assert.deepEqual(inferColumn(["1.5", "", tooLong]), [1.5, null, Number(tooLong)]);
+  for (const column of [[tooLong], ["", tooLong], ["-9223372036854775809", "1"]]) {
+    assert.throws(() => inferColumn(column, "n"), /column "n" holds.*64 bits do not hold/);
+  }
   assert.deepEqual(inferColumn(["9007199254740993", ""]), [9007199254740992, null]);
   assert.throws(() => inferColumn(["99999999999999999999", "1"], "id"), /"id".*64 bits/);
   assert.deepEqual(inferColumn(["nan", ""]), [null, null]);
