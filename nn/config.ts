@@ -125,105 +125,6 @@ export function configObject(
 }
 
 const isId = (value: unknown) => Number.isSafeInteger(value);
-const isText = (value: unknown) => typeof value === "string";
-
-/** PyTorch's types of numbers, by name. */
-const dtypeName =
-  /^(torch\.)?(float(16|32|64)|bfloat16|half|float|double|float8_\w+|u?int(8|16|32|64)|auto)$/;
-
-/** Fields that say what a model is, and what they may hold. */
-const describingFields: Readonly<
-  Record<string, { readonly needed: string; readonly fits: (value: unknown) => boolean }>
-> = {
-  architectures: {
-    needed: "a list of names, or null,",
-    fits: (value) => Array.isArray(value) && value.every(isText),
-  },
-  dtype: {
-    needed: 'the name of a dtype, such as "bfloat16",',
-    fits: (value) => typeof value === "string" && dtypeName.test(value),
-  },
-  torch_dtype: {
-    needed: 'the name of a dtype, such as "bfloat16",',
-    fits: (value) => typeof value === "string" && dtypeName.test(value),
-  },
-  transformers_version: { needed: "a text", fits: isText },
-  sliding_window: { needed: "an integer, or null,", fits: isId },
-  chunk_size_feed_forward: { needed: "an integer", fits: isId },
-  id2label: {
-    needed: "an object with a name for each number",
-    fits: (value) => isObject(value) && Object.keys(value).every((id) => /^\d+$/.test(id)),
-  },
-  label2id: {
-    needed: "an object with a number for each name",
-    fits: (value) => isObject(value) && Object.values(value).every(isId),
-  },
-  problem_type: {
-    needed: "regression, single_label_classification or multi_label_classification",
-    fits: (value) => /^(regression|(single|multi)_label_classification)$/.test(String(value)),
-  },
-  layer_types: {
-    needed: "a list of names, or null,",
-    fits: (value) => Array.isArray(value) && value.every(isText),
-  },
-};
-
-function isObject(value: unknown): value is object {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-/** Fields that are whole numbers in every family, and fields that are floats, as transformers declares them. */
-const wholeNames =
-  /^(n|num|d|max|relative)_|_(size|dim|layers|heads|embeddings|token_id|window|scalar|tp|groups|forward)$|^dim$/;
-const floatNames = /^initializer_(range|factor)$|^init_std$|_(eps|epsilon|softcapping)$/;
-
-/** Refuses numbers of a file that are written as the wrong kind: 64.0 is no number of heads, 1 no epsilon. */
-function checkNumbers(config: HuggingFaceConfig): void {
-  const floats = config[writtenAsFloats];
-  if (floats === undefined) return;
-  for (const [name, value] of Object.entries(config)) {
-    if (wholeNames.test(name) && floats.has(name)) {
-      throw configError(config, name, "a whole number without a decimal point");
-    }
-    if (floatNames.test(name) && Number.isInteger(value) && !floats.has(name)) {
-      throw configError(config, name, "a number with a decimal point");
-    }
-  }
-}
-
-/** Switches, by how their names begin or end, of any family. */
-const switchNames =
-  /^(use|is|add|output|tie|do|enable|reorder|return|scale_attn)_|_bias$|^summary_(use_proj|proj_to_labels)$/;
-/** Probabilities of dropout that nothing here computes with. */
-const otherDropouts = /(_|^|layer)drop(out)?$/;
-
-/**
- * Checks what every config may have, also where nothing is computed with it: ids of special tokens, switches, and
- * probabilities of dropout. Null is as good as nothing.
- *
- * @throws UserError naming what is of another type.
- */
-export function checkCommonFields(config: HuggingFaceConfig): void {
-  for (const name of ["bos_token_id", "eos_token_id", "pad_token_id"]) {
-    const value = config[name] ?? null;
-    const ids = name === "eos_token_id" && Array.isArray(value) ? value : [value];
-    if (value !== null && !ids.every(isId)) throw configError(config, name, "a token id, or null,");
-  }
-  checkNumbers(config);
-  for (const [name, { needed, fits }] of Object.entries(describingFields)) {
-    const value = config[name] ?? null;
-    if (value !== null && !fits(value)) throw configError(config, name, needed);
-  }
-  for (const name of Object.keys(config)) {
-    if (dropoutNames.test(name) || otherDropouts.test(name)) {
-      configNumber(config, name, 0, { min: 0, max: 1 });
-    } else if (switchNames.test(name)) configBoolean(config, name, false);
-  }
-  for (const name of ["pretraining_tp", "original_max_position_embeddings"]) {
-    configSize(config, name, 1);
-  }
-}
-
 /**
  * The id of padding, whose embedding learns nothing from being read; null for none. Negative ones count from the end
  * of the vocabulary, as in PyTorch. A family may have a default.
@@ -244,7 +145,9 @@ export function paddingIdOf(
   throw configError(config, "pad_token_id", `an id of the ${tokens} tokens (vocab_size), or null,`);
 }
 
-const dropoutNames = /^(attn|embd|resid)_pdrop$|^((attention|hidden|activation)_)?dropout$/;
+/** Probabilities of dropout that models compute with. */
+export const dropoutNames: RegExp =
+  /^(attn|embd|resid)_pdrop$|^((attention|hidden|activation)_)?dropout$/;
 
 /** The probabilities of dropout in training that a config has, by name, where they are not 0. */
 export function dropoutIn(config: HuggingFaceConfig): ReadonlyMap<string, number> {

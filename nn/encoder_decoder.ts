@@ -8,7 +8,8 @@
 import { headLogits, type OutputHead, type Tensor, UserError } from "../core/mod.ts";
 import type { Architecture } from "./architecture.ts";
 import { type CachedLogits, emptyCache } from "./cached_logits.ts";
-import { checkCommonFields, configPlace, type HuggingFaceConfig } from "./config.ts";
+import { configPlace, type HuggingFaceConfig } from "./config.ts";
+import { checkFields } from "./config_fields.ts";
 import type {
   CachePlaces,
   DecoderConfig,
@@ -83,7 +84,7 @@ const families: Readonly<Record<string, (config: HuggingFaceConfig) => EncoderDe
 export function encoderDecoder(config: HuggingFaceConfig): EncoderDecoder {
   const type = config["model_type"];
   if (typeof type === "string" && Object.hasOwn(families, type)) {
-    checkCommonFields(config);
+    checkFields(config);
     return families[type]!(config);
   }
   throw new UserError(

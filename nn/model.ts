@@ -14,7 +14,8 @@ import {
 } from "../core/mod.ts";
 import type { Architecture } from "./architecture.ts";
 import type { ModelHead } from "./classifier.ts";
-import { checkCommonFields, configPlace, type HuggingFaceConfig } from "./config.ts";
+import { configPlace, type HuggingFaceConfig } from "./config.ts";
+import { checkFields } from "./config_fields.ts";
 import {
   type CachePlaces,
   type Decoder,
@@ -148,7 +149,7 @@ export function causalModel(config: HuggingFaceConfig): CausalModel {
     ? families[type]
     : undefined;
   if (family) {
-    checkCommonFields(config);
+    checkFields(config);
     return family(config);
   }
   const said = type === undefined ? "no model_type" : `model_type = ${JSON.stringify(type)}`;

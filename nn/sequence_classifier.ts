@@ -3,7 +3,8 @@
 import { type Tensor, UserError } from "../core/mod.ts";
 import type { Architecture } from "./architecture.ts";
 import { type ClassifierParams, classify } from "./classifier.ts";
-import { checkCommonFields, configPlace, type HuggingFaceConfig } from "./config.ts";
+import { configPlace, type HuggingFaceConfig } from "./config.ts";
+import { checkFields } from "./config_fields.ts";
 import type { DecoderParams, ForwardOptions, TokenStream } from "./decoder.ts";
 import { distilbert } from "./families/distilbert.ts";
 import { type CausalModel, causalModel, families } from "./model.ts";
@@ -47,7 +48,7 @@ const encoders: Readonly<
 export function sequenceClassifier(config: HuggingFaceConfig, labels: number): SequenceClassifier {
   const type = config["model_type"];
   if (typeof type === "string" && Object.hasOwn(encoders, type)) {
-    checkCommonFields(config);
+    checkFields(config);
     return encoders[type]!(config, labels);
   }
   if (typeof type === "string" && Object.hasOwn(families, type)) {

@@ -250,3 +250,23 @@ Deno.test("negative ids of padding count from the end, as PyTorch's do", () => {
   assert.equal(paddingIdOf({ vocab_size: 10, pad_token_id: null }, 3), null);
   assert.equal(paddingIdOf({ vocab_size: 10 }, 3), 3);
 });
+
+Deno.test("fields that transformers takes no null for are refused with null, others are as if they were not there", async () => {
+  const refused: readonly [string, string][] = [
+    ["gpt2", "resid_pdrop"],
+    ["opt", "enable_bias"],
+    ["phi3", "rms_norm_eps"],
+    ["mistral", "num_key_value_heads"],
+    ["t5", "feed_forward_proj"],
+  ];
+  for (const [family, name] of refused) {
+    assert.match(await refusal(family, { [name]: null }), new RegExp(`has ${name} = null, but`));
+  }
+  const config = {
+    ...await readFixture<Record<string, unknown>>("models/llama/config.json"),
+    num_key_value_heads: null,
+    head_dim: null,
+    sliding_window: null,
+  };
+  assert.ok(causalModel(config).shapes());
+});
