@@ -55,7 +55,7 @@ export function parseConfig(text: string, path: string): ConfigFile {
   }
   for (const item of root.items) {
     if (isMerge(item)) continue;
-    const key = isScalar(item.key) ? String(item.key.value) : String(item.key);
+    const key = keyOf(item, path, lines);
     entries.set(key, { key, value: plainOf(item.value, document), line: lineOf(item, lines) });
   }
   const environment = entries.get("env");
@@ -82,6 +82,21 @@ function itemsOf(item: Item, lines: LineCounter, document: YamlDocument): Config
   const sources = [plainOf(item.value, document)].flat().reverse();
   return sources.flatMap((source) =>
     Object.entries(source as object).map(([key, value]) => ({ key, value, line }))
+  );
+}
+
+/** Words that YAML 1.1 means by truth values and nothing. */
+const meaningWords = /^(?:yes|no|on|off|true|false|null|~)$/i;
+
+function keyOf(item: Item, path: string, lines: LineCounter): string {
+  const { key } = item;
+  const isText = isScalar(key) && typeof key.value === "string" &&
+    !(key.type === "PLAIN" && key.tag === undefined && meaningWords.test(key.value));
+  if (isText) return key.value as string;
+  throw new UserError(
+    `${path}, line ${lineOf(item, lines)}: the key ${
+      isScalar(key) && key.source || "that is not there"
+    } is no name but a value. Options are called by their names; put it into quotes if it is one.`,
   );
 }
 

@@ -46,6 +46,14 @@ const oldNumbers = [
   },
 ];
 
+/** What `!!float 1` is; without the tag, 1 is met as a whole number before. */
+const wholeFloat = {
+  tag: "tag:yaml.org,2002:float",
+  default: true,
+  test: /^[-+]?[0-9][0-9_]*$/,
+  resolve: (text: string) => Number(text.replaceAll("_", "")),
+};
+
 /**
  * Parses a text; `path` is for messages.
  *
@@ -125,7 +133,7 @@ function parseShallow(text: string, path: string): YamlDocument {
     return parseDocument(text, {
       prettyErrors: false,
       merge: true,
-      customTags: (tags) => [...oldNumbers, ...tags],
+      customTags: (tags) => [...oldNumbers, ...tags, wholeFloat],
     });
   } catch (error) {
     if (error instanceof RangeError) throw tooDeep(path);

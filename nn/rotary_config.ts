@@ -32,7 +32,10 @@ export function rotaryConfig(
   { parameters, share }: RotaryReading = {},
 ): RotaryConfig {
   const read = rotaryReader(config, parameters);
-  const theta = read.number(["rope_theta", "rotary_emb_base"], { above: 0 }, 10000);
+  const empty = read.nullPlace("rope_theta");
+  if (empty !== undefined) throw configError(config, empty, "a number");
+  // Below one, positions would turn faster than floats can tell apart.
+  const theta = read.number(["rope_theta", "rotary_emb_base"], { min: 1 }, 10000);
   const part = share === undefined ? 1 : read.number(share, { above: 0, max: 1 }, 1);
   const width = Math.trunc(headDim * part);
   if (!(width > 0 && width % 2 === 0)) {
@@ -50,6 +53,8 @@ interface RotaryReader {
   readonly number: (names: readonly string[], range?: NumberRange, fallback?: number) => number;
   /** Whether the rotary parameters have a name, be it with null. */
   readonly has: (name: string) => boolean;
+  /** The first place that has a name, if null stands there. */
+  readonly nullPlace: (name: string) => string | undefined;
   /** The error of a value that cannot be. */
   readonly refuse: (name: string, needed: string) => UserError;
 }
@@ -74,6 +79,10 @@ function rotaryReader(
     names.flatMap(places).find(([, value]) => value !== undefined && value !== null);
   return {
     find: (...names) => found(names)?.[1],
+    nullPlace: (name) => {
+      const [shown, value] = places(name).find(([, value]) => value !== undefined) ?? [];
+      return value === null ? shown : undefined;
+    },
     has: (name) => Object.hasOwn(parameters, name),
     number: (names, range = {}, fallback) => {
       const [shown, value] = found(names) ?? [`${container}.${names[0]}`, fallback];

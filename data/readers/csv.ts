@@ -16,8 +16,9 @@ const missingValues: ReadonlySet<string> = new Set(
     "nan|null").split("|"),
 );
 
-const integer = /^\s*[+-]?\d+\s*$/;
-const decimal = /^\s*[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|(?:inf|infinity))\s*$/i;
+const integer = /^[ \t-\r]*[+-]?\d+[ \t-\r]*$/;
+const decimal =
+  /^[ \t-\r]*[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|(?:inf|infinity))[ \t-\r]*$/i;
 const truth: ReadonlyMap<string, boolean> = new Map([
   ["True", true],
   ["TRUE", true],
@@ -79,7 +80,7 @@ export function inferColumn(texts: readonly (string | undefined)[], name = ""): 
   const isMissing = (text: string | undefined) => text === undefined || missingValues.has(text);
   const present = texts.filter((text): text is string => !isMissing(text));
   const hasMissing = present.length < texts.length;
-  if (staysText(present, hasMissing, name)) return texts.map((text) => text ?? null);
+  if (staysText(present, hasMissing, name)) return texts.map((text) => text ?? "");
   let convert: (text: string) => unknown = (text) => text;
   if (present.every((text) => truth.has(text))) {
     convert = (text) => truth.get(text);
@@ -91,18 +92,30 @@ export function inferColumn(texts: readonly (string | undefined)[], name = ""): 
   return texts.map((text) => text === undefined || isMissing(text) ? null : convert(text));
 }
 
-/** Names for the header's cells as pandas gives them: `Unnamed: 1` where empty, `a.1` for a repeat. */
+/**
+ * Names for the header's cells as pandas gives them: `Unnamed: 1` where empty, `a.1` for a repeat; given names are kept
+ * before those that pandas makes.
+ */
 function columnNames(header: readonly string[]): string[] {
-  const given = header.map((cell, i) => cell === "" ? `Unnamed: ${i}` : cell);
-  const taken = new Set<string>();
-  return given.map((wanted) => {
-    let name = wanted;
-    for (let count = 1; taken.has(name) || (count > 1 && given.includes(name)); count++) {
+  const names = header.map((cell, i) => cell === "" ? `Unnamed: ${i}` : cell);
+  const places = [...names.keys()];
+  const order = [
+    ...places.filter((i) => header[i] !== ""),
+    ...places.filter((i) => header[i] === ""),
+  ];
+  const counts = new Map<string, number>();
+  for (const i of order) {
+    const wanted = names[i]!;
+    let [name, count] = [wanted, counts.get(wanted) ?? 0];
+    while (count > 0) {
+      counts.set(wanted, count + 1);
       name = `${wanted}.${count}`;
+      count = names.includes(name) ? count + 1 : counts.get(name) ?? 0;
     }
-    taken.add(name);
-    return name;
-  });
+    names[i] = name;
+    counts.set(name, count + 1);
+  }
+  return names;
 }
 
 /**
@@ -121,7 +134,9 @@ export async function* readCsvRows(file: DataFile): AsyncGenerator<Row[], void, 
   const records = splitCsv(text, separator, refuse);
   const header = records.shift();
   if (header === undefined || records.length === 0) return;
-  const other = header.fields.length === 1 ? otherSeparator(header.fields[0]!, records) : undefined;
+  const other = header.fields.length === 1
+    ? otherSeparator(header.fields[0]!, records, separator)
+    : undefined;
   if (other !== undefined) {
     throw refuse(
       `: its header is one field, ${
@@ -153,10 +168,14 @@ export async function* readCsvRows(file: DataFile): AsyncGenerator<Row[], void, 
 }
 
 /** A character that header and first rows have equally often, where the file's own separator is in none of them. */
-function otherSeparator(header: string, records: readonly CsvRecord[]): string | undefined {
+function otherSeparator(
+  header: string,
+  records: readonly CsvRecord[],
+  own: string,
+): string | undefined {
   const count = (text: string, separator: string) => text.split(separator).length;
   return Object.keys(separatorsOf).find((separator) =>
-    header.includes(separator) &&
+    separator !== own && header.includes(separator) &&
     records.slice(0, 3).every(({ fields }) =>
       count(fields.join(), separator) === count(header, separator)
     )

@@ -115,5 +115,6 @@ export function gemmaLike(
 function capOf(config: HuggingFaceConfig, name: string): number | null {
   return (config[name] ?? null) === null
     ? null
-    : configNumber(config, name, undefined, { above: 0 });
+    // Less is nothing in 32 bits.
+    : configNumber(config, name, undefined, { min: 1e-30 });
 }

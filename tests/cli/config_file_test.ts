@@ -200,6 +200,7 @@ Deno.test("<< brings the keys of other mappings, under those of the file itself"
 Deno.test("settings files end their lines as they like; words without a value are refused", () => {
   const { entries } = parseConfig("a: 1\rb: 2\r\nc: 2024-02-29", "a.yaml");
   assert.deepEqual(entries.map(({ line }) => line), [1, 2, 3]);
+  assert.equal(parseConfig("a: !!float 1", "a.yaml").entries[0]!.value, 1);
   for (const word of ["=", "<<", "[x, =]"]) {
     assert.throws(() => parseConfig(`a: ${word}`, "a.yaml"), /line 1.*has no value; quote it/);
   }
@@ -207,4 +208,11 @@ Deno.test("settings files end their lines as they like; words without a value ar
     assert.throws(() => parseConfig(`a: ${date}`, "a.yaml"), /line 1.*no such date/);
     assert.equal(parseConfig(`a: "${date}"`, "a.yaml").entries[0]!.value, date);
   }
+});
+
+Deno.test("a key that YAML takes for a value is refused", () => {
+  for (const key of ["yes", "null", "1", "1.5", "true", ""]) {
+    assert.throws(() => parseConfig(`${key}: 1`, "a.yaml"), /line 1: the key .* is no name/);
+  }
+  assert.equal(parseConfig('"yes": 1', "a.yaml").entries[0]!.key, "yes");
 });

@@ -10,12 +10,35 @@ interface Rule {
   readonly holds: (text: string, why: string, input: Input) => boolean;
 }
 
+const refused = "the reference refuses it";
+
 const rules: readonly Rule[] = [
   {
     kinds: ["rows"],
     reason:
       "The reference makes moments of texts that are dates; what a model learns from is text.",
     holds: (text, why) => /"\d{4}-\d\d-\d\d"/.test(text) && why.startsWith("rows is "),
+  },
+  {
+    kinds: ["rows"],
+    reason: "The reference loses count of a list that is stored as JSON and holds a NaN.",
+    holds: (text, why) => /NaN|Infinity/.test(text) && why === refused,
+  },
+  {
+    kinds: ["rows"],
+    reason: "Blanks may stand before the array of a JSON document.",
+    holds: (text, why, { file }) => file === "rows.json" && /^\s+\[/.test(text) && why === refused,
+  },
+  {
+    kinds: ["rows"],
+    reason: "The reference reads lines twice that end with a lone CR, where a blank follows.",
+    holds: (text, _, { file }) => file === "rows.csv" && /\r[ \t]/.test(text),
+  },
+  {
+    kinds: ["rows"],
+    reason: "A byte order mark is no text that a model should learn.",
+    holds: (_, why, { file, bytes }) =>
+      file === "rows.txt" && bytes[0] === 0xef && why.startsWith("rows is "),
   },
   {
     kinds: ["model"],

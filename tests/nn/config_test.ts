@@ -154,7 +154,8 @@ Deno.test("rotary parameters of the wrong type or range are refused with their f
       /^somewhere\/config\.json has rope_parameters = \[1\], but an object/,
     );
     await refuses(name, { rope_scaling: "linear" }, /rope_scaling = "linear", but an object/);
-    await refuses(name, { rope_theta: -1 }, /has rope_theta = -1, but a number above 0/);
+    await refuses(name, { rope_theta: null }, /rope_theta = null, but a number is/);
+    await refuses(name, { rope_theta: -1 }, /has rope_theta = -1, but a number from 1/);
     await refuses(
       name,
       { rope_parameters: { rope_theta: "1e4" } },

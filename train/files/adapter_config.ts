@@ -38,6 +38,7 @@ const unsupported = [
   "kasa_config",
   "layer_replication",
   "lora_bias",
+  "megatron_config",
   "monteclora_config",
   "target_parameters",
   "use_bdlora",
@@ -111,8 +112,8 @@ export function parseAdapterConfig(
   for (const name of Object.keys(loraDefaults)) {
     if (json[name] === undefined) continue;
     const type = types[name as keyof LoraConfig];
-    // Before they had values of their own, PEFT wrote null for these.
-    if (json[name] === null && !type.null) continue;
+    // Before they had values of their own, PEFT wrote null for switches; a number it always had.
+    if (json[name] === null && !type.null && type !== number) continue;
     if (!type.fits(json[name])) {
       throw new UserError(
         `${path} has ${name} = ${JSON.stringify(json[name])}; ${type.name} was expected.`,

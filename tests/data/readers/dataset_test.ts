@@ -167,6 +167,18 @@ Deno.test("CSV handles quotes, separators and line breaks in fields, and short l
   await refuses(rowsOf("x.csv", "a,b\n1,x\0\n"), /x\.csv, line 2: .*NUL/);
 });
 
+Deno.test("columns of a table without names, or with names that others have, get names of their own", async () => {
+  const namesOf = async (header: string) =>
+    Object.keys((await rowsOf("x.csv", `${header}\n${header.replace(/[^,]*/g, "1")}\n`))[0]!);
+  assert.deepEqual(await namesOf("a,a,a.1"), ["a", "a.2", "a.1"]);
+  assert.deepEqual(await namesOf(",n,Unnamed: 0"), ["Unnamed: 0.1", "n", "Unnamed: 0"]);
+  assert.deepEqual(await namesOf("a.1,a,a,a.1"), ["a.1", "a", "a.2", "a.1.1"]);
+});
+
+Deno.test("a table of one column may hold separators in quotes", async () => {
+  assert.deepEqual(await rowsOf("x.csv", '"a,b"\n"1,2"\n'), [{ "a,b": "1,2" }]);
+});
+
 Deno.test("CSV with stray quotes is split as pandas splits it", async () => {
   const csv = 'a,b,n\n"x ""y"".,Blue,2\n"two\nlines",y,3\rx"y"z,"a"b"c",4';
   assert.deepEqual(await rowsOf("x.csv", csv), [
@@ -195,6 +207,7 @@ Deno.test("CSV columns get the types pandas infers", () => {
   assert.deepEqual(inferColumn(["1_0", "1"]), ["1_0", "1"]);
   assert.deepEqual(inferColumn(["0x10"]), ["0x10"]);
   assert.deepEqual(inferColumn(["9007199254740993", "-1"]), [9007199254740993n, -1]);
+  assert.deepEqual(inferColumn(["1", "3\ufeff"]), ["1", "3\ufeff"]);
   const [long, tooLong] = ["18446744073709551615", "18446744073709551616"];
   assert.deepEqual(inferColumn([long, "1"]), [18446744073709551615n, 1]);
   for (const column of [[long, "NA"], [long, "-1"], [tooLong, "1.5", ""]]) {
