@@ -36,6 +36,8 @@ export function joinPath(parent: string, child: string): string {
 
 /** What is at `path`, following links; `undefined` where nothing is. */
 export async function statIfPresent(path: string): Promise<Deno.FileInfo | undefined> {
+  // No name of a file holds it, and Deno takes it for a fault of the program.
+  if (path.includes("\0")) return undefined;
   try {
     return await Deno.stat(path);
   } catch (error) {

@@ -66,3 +66,7 @@ Deno.test("describeFileError() explains system errors and passes others on", () 
     assert.equal(describeFileError(other, context), other);
   }
 });
+
+Deno.test("a path that no file can have is the path of nothing", async () => {
+  assert.equal(await statIfPresent("a\0b/config.json"), undefined);
+});
