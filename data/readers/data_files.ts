@@ -1,6 +1,6 @@
 /**
- * Which files of a dataset path make up which split, by the rules of Hugging Face datasets
- * (`datasets/data_files.py`): a file name or a directory name with the word train, validation
+ * Which files of a dataset path, or of a dataset on the Hub, make up which split, by the rules of Hugging Face datasets
+ * (`datasets/data_files.py`): the configs of its README.md say it, or else a file name or a directory name with the word train, validation
  * (valid, val, dev) or test (testing, eval, evaluation) in it says the split, as does
  * `data/<split>-00000-of-00001.*`; where nothing says anything, all is "train".
  *
@@ -8,6 +8,10 @@
  */
 
 import { UserError } from "../../core/errors.ts";
+import type { NamedAccess } from "../hub/opened.ts";
+import { fetchDatasetFiles, listDatasetFiles, refuseDatasetScript } from "../hub/dataset_files.ts";
+import { meansRepository } from "../hub/names.ts";
+import { defaultConfig, matchingNames } from "./data_configs.ts";
 import { basePath, joinPath, missingPathError, statIfPresent } from "../files/local_paths.ts";
 
 /** The formats the readers understand. */
@@ -85,23 +89,37 @@ function unsupportedError(path: string): UserError {
   );
 }
 
+/** The splits of a dataset and how to come by their files. */
+export interface ResolvedDataset {
+  /** Whether the path is a single file. */
+  readonly isFile: boolean;
+  /** The files of each split; of a dataset on the Hub they are not here yet. */
+  readonly splits: ReadonlyMap<string, readonly DataFile[]>;
+  /** Makes files of a split local, in their order: those of the Hub are downloaded. */
+  readonly bring: (files: readonly DataFile[]) => Promise<readonly DataFile[]>;
+}
+
+const alreadyHere = (files: readonly DataFile[]) => Promise.resolve(files);
+
 /**
- * Finds the files of each split of a dataset, a file (which is the split "train") or a directory.
+ * Finds the files of each split of a dataset: a file (which is the split "train"), a directory, or the name of a
+ * dataset on the Hub, `organisation/name` or `organisation/name@revision`.
  *
- * Throws a `UserError` if nothing is there, if nothing there can be read, and for what looks like a
- * Hub id.
+ * Throws a `UserError` if nothing is there, if nothing there can be read, and for a dataset made by a script.
  */
 export async function resolveDataFiles(
   path: string,
-): Promise<
-  { readonly isFile: boolean; readonly splits: ReadonlyMap<string, readonly DataFile[]> }
-> {
+  access: NamedAccess = {},
+): Promise<ResolvedDataset> {
   const present = await statIfPresent(path);
-  if (present === undefined) throw await missingPathError(path, "dataset");
+  if (present === undefined) {
+    if (await meansRepository(path)) return await resolveHubFiles(path, access);
+    throw await missingPathError(path, "dataset");
+  }
   if (!present.isDirectory) {
     const file = classify(path);
     if (file === undefined) throw unsupportedError(path);
-    return { isFile: true, splits: new Map([["train", [file]]]) };
+    return { isFile: true, splits: new Map([["train", [file]]]), bring: alreadyHere };
   }
   const names = await listFiles(path);
   if (names.some((name) => name.endsWith(".arrow"))) {
@@ -111,21 +129,83 @@ export async function resolveDataFiles(
         `datasets.load_from_disk("${path}").to_json("train.jsonl").`,
     );
   }
-  const readable = names.filter((name) => classify(name) !== undefined);
-  if (readable.length === 0) {
-    const other = names.find((name) => unsupportedExtension(name) !== undefined);
-    if (other !== undefined) throw unsupportedError(joinPath(path, other));
+  const readme = joinPath(path, "README.md");
+  const text = (await statIfPresent(readme))?.isFile ? await Deno.readTextFile(readme) : "";
+  const splits = splitsOf(names, { dataset: path, readme: text, root: path });
+  return { isFile: false, splits, bring: alreadyHere };
+}
+
+async function resolveHubFiles(name: string, access: NamedAccess): Promise<ResolvedDataset> {
+  const listing = await listDatasetFiles(name, undefined, access);
+  await refuseDatasetScript(listing, access);
+  const paths = listing.files.map((file) => file.path);
+  const fetchLocal = (wanted: readonly string[]) =>
+    fetchDatasetFiles(name, undefined, wanted, access);
+  const [readme] = paths.includes("README.md") ? await fetchLocal(["README.md"]) : [];
+  const names = paths.filter((path) => !isLeftOut(path)).sort();
+  return {
+    isFile: false,
+    splits: splitsOf(names, {
+      dataset: name,
+      readme: readme === undefined ? "" : await Deno.readTextFile(readme),
+      root: "",
+    }),
+    bring: async (files) => {
+      const local = await fetchLocal(files.map((file) => file.path));
+      return files.map((file, index) => ({ ...file, path: local[index]! }));
+    },
+  };
+}
+
+function isLeftOut(path: string): boolean {
+  const parts = path.split("/");
+  return parts.some((part) => part.startsWith(".")) || ignoredNames.has(basePath(path)) ||
+    parts.slice(0, -1).some((part) => part.startsWith("__"));
+}
+
+/** The splits of a directory or a repository with the files `names`. */
+function splitsOf(
+  names: readonly string[],
+  { dataset, readme, root }: {
+    readonly dataset: string;
+    readonly readme: string;
+    readonly root: string;
+  },
+): Map<string, readonly DataFile[]> {
+  const config = defaultConfig(readme, dataset);
+  const under = config === undefined || config.directory === "" ? "" : `${config.directory}/`;
+  const inside = names.filter((name) => name.startsWith(under)).map((n) => n.slice(under.length));
+  const whole = (name: string) => root === "" ? under + name : joinPath(root, under + name);
+  const readable = (members: readonly string[]): DataFile[] => {
+    const files = members.map((name) => classify(whole(name))).filter((file) => file !== undefined);
+    if (files.length > 0) return files;
+    const other = members.find((name) => unsupportedExtension(name) !== undefined);
+    if (other !== undefined) throw unsupportedError(joinPath(dataset, under + other));
     throw new UserError(
-      `There are no data files in the directory ${path}. ${supportedText}; ` +
-        (names.length === 0 ? "it is empty." : `it holds ${names.slice(0, 8).join(", ")}.`),
+      `There are no data files in ${root === "" ? "the dataset" : "the directory"} ${
+        joinPath(dataset, under)
+      }. ${supportedText}; ` +
+        (members.length === 0 ? "it is empty." : `it holds ${members.slice(0, 8).join(", ")}.`),
     );
+  };
+  if (config?.patterns !== undefined) {
+    return new Map([...config.patterns].map(([split, patterns]) => {
+      const members = patterns.flatMap((pattern) => {
+        const found = matchingNames(pattern, inside);
+        if (found.length > 0) return found;
+        throw new UserError(
+          `The README.md of the dataset ${dataset} says that the split "${split}" is in "${pattern}", but no file ` +
+            `there has such a path.`,
+        );
+      });
+      return [split, oneFamily(readable([...new Set(members)]))];
+    }));
   }
-  const splits = new Map<string, readonly DataFile[]>();
-  for (const [split, members] of assignSplits(readable)) {
-    const files = members.map((name) => classify(joinPath(path, name))!);
-    splits.set(split, oneFamily(files));
-  }
-  return { isFile: false, splits };
+  readable(inside);
+  const understood = inside.filter((name) => classify(name) !== undefined);
+  return new Map(
+    [...assignSplits(understood)].map(([split, members]) => [split, oneFamily(readable(members))]),
+  );
 }
 
 /** All files below `root`, as paths relative to it, sorted; hidden and ignored ones left out. */

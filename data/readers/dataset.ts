@@ -1,11 +1,12 @@
 /**
- * Datasets from local files: JSON Lines, JSON, CSV, TSV and plain text, a file or a directory, with
+ * Datasets from local files or the Hub: JSON Lines, JSON, CSV, TSV and plain text, a file or a directory, with
  * the split names and slices of Hugging Face datasets.
  *
  * @module
  */
 
 import { UserError } from "../../core/errors.ts";
+import type { NamedAccess } from "../hub/opened.ts";
 import { nearNames } from "../files/local_paths.ts";
 import { typeRows } from "./column_types.ts";
 import { readCsvRows } from "./csv.ts";
@@ -25,7 +26,7 @@ const readersByFormat = {
   text: readTextRows,
 } as const;
 
-/** The names of the splits of a local dataset, train, validation and test first. */
+/** The names of the splits of a dataset, train, validation and test first. */
 export async function datasetSplits(path: string): Promise<string[]> {
   return [...(await resolveDataFiles(path)).splits.keys()];
 }
@@ -36,29 +37,34 @@ export async function datasetSplits(path: string): Promise<string[]> {
  * @throws {UserError} as `readDataset`, but for their contents and splits that are not there
  */
 export async function datasetFiles(path: string, split: string): Promise<string[]> {
-  const { splits } = await resolveDataFiles(path);
+  const { splits, bring } = await resolveDataFiles(path);
   const names = new Set(parseSplitSpec(split).map((slice) => slice.split));
-  return [...names].flatMap((name) => splits.get(name) ?? []).map((file) => file.path);
+  const files = await bring([...names].flatMap((name) => splits.get(name) ?? []));
+  return files.map((file) => file.path);
 }
 
 /**
- * Reads the rows of one split of a local dataset.
+ * Reads the rows of one split of a dataset.
  *
  * `path` is a file (`.jsonl`, `.ndjson`, `.json`, `.csv`, `.tsv`, `.txt`, also with `.gz`), which is
- * the split "train", or a directory, whose file and directory names say the splits. `split` is a
+ * the split "train", a directory, whose README.md or file and directory names say the splits, or
+ * the name of a dataset on the Hub, of which the files of the split are downloaded. `split` is a
  * name with an optional slice: `train`, `train[:100]`, `train[10%:20%]`, `train+test[-5:]`. A file
  * of JSON Lines or text is read no further than a slice needs.
  *
- * Throws a `UserError` for a path that is missing, of an unsupported format or a Hub id, a split
+ * Throws a `UserError` for a path that is missing, of an unsupported format, a split
  * that is not there (naming those that are), broken contents (naming file and line), and a split
  * without rows.
  */
 export async function readDataset(
   path: string,
-  { split = "train" }: { readonly split?: string } = {},
+  { split = "train", access = {} }: {
+    readonly split?: string;
+    readonly access?: NamedAccess;
+  } = {},
 ): Promise<Row[]> {
   const slices = parseSplitSpec(split);
-  const { isFile, splits } = await resolveDataFiles(path);
+  const { isFile, splits, bring } = await resolveDataFiles(path, access);
   for (const slice of slices) {
     if (!splits.has(slice.split)) {
       throw missingSplitError(path, { isFile, split: slice.split, splits: [...splits.keys()] });
@@ -66,8 +72,9 @@ export async function readDataset(
   }
   const rowsOf = new Map<string, Row[]>();
   for (const [name, terms] of Map.groupBy(slices, (slice) => slice.split)) {
-    const rows = await readRows(splits.get(name)!, Math.max(...terms.map(rowsNeeded)));
-    const names = splits.get(name)!.map((file) => file.path);
+    const files = await bring(splits.get(name)!);
+    const rows = await readRows(files, Math.max(...terms.map(rowsNeeded)));
+    const names = files.map((file) => file.path);
     if (rows.length === 0) {
       throw new UserError(
         `The split "${name}" of the dataset ${path} has no rows: ${names.join(", ")} ` +

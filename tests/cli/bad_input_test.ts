@@ -149,8 +149,8 @@ Deno.test("a split that is missing is refused with the splits there are", async 
 
 Deno.test("mistyped paths name what is near", async () => {
   assert.match(
-    await refusal({ dataset_name: "trl-lib/Capybara" }),
-    /downloads from the Hub are not supported yet/,
+    await refusal({ dataset_name: "no-such-dir/train.jsonl" }),
+    /"no-such-dir" does not exist/,
   );
   assert.match(
     await refusal({ model_name_or_path: fixture("models/lama") }),

@@ -121,6 +121,10 @@ Deno.test("sft trains a model by its name from an empty cache, fetches what is n
         await refusalOf("sft", smallRun(`${out.path}/c`, { model_name_or_path: "org/other" })),
         /The model "org\/other" is not in the cache .*HF_HUB_OFFLINE/,
       );
+      assert.match(
+        await refusalOf("sft", smallRun(`${out.path}/c`, { dataset_name: "org/other" })),
+        /The dataset "org\/other" is not in the cache .*HF_HUB_OFFLINE/,
+      );
     } finally {
       Deno.env.delete("HF_HUB_OFFLINE");
     }

@@ -17,7 +17,8 @@ export const datasetOptions = section("Data", {
   dataset_name: string({
     required: true,
     shown: "PATH",
-    help: "A .jsonl, .json, .csv or .txt file, or a directory with train and test files.",
+    help: "A .jsonl, .json, .csv or .txt file, a directory with train and test files, or a name " +
+      "on the Hub (organisation/name, also @revision).",
   }),
   dataset_config: string({
     help: "Configuration of a Hub dataset.",

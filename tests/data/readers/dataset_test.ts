@@ -369,11 +369,6 @@ Deno.test("paths that lead nowhere are refused with names near them", async () =
     await refuses(readDataset(`${dir}/sub/train.jsonl`), /directory ".*\/sub" does not exist/);
     await refuses(readDataset(`${dir}/train.jsonl/x.jsonl`), /train\.jsonl/);
   });
-  await refuses(
-    readDataset("trl-lib/tldr"),
-    /trl-lib\/tldr.*Hub are not supported yet.*local path/,
-  );
-  await refuses(readDataset("imdb"), /imdb.*Hub are not supported yet/);
   await refuses(readDataset("no-such-dir/x.jsonl"), /"no-such-dir" does not exist/);
 });
 
