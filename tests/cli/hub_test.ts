@@ -42,6 +42,11 @@ const adapterConfig = JSON.parse(
   Deno.readTextFileSync(fixture("adapters/llama_lora/adapter_config.json")),
 );
 
+const trainRows = '{"text": "one row"}\n{"text": "another row"}\n'.repeat(8);
+const pairRows = '{"prompt": "a", "chosen": " good", "rejected": " bad"}\n'.repeat(4);
+const rowsCard = "---\nconfigs:\n- config_name: main\n  data_files:\n  - split: train_sft\n" +
+  "    path: rows/a.jsonl\n  - split: test_sft\n    path: rows/b.jsonl\n---\n";
+
 /** Runs `body` with a Hub and a cache of its own in the environment. */
 async function withHub(
   body: (hub: FakeHub, home: string) => Promise<void>,
@@ -58,6 +63,10 @@ async function withHub(
       "config.json": "{}",
     }),
     "org/gated": { ...repositoryOf(fixture("models/llama")), gated: true, token: "hf_right" },
+    "datasets/org/rows": {
+      files: { "README.md": rowsCard, "rows/a.jsonl": trainRows, "rows/b.jsonl": "{}" },
+    },
+    "datasets/org/pairs": { files: { "train.jsonl": pairRows } },
     "org/running": { files: { "model.gguf": "GGUF", "config.json": "{}" } },
   });
   using home = temporary();
@@ -274,5 +283,34 @@ Deno.test("chat and generate talk with a model by its name and revision", async 
     });
     assert.ok(fetched(hub).includes("org/judge chat_template.jinja"));
     assert.ok(!fetched(hub).includes("org/judge model.safetensors"));
+  });
+});
+
+Deno.test("sft trains on a dataset by its name as on the same rows in a file", async () => {
+  await withHub(async (hub) => {
+    using out = temporary();
+    Deno.writeTextFileSync(`${out.path}/rows.jsonl`, trainRows);
+    const run = { dataset_name: "org/rows", dataset_train_split: "train_sft[:50%]", max_steps: 1 };
+    await succeeds("sft", smallRun(`${out.path}/a`, run));
+    const here = { ...run, dataset_name: `${out.path}/rows.jsonl` };
+    await succeeds("sft", smallRun(`${out.path}/b`, { ...here, dataset_train_split: "train[:8]" }));
+    assert.equal(
+      digestOf(`${out.path}/a/model.safetensors`),
+      digestOf(`${out.path}/b/model.safetensors`),
+    );
+    assert.deepEqual(fetched(hub).map((path) => path.split(" ")[1]), ["README.md", "rows/a.jsonl"]);
+    assert.match(
+      await refusalOf("sft", smallRun(`${out.path}/c`, { dataset_name: "org/rows" })),
+      /no split "train".*train_sft, test_sft/,
+    );
+  });
+});
+
+Deno.test("a reference computed ahead for a dataset by its name leaves nothing in the working directory", async () => {
+  await withHub(async () => {
+    using out = temporary();
+    const run = { dataset_name: "org/pairs", precompute_ref_log_probs: true, max_steps: 1 };
+    const said = await succeeds("dpo", smallRun(`${out.path}/a`, run));
+    assert.match(said, /not kept for later runs: org\/pairs is no local file/);
   });
 });

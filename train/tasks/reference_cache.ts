@@ -38,13 +38,20 @@ async function digest(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
   return Array.from(new Uint8Array(hash), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** The log-probs kept under a key, or those computed now, which are kept. */
+/** The log-probs kept under a key beside a local dataset, or those computed now, which are kept there. */
 export async function cachedReference(
   dataset: string,
   key: string,
   compute: () => Promise<ReferenceLogProbs>,
   say: (text: string) => void,
 ): Promise<ReferenceLogProbs> {
+  if (await statIfPresent(dataset) === undefined) {
+    const computed = await compute();
+    say(
+      `Reference log-probs are not kept for later runs: ${dataset} is no local file or directory.`,
+    );
+    return computed;
+  }
   const path = joinPath(parentPath(dataset), `${basePath(dataset)}.ref-${key}.safetensors`);
   if (await statIfPresent(path)) {
     say(`Reference log-probs are read from ${path}.`);
