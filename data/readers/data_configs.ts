@@ -18,14 +18,19 @@ export interface DataConfig {
 }
 
 /**
- * The config that a README makes the default one: the only one, the one with `default: true` or that named "default".
+ * The config of a name, or else the one that a README makes the default one: the only one, the one with `default: true` or that named "default".
  *
  * @param readme The text of README.md.
  * @param dataset What errors call the dataset.
+ * @param wanted The name of a config.
  * @returns undefined if the README declares no configs
- * @throws {UserError} if its YAML or a config is broken, and if there are several configs and none is the default
+ * @throws {UserError} if its YAML or a config is broken, if there is no such config, and if there are several and none is the default
  */
-export function defaultConfig(readme: string, dataset: string): DataConfig | undefined {
+export function chosenConfig(
+  readme: string,
+  dataset: string,
+  wanted?: string,
+): DataConfig | undefined {
   const header = /^\uFEFF?---\s*\n(.*?\n)?---\s*(?:\n|$)/s.exec(readme.replaceAll("\r\n", "\n"))
     ?.[1];
   if (header === undefined) return undefined;
@@ -46,12 +51,21 @@ export function defaultConfig(readme: string, dataset: string): DataConfig | und
     ? records
     : records.filter((config) => config["default"] === true || config["config_name"] === "default");
   const names = records.map((config) => config["config_name"]).join(", ");
-  if (defaults.length > 1) return refuse(`several of its configs (${names}) are the default one`);
-  const [config] = defaults;
+  if (wanted === undefined && defaults.length > 1) {
+    return refuse(`several of its configs (${names}) are the default one`);
+  }
+  const config = wanted === undefined
+    ? defaults[0]
+    : records.find((record) => record["config_name"] === wanted);
+  if (config === undefined && wanted !== undefined) {
+    throw new UserError(
+      `The dataset ${dataset} has no config "${wanted}". Its configs are: ${names}.`,
+    );
+  }
   if (config === undefined) {
     throw new UserError(
-      `The dataset ${dataset} has several configs (${names}) and none of them is its default. Download the files of ` +
-        `one of them into a folder and give that folder.`,
+      `The dataset ${dataset} has several configs (${names}) and none of them is its default. Name one of ` +
+        `them with dataset_config.`,
     );
   }
   const directory = config["data_dir"] ?? "";

@@ -11,7 +11,7 @@ import { UserError } from "../../core/errors.ts";
 import type { NamedAccess } from "../hub/opened.ts";
 import { fetchDatasetFiles, listDatasetFiles, refuseDatasetScript } from "../hub/dataset_files.ts";
 import { meansRepository } from "../hub/names.ts";
-import { defaultConfig, matchingNames } from "./data_configs.ts";
+import { chosenConfig, matchingNames } from "./data_configs.ts";
 import { basePath, joinPath, missingPathError, statIfPresent } from "../files/local_paths.ts";
 
 /** The formats the readers understand. */
@@ -109,16 +109,18 @@ const alreadyHere = (files: readonly DataFile[]) => Promise.resolve(files);
  */
 export async function resolveDataFiles(
   path: string,
-  access: NamedAccess = {},
+  { access = {}, config }: { readonly access?: NamedAccess; readonly config?: string | undefined } =
+    {},
 ): Promise<ResolvedDataset> {
   const present = await statIfPresent(path);
   if (present === undefined) {
-    if (await meansRepository(path)) return await resolveHubFiles(path, access);
+    if (await meansRepository(path)) return await resolveHubFiles(path, access, config);
     throw await missingPathError(path, "dataset");
   }
   if (!present.isDirectory) {
     const file = classify(path);
     if (file === undefined) throw unsupportedError(path);
+    refuseConfig(path, config);
     return { isFile: true, splits: new Map([["train", [file]]]), bring: alreadyHere };
   }
   const names = await listFiles(path);
@@ -131,11 +133,15 @@ export async function resolveDataFiles(
   }
   const readme = joinPath(path, "README.md");
   const text = (await statIfPresent(readme))?.isFile ? await Deno.readTextFile(readme) : "";
-  const splits = splitsOf(names, { dataset: path, readme: text, root: path });
+  const splits = splitsOf(names, { dataset: path, readme: text, root: path, config });
   return { isFile: false, splits, bring: alreadyHere };
 }
 
-async function resolveHubFiles(name: string, access: NamedAccess): Promise<ResolvedDataset> {
+async function resolveHubFiles(
+  name: string,
+  access: NamedAccess,
+  config?: string,
+): Promise<ResolvedDataset> {
   const listing = await listDatasetFiles(name, undefined, access);
   await refuseDatasetScript(listing, access);
   const paths = listing.files.map((file) => file.path);
@@ -149,6 +155,7 @@ async function resolveHubFiles(name: string, access: NamedAccess): Promise<Resol
       dataset: name,
       readme: readme === undefined ? "" : await Deno.readTextFile(readme),
       root: "",
+      config,
     }),
     bring: async (files) => {
       const local = await fetchLocal(files.map((file) => file.path));
@@ -163,16 +170,26 @@ function isLeftOut(path: string): boolean {
     parts.slice(0, -1).some((part) => part.startsWith("__"));
 }
 
+/** Where nothing declares configs there is only the one that `datasets` calls "default". */
+function refuseConfig(dataset: string, wanted: string | undefined): void {
+  if (wanted === undefined || wanted === "default") return;
+  throw new UserError(
+    `The dataset ${dataset} has no config "${wanted}": no README.md there declares any. Leave dataset_config out.`,
+  );
+}
+
 /** The splits of a directory or a repository with the files `names`. */
 function splitsOf(
   names: readonly string[],
-  { dataset, readme, root }: {
+  { dataset, readme, root, config: wanted }: {
     readonly dataset: string;
     readonly readme: string;
     readonly root: string;
+    readonly config: string | undefined;
   },
 ): Map<string, readonly DataFile[]> {
-  const config = defaultConfig(readme, dataset);
+  const config = chosenConfig(readme, dataset, wanted);
+  if (config === undefined) refuseConfig(dataset, wanted);
   const under = config === undefined || config.directory === "" ? "" : `${config.directory}/`;
   const inside = names.filter((name) => name.startsWith(under)).map((n) => n.slice(under.length));
   const whole = (name: string) => root === "" ? under + name : joinPath(root, under + name);

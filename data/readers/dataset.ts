@@ -36,8 +36,12 @@ export async function datasetSplits(path: string): Promise<string[]> {
  *
  * @throws {UserError} as `readDataset`, but for their contents and splits that are not there
  */
-export async function datasetFiles(path: string, split: string): Promise<string[]> {
-  const { splits, bring } = await resolveDataFiles(path);
+export async function datasetFiles(
+  path: string,
+  split: string,
+  config?: string,
+): Promise<string[]> {
+  const { splits, bring } = await resolveDataFiles(path, { config });
   const names = new Set(parseSplitSpec(split).map((slice) => slice.split));
   const files = await bring([...names].flatMap((name) => splits.get(name) ?? []));
   return files.map((file) => file.path);
@@ -58,13 +62,14 @@ export async function datasetFiles(path: string, split: string): Promise<string[
  */
 export async function readDataset(
   path: string,
-  { split = "train", access = {} }: {
+  { split = "train", config, access = {} }: {
     readonly split?: string;
+    readonly config?: string | undefined;
     readonly access?: NamedAccess;
   } = {},
 ): Promise<Row[]> {
   const slices = parseSplitSpec(split);
-  const { isFile, splits, bring } = await resolveDataFiles(path, access);
+  const { isFile, splits, bring } = await resolveDataFiles(path, { access, config });
   for (const slice of slices) {
     if (!splits.has(slice.split)) {
       throw missingSplitError(path, { isFile, split: slice.split, splits: [...splits.keys()] });

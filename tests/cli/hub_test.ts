@@ -291,7 +291,7 @@ Deno.test("sft trains on a dataset by its name as on the same rows in a file", a
     using out = temporary();
     Deno.writeTextFileSync(`${out.path}/rows.jsonl`, trainRows);
     const run = { dataset_name: "org/rows", dataset_train_split: "train_sft[:50%]", max_steps: 1 };
-    await succeeds("sft", smallRun(`${out.path}/a`, run));
+    await succeeds("sft", smallRun(`${out.path}/a`, { ...run, dataset_config: "main" }));
     const here = { ...run, dataset_name: `${out.path}/rows.jsonl` };
     await succeeds("sft", smallRun(`${out.path}/b`, { ...here, dataset_train_split: "train[:8]" }));
     assert.equal(
@@ -302,6 +302,10 @@ Deno.test("sft trains on a dataset by its name as on the same rows in a file", a
     assert.match(
       await refusalOf("sft", smallRun(`${out.path}/c`, { dataset_name: "org/rows" })),
       /no split "train".*train_sft, test_sft/,
+    );
+    assert.match(
+      await refusalOf("sft", smallRun(`${out.path}/c`, { dataset_config: "main" })),
+      /has no config "main"/,
     );
   });
 });

@@ -40,6 +40,7 @@ export interface PrepareContext<V> {
 /** The settings that say which rows there are. */
 export interface DataValues {
   readonly dataset_name: string;
+  readonly dataset_config?: string | null | undefined;
   readonly dataset_train_split: string;
   readonly dataset_test_split: string;
   readonly eval_strategy: string;
@@ -120,7 +121,8 @@ async function prepareSplit<E, V extends DataValues>(
     kept.notices.forEach(say);
     return kept;
   }
-  const read = (split: string) => readDataset(values.dataset_name, { split });
+  const read = (split: string) =>
+    readDataset(values.dataset_name, { split, config: values.dataset_config ?? undefined });
   const trainRows = made.rows?.train ?? await read(values.dataset_train_split);
   const rows = evaluation
     ? made.rows?.evaluation ?? await read(values.dataset_test_split)
@@ -187,7 +189,9 @@ async function contentOf<V extends DataValues>(
   let bytes = 0;
   try {
     for (const split of splits) {
-      for (const path of await datasetFiles(dataset_name, split)) {
+      for (
+        const path of await datasetFiles(dataset_name, split, values.dataset_config ?? undefined)
+      ) {
         bytes += (await Deno.stat(path)).size;
         parts.push([path.slice(path.lastIndexOf("/") + 1), await digestOfFile(path)]);
       }

@@ -21,8 +21,7 @@ export const datasetOptions = section("Data", {
       "on the Hub (organisation/name, also @revision).",
   }),
   dataset_config: string({
-    help: "Configuration of a Hub dataset.",
-    refused: "a local file or directory has no configurations; point dataset_name at the right one",
+    help: "Which of the configs that the README.md of the dataset declares.",
   }),
   dataset_train_split: string({
     default: "train",

@@ -1,7 +1,7 @@
 /** Datasets by name and the configs of their README, on a Hub on loopback. @module */
 
 import assert from "node:assert/strict";
-import { defaultConfig, matchingNames } from "../../../data/readers/data_configs.ts";
+import { chosenConfig, matchingNames } from "../../../data/readers/data_configs.ts";
 import { readDataset } from "../../../data/readers/dataset.ts";
 import { cacheOf } from "../hub/caches.ts";
 import { startHub } from "../hub/fake_hub.ts";
@@ -74,10 +74,15 @@ Deno.test("a dataset made by a script is refused", async () => {
 
 Deno.test("several configs without a default, and broken ones, are refused by name", () => {
   const two = card("- config_name: a\n- config_name: b");
-  assert.throws(() => defaultConfig(two, "org/rows"), /several configs \(a, b\)/);
-  assert.throws(() => defaultConfig("---\na: [\n---\n", "org/rows"), /not YAML/);
-  assert.throws(() => defaultConfig(card("- data_dir: a"), "org/rows"), /no config_name/);
-  assert.equal(defaultConfig("# no header", "org/rows"), undefined);
+  assert.throws(() => chosenConfig(two, "org/rows"), /several configs \(a, b\)/);
+  assert.throws(() => chosenConfig(two, "org/rows", "c"), /no config "c".*a, b/);
+  assert.equal(
+    chosenConfig(card("- config_name: a\n- config_name: b\n  data_dir: x"), "r", "b")?.directory,
+    "x",
+  );
+  assert.throws(() => chosenConfig("---\na: [\n---\n", "org/rows"), /not YAML/);
+  assert.throws(() => chosenConfig(card("- data_dir: a"), "org/rows"), /no config_name/);
+  assert.equal(chosenConfig("# no header", "org/rows"), undefined);
 });
 
 Deno.test("patterns of data files match as those of fsspec", () => {

@@ -62,6 +62,8 @@ export interface TrainingOptions extends ScriptOptions {
   readonly bnb4bitQuantType?: "nf4" | "fp4" | undefined;
   /** Quantise the 4-bit code's scales too. Default: `false`. */
   readonly useBnbNestedQuant?: boolean | undefined;
+  /** Which of the configs that the README.md of the dataset declares. */
+  readonly datasetConfig?: string | undefined;
   /** Split (file name) to train on, where dataset_name is a directory. Default: `"train"`. */
   readonly datasetTrainSplit?: string | undefined;
   /** Split (file name) to evaluate on; read only if eval_strategy is not no. Default: `"test"`. */
