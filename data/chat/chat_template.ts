@@ -2,7 +2,7 @@
 
 import { UserError } from "../../core/errors.ts";
 import { compileTemplate, type Rendering, type Template } from "../jinja/render.ts";
-import { TemplateError } from "../jinja/values.ts";
+import { TemplateError } from "../jinja/errors.ts";
 import { generationMask } from "./generation_mask.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 

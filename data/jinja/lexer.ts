@@ -1,192 +1,204 @@
-/** Cuts a Jinja template into text and tags, with transformers' whitespace rules. */
+/** Cuts a Jinja template into text and tokens, with transformers' whitespace rules. */
 
-import { TemplateError } from "./values.ts";
+import { refuse } from "./errors.ts";
+import { float, parseInteger } from "./numbers.ts";
+import { BLANKS, KINDS, trimEnd } from "./unicode.ts";
+import { readString } from "./literals.ts";
+import type { Value } from "./values.ts";
 
-/** A word, number, string or operator inside a tag. */
+/** What a token is; operators and words are their own kind by their text. */
+export type TokenKind =
+  | "text"
+  | "print"
+  | "endPrint"
+  | "block"
+  | "endBlock"
+  | "name"
+  | "string"
+  | "integer"
+  | "float"
+  | "operator"
+  | "end";
+
+/** A word, number, string or operator inside a tag, a tag's start or end, or text between tags. */
 export interface Token {
   /** What the token is. */
-  readonly kind: "name" | "string" | "integer" | "float" | "operator" | "end";
-  /** Its text; for strings, the text they stand for. */
+  readonly kind: TokenKind;
+  /** Its text; for strings and text between tags, the text they stand for. */
   readonly text: string;
+  /** The number it stands for, if it is one. */
+  readonly value?: Value;
   /** Line of the template, from 1. */
   readonly line: number;
 }
 
-/** A part of a template: plain text, `{{ … }}` or `{% … %}`. */
-export type Part =
-  | { readonly kind: "text"; readonly text: string }
-  | { readonly kind: "print" | "block"; readonly tokens: readonly Token[]; readonly line: number };
-
-const OPERATOR = /^(?:\/\/|\*\*|==|!=|<=|>=|[-+*/%~<>=.,:|()[\]{}])/;
-const NAME = /^[\p{L}_][\p{L}\p{N}_]*/u;
-const NUMBER = /^(?:0[xX][\da-fA-F_]+|\d[\d_]*(?:\.\d[\d_]*)?(?:[eE][+-]?\d+)?)/;
-const RAW_START = /^\{%[-+]?\s*raw\s*(-?)%\}/;
-const RAW_END = /\{%([-+]?)\s*endraw\s*([-+]?)%\}/;
+const BLANK = new RegExp(`[${BLANKS}]+`, "y");
+const FLOAT = /(?<!\.)(?:\d+_)*\d+(?:(?:\.(?:\d+_)*\d+)?e[+-]?(?:\d+_)*\d+|\.(?:\d+_)*\d+)/yi;
+const INTEGER = /0b(?:_?[01])+|0o(?:_?[0-7])+|0x(?:_?[\da-f])+|[1-9](?:_?\d)*|0(?:_?0)*/yi;
+const NAME = /[\p{L}\p{N}\p{M}\p{Pc}\xb7\u0387]+/yu;
+const STRING = /'[^'\\]*(?:\\.[^'\\]*)*'|"[^"\\]*(?:\\.[^"\\]*)*"/ys;
+const OPERATOR = /\/\/|\*\*|==|!=|>=|<=|[-+/*%~[\](){}><=.:|,;]/y;
+const TAG_START = /\{(?:%[-+]?|\{[-+]?|#[-+]?)/g;
+const RAW_START = new RegExp(`\\{%[-+]?[${BLANKS}]*raw[${BLANKS}]*(?:-%\\}[${BLANKS}]*|%\\})`, "y");
+const RAW_END = new RegExp(
+  `\\{%([-+]?)[${BLANKS}]*endraw[${BLANKS}]*(?:\\+%\\}|-%\\}[${BLANKS}]*|%\\}\\n?)`,
+  "g",
+);
+const COMMENT_END = new RegExp(`\\+#\\}|-#\\}[${BLANKS}]*|#\\}\\n?`, "g");
+const BLOCK_END = new RegExp(`\\+%\\}|-%\\}[${BLANKS}]*|%\\}\\n?`, "y");
+const PRINT_END = new RegExp(`-\\}\\}[${BLANKS}]*|\\}\\}`, "y");
+const CLOSING: Readonly<Record<string, string>> = { "(": ")", "[": "]", "{": "}" };
 
 /**
- * Splits a template with `trim_blocks` and `lstrip_blocks` on: the newline after a block or comment
- * goes, and so do blanks before one at the start of a line; `-` strips all, `+` nothing.
+ * The tokens of a template, with `trim_blocks` and `lstrip_blocks` on: the newline after a block or
+ * comment goes, and so do blanks before one at the start of a line; `-` strips all, `+` nothing.
  *
  * @throws {TemplateError} on an unclosed tag or a character that no token starts with
  */
-export function splitTemplate(template: string): Part[] {
-  const source = template.replace(/\r\n?/g, "\n").replace(/\n$/, "");
-  const parts: Part[] = [];
-  let position = 0;
-  let stripNext: "all" | "newline" | "none" = "none";
-  const lineAt = (index: number) => source.slice(0, index).split("\n").length;
-
-  const pushText = (start: number, end: number, strip: "all" | "blanks" | "none") => {
-    let text = source.slice(start, end);
-    if (stripNext === "all") text = text.trimStart();
-    else if (stripNext === "newline" && text.startsWith("\n")) text = text.slice(1);
-    if (strip === "all") text = text.trimEnd();
-    else if (strip === "blanks") {
-      const lineStart = text.lastIndexOf("\n") + 1;
-      const atLineStart = lineStart > 0 || start === 0 || source[start - 1] === "\n" ||
-        (stripNext === "newline" && source[start] === "\n");
-      if (atLineStart && /^[ \t]*$/.test(text.slice(lineStart))) text = text.slice(0, lineStart);
-    }
-    if (text !== "") parts.push({ kind: "text", text });
-    stripNext = "none";
-  };
-  const stripBefore = (sign: string | undefined, isBlock: boolean) =>
-    sign === "-" ? "all" : isBlock && sign !== "+" ? "blanks" : "none";
-
-  while (position < source.length) {
-    const offset = source.slice(position).search(/\{[{%#]/);
-    if (offset < 0) {
-      pushText(position, source.length, "none");
-      break;
-    }
-    const open = position + offset;
-    const type = source[open + 1]!;
-    pushText(position, open, stripBefore(source[open + 2], type !== "{"));
-
-    if (type === "#") {
-      const close = source.indexOf("#}", open + 2);
-      if (close < 0) throw new TemplateError(`Line ${lineAt(open)}: a comment is not closed.`);
-      stripNext = source[close - 1] === "-"
-        ? "all"
-        : source[close - 1] === "+"
-        ? "none"
-        : "newline";
-      position = close + 2;
-      continue;
-    }
-    const raw = RAW_START.exec(source.slice(open));
-    if (raw !== null) {
-      const start = open + raw[0].length;
-      const end = RAW_END.exec(source.slice(start));
-      if (end === null) throw new TemplateError(`Line ${lineAt(open)}: {% raw %} is not closed.`);
-      stripNext = raw[1] === "-" ? "all" : "none";
-      pushText(start, start + end.index, stripBefore(end[1], true));
-      stripNext = end[2] === "-" ? "all" : end[2] === "+" ? "none" : "newline";
-      position = start + end.index + end[0].length;
-      continue;
-    }
-    const isBlock = type === "%";
-    const inside = readTag(source, open, isBlock ? "%}" : "}}", lineAt);
-    parts.push({ kind: isBlock ? "block" : "print", tokens: inside.tokens, line: lineAt(open) });
-    stripNext = inside.sign === "-" ? "all" : isBlock && inside.sign !== "+" ? "newline" : "none";
-    position = inside.end;
-  }
-  return parts;
+export function tokenize(template: string): Token[] {
+  return new Lexer(template.replace(/\r\n?/g, "\n").replace(/\n$/, "")).run();
 }
 
-function readTag(
-  source: string,
-  open: number,
-  close: string,
-  lineAt: (index: number) => number,
-): { tokens: Token[]; end: number; sign: string } {
-  const tokens: Token[] = [];
-  let depth = 0;
-  let position = open + 2;
-  if (/[-+]/.test(source[position] ?? "")) position++;
-  while (position < source.length) {
-    const character = source[position]!;
-    if (/\s/.test(character)) {
-      position++;
-      continue;
+class Lexer {
+  readonly #tokens: Token[] = [];
+  #position = 0;
+  #line = 1;
+  /** Where the lines up to `#line` were counted. */
+  #counted = 0;
+  /** Whether what was read last ended with a newline. */
+  #lineStarting = true;
+
+  constructor(readonly source: string) {}
+
+  run(): Token[] {
+    const { source } = this;
+    while (this.#position < source.length) {
+      TAG_START.lastIndex = this.#position;
+      const tag = TAG_START.exec(source);
+      if (tag === null) {
+        this.#text(source.slice(this.#position), "", false);
+        this.#position = source.length;
+        break;
+      }
+      const open = tag.index;
+      const sign = tag[0].slice(2);
+      this.#text(source.slice(this.#position, open), sign, tag[0][1] !== "{");
+      this.#position = open;
+      const raw = this.#match(RAW_START);
+      if (raw !== undefined) this.#raw(open, raw);
+      else if (tag[0][1] === "#") this.#comment(open, tag[0]);
+      else this.#tag(tag[0]);
     }
-    if (depth === 0) {
-      const sign = /[-+]/.test(character) ? character : "";
-      if (source.startsWith(close, position + sign.length)) {
-        return { tokens, end: position + sign.length + close.length, sign };
+    return [...this.#tokens, { kind: "end", text: "end of template", line: this.#lineAt() }];
+  }
+
+  #lineAt(): number {
+    for (let i = this.#counted; i < this.#position; i++) if (this.source[i] === "\n") this.#line++;
+    this.#counted = this.#position;
+    return this.#line;
+  }
+
+  #fail(message: string): never {
+    return refuse(`Line ${this.#lineAt()}: ${message}`);
+  }
+
+  #match(pattern: RegExp): string | undefined {
+    pattern.lastIndex = this.#position;
+    return pattern.exec(this.source)?.[0];
+  }
+
+  #advance(text: string): void {
+    this.#position += text.length;
+    this.#lineStarting = text.endsWith("\n");
+  }
+
+  #text(text: string, sign: string, isBlock: boolean): void {
+    let kept = text;
+    if (sign === "-") kept = trimEnd(text);
+    else if (sign !== "+" && isBlock) {
+      const lineStart = text.lastIndexOf("\n") + 1;
+      const line = text.slice(lineStart);
+      if ((lineStart > 0 || this.#lineStarting) && KINDS.isspace(line)) {
+        kept = text.slice(0, lineStart);
       }
     }
-    const line = lineAt(position);
-    if (character === "'" || character === '"') {
-      const { text, end } = readString(source, position, line);
-      tokens.push({ kind: "string", text, line });
-      position = end;
-      continue;
+    if (kept !== "") this.#tokens.push({ kind: "text", text: kept, line: this.#lineAt() });
+  }
+
+  #comment(open: number, start: string): void {
+    COMMENT_END.lastIndex = open + start.length;
+    const end = COMMENT_END.exec(this.source);
+    if (end === null) this.#fail("a comment is not closed: #} is missing");
+    this.#advance(this.source.slice(open, end!.index + end![0].length));
+  }
+
+  #raw(open: number, start: string): void {
+    this.#advance(start);
+    RAW_END.lastIndex = open + start.length;
+    const end = RAW_END.exec(this.source);
+    if (end === null) this.#fail("{% raw %} is not closed: {% endraw %} is missing");
+    this.#text(this.source.slice(this.#position, end!.index), end![1]!, true);
+    this.#position = end!.index;
+    this.#advance(end![0]);
+  }
+
+  #tag(start: string): void {
+    const isBlock = start[1] === "%";
+    const line = this.#lineAt();
+    this.#tokens.push({ kind: isBlock ? "block" : "print", text: start, line });
+    this.#advance(start);
+    const open: string[] = [];
+    while (true) {
+      const end = open.length === 0 ? this.#match(isBlock ? BLOCK_END : PRINT_END) : undefined;
+      if (end !== undefined) {
+        const kind = isBlock ? "endBlock" : "endPrint";
+        this.#tokens.push({ kind, text: `end of the tag`, line: this.#lineAt() });
+        return this.#advance(end);
+      }
+      if (this.#position >= this.source.length) {
+        this.#fail(`a tag is not closed: ${isBlock ? "%}" : "}}"} is missing`);
+      }
+      const blank = this.#match(BLANK);
+      if (blank !== undefined) this.#advance(blank);
+      else this.#token(open);
     }
-    const rest = source.slice(position);
-    const number = NUMBER.exec(rest)?.[0];
-    // In `a.0.b` the dots are subscripts, not decimal points.
-    const isSubscript = tokens.at(-1)?.text === "." && tokens.at(-1)?.kind === "operator";
+  }
+
+  /** Reads one token of a tag; `open` holds the brackets that are to be closed. */
+  #token(open: string[]): void {
+    const line = this.#lineAt();
+    const push = (kind: TokenKind, source: string, text = source, value?: Value) => {
+      this.#tokens.push(value === undefined ? { kind, text, line } : { kind, text, value, line });
+      this.#advance(source);
+    };
+    const number = this.#match(FLOAT);
     if (number !== undefined) {
-      const digits = isSubscript ? /^\d+/.exec(number)![0] : number;
-      const isFloat = !/^0[xX]/.test(digits) && /[.eE]/.test(digits);
-      tokens.push({ kind: isFloat ? "float" : "integer", text: digits.replaceAll("_", ""), line });
-      position += digits.length;
-      continue;
+      return push("float", number, number, float(Number(number.replaceAll("_", ""))));
     }
-    const word = NAME.exec(rest)?.[0];
-    const text = word ?? OPERATOR.exec(rest)?.[0];
-    if (text === undefined) {
-      throw new TemplateError(`Line ${line}: unexpected character ${JSON.stringify(character)}.`);
+    const whole = this.#match(INTEGER);
+    if (whole !== undefined) {
+      const value = parseInteger(whole.replaceAll("_", ""), 0) ??
+        this.#fail("an integer literal of more than 4300 digits");
+      return push("integer", whole, whole, value);
     }
-    if (word === undefined) {
-      if ("([{".includes(text)) depth++;
-      if (")]}".includes(text)) depth--;
+    const name = this.#match(NAME);
+    if (name !== undefined) {
+      if (!KINDS.isidentifier(name)) this.#fail("Invalid character in identifier");
+      return push("name", name);
     }
-    tokens.push({ kind: word === undefined ? "operator" : "name", text, line });
-    position += text.length;
+    const string = this.#match(STRING);
+    if (string !== undefined) {
+      return push("string", string, readString(string.slice(1, -1), line));
+    }
+    const operator = this.#match(OPERATOR);
+    if (operator === undefined) {
+      this.#fail(`unexpected character ${JSON.stringify(this.source[this.#position])}`);
+    }
+    const closing = CLOSING[operator!];
+    if (closing !== undefined) open.push(closing);
+    if (")]}".includes(operator!) && open.pop() !== operator) {
+      this.#fail(`unexpected '${operator}'`);
+    }
+    push("operator", operator!);
   }
-  throw new TemplateError(`Line ${lineAt(open)}: a tag is not closed: ${close} is missing.`);
-}
-
-const ESCAPES: Readonly<Record<string, string>> = {
-  n: "\n",
-  t: "\t",
-  r: "\r",
-  b: "\b",
-  f: "\f",
-  v: "\v",
-  a: "\x07",
-  "0": "\0",
-  "\\": "\\",
-  "'": "'",
-  '"': '"',
-  "\n": "",
-};
-
-function readString(source: string, open: number, line: number): { text: string; end: number } {
-  const quote = source[open]!;
-  let text = "";
-  let position = open + 1;
-  while (position < source.length) {
-    const character = source[position]!;
-    if (character === quote) return { text, end: position + 1 };
-    if (character !== "\\") {
-      text += character;
-      position++;
-      continue;
-    }
-    const code = /^\\(?:x([\da-fA-F]{2})|u([\da-fA-F]{4})|U([\da-fA-F]{8}))/.exec(
-      source.slice(position, position + 10),
-    );
-    if (code !== null) {
-      text += String.fromCodePoint(parseInt((code[1] ?? code[2] ?? code[3])!, 16));
-      position += code[0].length;
-      continue;
-    }
-    const next = source[position + 1] ?? "";
-    text += ESCAPES[next] ?? `\\${next}`;
-    position += 2;
-  }
-  throw new TemplateError(`Line ${line}: a string is not closed.`);
 }

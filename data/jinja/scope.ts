@@ -1,16 +1,23 @@
-/** The variables a template sees. */
+/** What a running template knows: its variables and the rendering they belong to. */
 
-import { strftime } from "./strftime.ts";
-import {
-  Callable,
-  isInteger,
-  type Keywords,
-  Namespace,
-  TemplateError,
-  toText,
-  typeName,
-  type Value,
-} from "./values.ts";
+import type { Environment } from "./filters/filter.ts";
+import type { Value } from "./values.ts";
+
+/** Text on its way to the output, or to a variable. */
+export interface Output {
+  /** What is written so far. */
+  text: string;
+}
+
+/** One rendering. */
+export interface Run {
+  /** What filters and tests know of it; a tag switches `autoescape`. */
+  environment: Environment;
+  /** The text of the whole template so far. */
+  readonly root: Output;
+  /** Start and end of what `generation` blocks wrote. */
+  readonly generated: [number, number][];
+}
 
 /** Variables, those of the enclosing scope behind them. */
 export class Scope {
@@ -18,50 +25,25 @@ export class Scope {
 
   /** An empty scope inside another. */
   constructor(
+    /** The rendering. */
+    readonly run: Run,
     /** The enclosing scope. */
     readonly parent?: Scope,
   ) {}
 
+  /** A scope inside this one. */
+  inner(): Scope {
+    return new Scope(this.run, this);
+  }
+
   /** The innermost value of a name. */
   get(name: string): Value | undefined {
-    return this.#values.has(name) ? this.#values.get(name) : this.parent?.get(name);
+    const value = this.#values.get(name);
+    return value === undefined ? this.parent?.get(name) : value;
   }
 
   /** Sets a name in this scope alone. */
   set(name: string, value: Value): void {
     this.#values.set(name, value);
   }
-}
-
-/** What every template can call; `now` is what `strftime_now` reads. */
-export function globals(now: Date): Scope {
-  const scope = new Scope();
-  const define = (name: string, call: (args: readonly Value[], keywords: Keywords) => Value) =>
-    scope.set(name, new Callable(name, call));
-  define("raise_exception", ([message]) => {
-    throw new TemplateError(toText(message ?? ""));
-  });
-  define("strftime_now", ([format]) => strftime(now, toText(format ?? "")));
-  define("namespace", ([source], keywords) => {
-    const entries = source instanceof Map ? [...source] : [];
-    const start = entries.map(([key, value]): [string, Value] => [toText(key), value]);
-    return new Namespace(new Map([...start, ...keywords]));
-  });
-  define("dict", ([source], keywords) => {
-    return new Map<Value, Value>([...(source instanceof Map ? source : []), ...keywords]);
-  });
-  define("range", (args) => {
-    const numbers = args.map((arg) => {
-      if (!isInteger(arg)) throw new TemplateError(`range() takes integers, not ${typeName(arg)}`);
-      return arg;
-    });
-    const [start, stop, step] = numbers.length === 1
-      ? [0, numbers[0]!, 1]
-      : [numbers[0] ?? 0, numbers[1] ?? 0, numbers[2] ?? 1];
-    if (step === 0) throw new TemplateError("range() arg 3 must not be zero");
-    const count = Math.max(0, Math.ceil((stop - start) / step));
-    if (count > 100_000) throw new TemplateError(`range() of ${count} items is too large`);
-    return Array.from({ length: count }, (_, i) => start + i * step);
-  });
-  return scope;
 }

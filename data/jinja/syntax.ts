@@ -4,10 +4,14 @@ import type { Value } from "./values.ts";
 
 /** Arguments of a call, filter or test. */
 export interface Arguments {
-  /** Positional arguments; `*list` ones are spread. */
-  readonly positional: readonly { readonly value: Expression; readonly spread: boolean }[];
-  /** Keyword arguments; those without a name are `**dictionaries`. */
-  readonly keywords: readonly { readonly name?: string; readonly value: Expression }[];
+  /** Positional arguments. */
+  readonly positional: readonly Expression[];
+  /** Keyword arguments. */
+  readonly keywords: readonly { readonly name: string; readonly value: Expression }[];
+  /** `*list`. */
+  readonly list?: Expression;
+  /** `**dictionary`. */
+  readonly dictionary?: Expression;
 }
 
 /** An expression. */
@@ -47,7 +51,7 @@ export type Expression =
     readonly stop?: Expression;
     readonly step?: Expression;
   }
-  | { readonly type: "call"; readonly callee: Expression; readonly args: Arguments }
+  | Call
   | {
     readonly type: "filter";
     readonly operand: Expression;
@@ -61,6 +65,16 @@ export type Expression =
     readonly args: Arguments;
     readonly negated: boolean;
   };
+
+/** A call. */
+export interface Call {
+  /** "call". */
+  readonly type: "call";
+  /** What is called. */
+  readonly callee: Expression;
+  /** With what. */
+  readonly args: Arguments;
+}
 
 /** What a `set` or a `for` assigns to. */
 export type Target =
@@ -87,7 +101,7 @@ export interface FilterUse {
 /** A statement. */
 export type Statement =
   | { readonly type: "text"; readonly text: string }
-  | { readonly type: "print"; readonly value: Expression }
+  | { readonly type: "print"; readonly values: readonly Expression[] }
   | {
     readonly type: "if";
     readonly branches: readonly {
@@ -121,7 +135,7 @@ export type Statement =
   | {
     readonly type: "callBlock";
     readonly parameters: readonly Parameter[];
-    readonly call: Expression;
+    readonly call: Call;
     readonly body: readonly Statement[];
   }
   | {
@@ -131,8 +145,17 @@ export type Statement =
   }
   | {
     readonly type: "with";
-    readonly assignments: readonly { readonly name: string; readonly value: Expression }[];
+    readonly assignments: readonly { readonly target: Target; readonly value: Expression }[];
     readonly body: readonly Statement[];
   }
+  | { readonly type: "autoescape"; readonly value: Expression; readonly body: readonly Statement[] }
+  | {
+    readonly type: "block";
+    readonly name: string;
+    readonly scoped: boolean;
+    readonly required: boolean;
+    readonly body: readonly Statement[];
+  }
+  | { readonly type: "refused"; readonly message: string }
   | { readonly type: "generation"; readonly body: readonly Statement[] }
   | { readonly type: "break" | "continue" };
