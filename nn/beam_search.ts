@@ -51,11 +51,15 @@ export interface BeamCompletion {
   readonly score: number;
 }
 
-/** Searches continuations of prompts: of each the best ones, best first, prompt by prompt. */
+/**
+ * Searches continuations of prompts: of each the best ones, best first, prompt by prompt. An aborted signal ends it by
+ * throwing its reason.
+ */
 export type BeamSearch = (
   params: DecoderParams,
   prompts: readonly ArrayLike<number>[],
   returned?: number,
+  signal?: AbortSignal,
 ) => Promise<BeamCompletion[]>;
 
 /** What a step hands to the next. */
@@ -166,7 +170,7 @@ export function beamSearch(model: CausalModel, options: BeamSearchOptions): Beam
     };
   }, { donate: [2], name: "a step of a beam search" });
 
-  return async (params, prompts, returned = 1) => {
+  return async (params, prompts, returned = 1, signal) => {
     checkReturned(returned, numBeams);
     const endsFor = (prompt: number) => (tokens: readonly number[]) =>
       ends.has(tokens.at(-1)!) || (options.stop?.(tokens, prompts[prompt]!) ?? false);
@@ -211,6 +215,7 @@ export function beamSearch(model: CausalModel, options: BeamSearchOptions): Beam
         const next = step(params, tensor(at).cast("i32"), memory, order, sequences, constants);
         ({ memory, logProbs } = await realize(next));
         await breathe();
+        signal?.throwIfAborted();
       }
       return states.flatMap(({ finished }, prompt) =>
         finished.slice(0, returned).map(({ tokens, score }) => ({ prompt, tokens, score }))

@@ -71,7 +71,6 @@ async function generate(
       const seconds = () => (performance.now() - began) / 1000;
       const batches = completeInBatches(opened, prompts, {
         settings,
-        completions: values.num_return_sequences,
         batchSize: values.batch_size,
         seed: values.seed,
         signal: interrupt.signal,

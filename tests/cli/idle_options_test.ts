@@ -17,7 +17,7 @@ function candidates(options: Options, name: string): unknown[] {
   const option = options[name];
   if (!option) return [undefined];
   const words = option.shown.split("|").map((word) => word.replace(" …", ""));
-  const read = [...words, "true", "false", "0", "1", "x"].flatMap((raw) => {
+  const read = [...words, "true", "false", "0", "1", "2", "x"].flatMap((raw) => {
     const reading = option.read(option.arity === "many" ? [raw] : raw);
     return reading.ok ? [reading.value] : [];
   });

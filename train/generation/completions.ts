@@ -3,19 +3,23 @@
 import { UserError } from "../../core/errors.ts";
 import type { Row } from "../../data/readers/dataset.ts";
 import type { Tokenizer } from "../../data/tokenizer/tokenizer.ts";
-import { type FinishReason, type GenerateOptions, generator } from "../../nn/mod.ts";
+import {
+  type BeamSearch,
+  beamSearch,
+  type FinishReason,
+  type GenerateOptions,
+  generator,
+} from "../../nn/mod.ts";
 import type { GenerationModel } from "./open.ts";
 import type { Prompt } from "./prompts.ts";
 import { drawSeed } from "./seeds.ts";
-import type { GenerationSettings } from "./settings.ts";
+import type { BeamSettings, GenerationSettings } from "./settings.ts";
 import { textOf, withoutEnd } from "./text_stream.ts";
 
 /** How prompts are completed. */
 export interface CompletionOptions {
   /** How tokens are chosen. */
   readonly settings: GenerationSettings;
-  /** Completions of each prompt. */
-  readonly completions: number;
   /** Prompts at once. */
   readonly batchSize: number;
   /** Of the draws. */
@@ -44,44 +48,117 @@ const added = ["completion", "finish_reason", "completion_tokens"] as const;
  * @throws {UserError} if several completions are asked for that would all be the same.
  */
 export async function* completeInBatches(
-  { model, params, tokenizer }: GenerationModel,
+  opened: GenerationModel,
   prompts: readonly Prompt[],
   options: CompletionOptions,
 ): AsyncGenerator<CompletedBatch, void, void> {
-  const { settings, completions, batchSize, seed, signal } = options;
-  if (completions > 1 && !settings.values.do_sample) {
+  const { settings, batchSize, signal } = options;
+  const { beams, completions } = settings;
+  if (completions > 1 && !beams && !settings.values.do_sample) {
     throw new UserError(
       `num_return_sequences is ${completions}, but do_sample is false, so that all completions of a prompt would be ` +
-        "the same. Give --do_sample, or ask for one.",
+        "the same. Turn do_sample on, search with num_beams, or ask for one.",
     );
   }
-  const positions = model.config.maxPositions;
-  const maxNewTokens = Math.min(settings.values.max_new_tokens, positions);
-  const generate = generator(model, generateOptions(settings, maxNewTokens));
+  const complete = beams ? searching(opened, settings, beams) : choosing(opened, options);
   for (let start = 0; start < prompts.length; start += batchSize) {
     const batch = prompts.slice(start, start + batchSize);
-    const found = batch.flatMap(({ ids }) =>
-      Array.from({ length: completions }, () => open(positions - ids.length))
-    );
-    const call = {
-      completions,
-      seed: drawSeed(seed, start / batchSize),
-      eosTokenIds: batch.map(() => settings.eosTokenIds),
-    };
-    const blocks = generate.stream(params, batch.map(({ ids }) => ids), call);
-    for await (const { sequence, tokens, finished } of blocks) {
-      extend(found[sequence]!, tokens, finished);
-      if (signal?.aborted) return;
-      // An end that lies beyond the model's positions is not worth waiting for.
-      if (found.every((completion) => completion.finished !== null)) break;
-    }
+    const found = await complete(batch.map(({ ids }) => ids), start / batchSize, signal);
+    if (found === null) return;
     yield {
       rows: found.map((completion, i) =>
-        completedRow(batch[Math.floor(i / completions)]!, completion, tokenizer)
+        completedRow(batch[Math.floor(i / completions)]!, completion, opened.tokenizer)
       ),
       prompts: start + batch.length,
       tokens: found.reduce((sum, { tokens }) => sum + tokens.length, 0),
     };
+  }
+}
+
+/** Completions of the prompts of a batch, which has a number; null if the signal was aborted. */
+type Complete = (
+  prompts: readonly (readonly number[])[],
+  number: number,
+  signal: AbortSignal | undefined,
+) => Promise<readonly Completing[] | null>;
+
+/** Tokens are drawn, or the most probable ones taken. */
+function choosing(
+  { model, params }: GenerationModel,
+  { settings, seed }: CompletionOptions,
+): Complete {
+  const { completions } = settings;
+  const positions = model.config.maxPositions;
+  const maxNewTokens = Math.min(settings.values.max_new_tokens, positions);
+  const generate = generator(model, generateOptions(settings, maxNewTokens));
+  return async (prompts, number, signal) => {
+    const found = prompts.flatMap((ids) =>
+      Array.from({ length: completions }, () => open(positions - ids.length))
+    );
+    const call = {
+      completions,
+      seed: drawSeed(seed, number),
+      eosTokenIds: prompts.map(() => settings.eosTokenIds),
+    };
+    for await (const { sequence, tokens, finished } of generate.stream(params, prompts, call)) {
+      extend(found[sequence]!, tokens, finished);
+      if (signal?.aborted) return null;
+      // An end that lies beyond the model's positions is not worth waiting for.
+      if (found.every((completion) => completion.finished !== null)) break;
+    }
+    return found;
+  };
+}
+
+/** The likeliest answers are searched for; prompts that leave room for as many tokens together. */
+function searching(
+  { model, params }: GenerationModel,
+  settings: GenerationSettings,
+  beams: BeamSettings,
+): Complete {
+  const { completions, eosTokenIds } = settings;
+  const searches = new Map<number, BeamSearch>();
+  const searchWithin = (room: number): BeamSearch => {
+    const known = searches.get(room) ??
+      beamSearch(model, { ...generateOptions(settings, room), ...beams });
+    searches.set(room, known);
+    return known;
+  };
+  const roomOf = ({ length }: readonly number[]) =>
+    Math.min(settings.values.max_new_tokens, model.config.maxPositions - length);
+  return async (prompts, _number, signal) => {
+    const found = new Map<number, Completing[]>();
+    for (const [room, numbers] of Map.groupBy(prompts.keys(), (i) => roomOf(prompts[i]!))) {
+      const search = searchWithin(room);
+      const answers = await untilAborted(
+        signal,
+        () => search(params, numbers.map((i) => prompts[i]!), completions, signal),
+      );
+      if (answers === null) return null;
+      for (const { prompt, tokens } of answers) {
+        const number = numbers[prompt]!;
+        const finished = eosTokenIds.includes(tokens.at(-1)!)
+          ? "eos"
+          : settings.stop?.(tokens, prompts[number]!)
+          ? "stop"
+          : "length";
+        found.set(number, [...found.get(number) ?? [], { tokens: [...tokens], room, finished }]);
+      }
+    }
+    return prompts.flatMap((_, i) => found.get(i)!);
+  };
+}
+
+/** What work gives; null where it ended by throwing the reason of an aborted signal. */
+async function untilAborted<T>(
+  signal: AbortSignal | undefined,
+  work: () => Promise<T>,
+): Promise<T | null> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!signal?.aborted || error !== signal.reason) throw error;
+    return null;
   }
 }
 

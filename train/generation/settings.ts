@@ -4,6 +4,7 @@ import { UserError } from "../../core/errors.ts";
 import { nearNames } from "../../data/files/local_paths.ts";
 import type { Tokenizer } from "../../data/tokenizer/tokenizer.ts";
 import {
+  type BeamSearchOptions,
   type ConfiguredGeneration,
   type HuggingFaceConfig,
   readGeneration,
@@ -11,7 +12,9 @@ import {
   type StopCriterion,
 } from "../../nn/mod.ts";
 import { constraintNames, type ConstraintValues } from "../settings/constraints.ts";
+import { type BeamValues, generateOptions } from "../settings/generate.ts";
 import type { SamplingValues } from "../settings/generation.ts";
+import { idleOptions } from "../settings/when.ts";
 import { stopStrings } from "./stop_strings.ts";
 
 /** What settings are resolved against. */
@@ -32,9 +35,18 @@ export interface GenerationSettings {
   readonly stop: StopCriterion | undefined;
   /** Tokens that end an answer. */
   readonly eosTokenIds: readonly number[];
+  /** How answers are searched for; undefined where tokens are chosen one by one. */
+  readonly beams: BeamSettings | undefined;
+  /** Answers to each prompt. */
+  readonly completions: number;
   /** Lines about what has no effect. */
   readonly notices: readonly string[];
 }
+
+/** How a beam search goes. */
+export type BeamSettings = Required<
+  Pick<BeamSearchOptions, "numBeams" | "lengthPenalty" | "earlyStopping">
+>;
 
 const onlyWhenSampling = [
   "temperature",
@@ -66,7 +78,7 @@ const configured = {
  * @throws {UserError} if a token is not in the vocabulary, or `generation_config.json` holds a wrong value.
  */
 export function resolveSettings(
-  flags: SamplingValues,
+  flags: SamplingValues & Partial<Omit<BeamValues, "num_beams">>,
   given: ReadonlySet<string>,
   { tokenizer, generationConfig = {} }: Checkpoint,
 ): GenerationSettings {
@@ -74,8 +86,10 @@ export function resolveSettings(
   const fromConfig = Object.entries(configured).flatMap(([flag, name]) =>
     given.has(flag) || config[name] === undefined ? [] : [[flag, config[name]] as const]
   );
+  const { beams, completions, unused } = searchOf(flags, given, config);
   // A spread of entries has lost their types, which `generationOptions` has checked.
-  const values: SamplingValues = { ...flags, ...Object.fromEntries(fromConfig) };
+  const chosen: SamplingValues = { ...flags, ...Object.fromEntries(fromConfig) };
+  const values = beams ? { ...chosen, num_beams: beams.numBeams, do_sample: false } : chosen;
   const { stopStrings: stops, ...constraints } = constraintsOf(flags, generationConfig);
   const eosTokenIds = endingTokens(values, config.eosTokenIds ?? [], tokenizer);
   const drawing: SamplingOptions = {
@@ -97,9 +111,11 @@ export function resolveSettings(
     },
     stop: stops && stopStrings(tokenizer, stops),
     eosTokenIds,
+    beams,
+    completions,
     notices: [
-      ...withoutEffect(values, given, given.has("do_sample")),
-      ...unusedBeams(config),
+      ...withoutEffect(values, given, beams),
+      ...unused,
       ...unavailable.map(({ name, value, because }) =>
         `${name} = ${
           JSON.stringify(value)?.slice(0, 80)
@@ -112,10 +128,12 @@ export function resolveSettings(
 function withoutEffect(
   values: SamplingValues,
   given: ReadonlySet<string>,
-  asked: boolean,
+  beams: BeamSettings | undefined,
 ): string[] {
   if (values.do_sample) return [];
-  const reason = asked
+  const reason = beams
+    ? `num_beams is ${beams.numBeams}, and a beam search draws no tokens`
+    : given.has("do_sample")
     ? "do_sample is false, so the most probable token is always taken"
     : "the checkpoint's generation_config.json has do_sample = false; add --do_sample to draw tokens";
   return onlyWhenSampling.filter((name) => given.has(name)).map((name) =>
@@ -123,25 +141,91 @@ function withoutEffect(
   );
 }
 
-/** Settings of a checkpoint that need beams, which no command has; at their neutral values they ask for nothing. */
+/** What is asked of a search, by flags or else by a configuration. */
+interface Search {
+  readonly beams: BeamSettings | undefined;
+  readonly completions: number;
+  /** Lines about what has no effect. */
+  readonly unused: readonly string[];
+}
+
+/**
+ * How answers are searched for.
+ *
+ * @throws {UserError} if tokens are to be drawn too, or more answers are asked for than there are beams.
+ */
+function searchOf(
+  flags: SamplingValues & Partial<Omit<BeamValues, "num_beams">>,
+  given: ReadonlySet<string>,
+  config: ConfiguredGeneration,
+): Search {
+  if (flags.length_penalty === undefined) {
+    return { beams: undefined, completions: 1, unused: unusedBeams(config) };
+  }
+  const asked = <T>(flag: string, flagged: T, configured: T | undefined) =>
+    given.has(flag) ? flagged : configured ?? flagged;
+  const numBeams = asked("num_beams", flags.num_beams, config.numBeams);
+  const completions = asked(
+    "num_return_sequences",
+    flags.num_return_sequences ?? 1,
+    config.numReturnSequences,
+  );
+  const idle = idleOptions(
+    generateOptions,
+    { num_beams: numBeams },
+    [...given].filter((name) => name === "length_penalty" || name === "early_stopping"),
+  );
+  if (numBeams === 1) {
+    const { numReturnSequences: _, numBeams: __, ...rest } = config;
+    return { beams: undefined, completions, unused: [...idle, ...unusedBeams(rest)] };
+  }
+  if (given.has("do_sample") && flags.do_sample) {
+    throw new UserError(
+      `num_beams is ${numBeams}, and a beam search draws no tokens, but do_sample asks for that. Leave one of them out.`,
+    );
+  }
+  if (completions > numBeams) {
+    throw new UserError(
+      `num_return_sequences is ${completions}, but num_beams ${numBeams}: a search finds one answer with each beam. ` +
+        "Raise num_beams, or ask for fewer.",
+    );
+  }
+  const drawing = config.doSample === true
+    ? [
+      `do_sample = true in the checkpoint's generation_config.json has no effect: num_beams is ${numBeams}, and a beam ` +
+      "search draws no tokens.",
+    ]
+    : [];
+  const stopping = { true: true, false: false, never: "never" } as const;
+  return {
+    beams: {
+      numBeams,
+      lengthPenalty: asked("length_penalty", flags.length_penalty, config.lengthPenalty),
+      earlyStopping: asked(
+        "early_stopping",
+        stopping[flags.early_stopping ?? "false"],
+        config.earlyStopping,
+      ),
+    },
+    completions,
+    unused: drawing,
+  };
+}
+
+/** Settings of a checkpoint that need beams where there are none; at their neutral values they ask for nothing. */
 function unusedBeams(
   { numBeams = 1, lengthPenalty = 1, earlyStopping = false, numReturnSequences = 1 }:
     ConfiguredGeneration,
 ): string[] {
   const settings = [
-    ["num_beams", numBeams, 1],
-    ["length_penalty", lengthPenalty, 1],
-    ["early_stopping", earlyStopping, false],
-    ["num_return_sequences", numReturnSequences, 1],
+    ["num_beams", numBeams, 1, "answers of a chat appear token by token, without beams"],
+    ["length_penalty", lengthPenalty, 1, "it is for beam search"],
+    ["early_stopping", earlyStopping, false, "it is for beam search"],
+    ["num_return_sequences", numReturnSequences, 1, "there is one answer"],
   ] as const;
-  return settings.filter(([, value, neutral]) => value !== neutral).map(([name, value]) =>
-    `${name} = ${value} in the checkpoint's generation_config.json has no effect: tokens are chosen one by one, ` +
-    `without beams${
-      name === "num_return_sequences"
-        ? ", and how many answers there are is asked by the command"
-        : ""
-    }.`
-  );
+  return settings.filter(([, value, neutral]) => value !== neutral).map((
+    [name, value, , because],
+  ) => `${name} = ${value} in the checkpoint's generation_config.json has no effect: ${because}.`);
 }
 
 /** Which tokens may come, and what ends an answer: by flags, else by a configuration. */

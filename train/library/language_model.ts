@@ -106,7 +106,6 @@ export class LanguageModel implements Disposable {
       promptsOf(rows, tokenizer, model.config.maxPositions),
       {
         settings,
-        completions: values.num_return_sequences,
         batchSize: values.batch_size,
         seed: values.seed,
       },

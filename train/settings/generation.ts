@@ -12,8 +12,7 @@ import { constraintOptions } from "./constraints.ts";
 import { commandOptions } from "./script.ts";
 
 const oneBeam =
-  "tokens are drawn or taken one by one, and no beams are kept; for the most probable token at " +
-  "each step use --no_do_sample, for variety a temperature";
+  "an answer of a chat appears as it comes, token by token, and a search knows it at its end; generate has it";
 
 /** Where the model comes from and how its weights are held. */
 export const generationModelOptions = section("Model", {

@@ -45,6 +45,11 @@ export function onlyWithout(name: string): Condition {
   return condition(name, (value) => value === undefined || value === false);
 }
 
+/** Only where another option is a number above this. */
+export function moreThan(name: string, least: number): Condition {
+  return condition(name, (value) => Number(value) > least);
+}
+
 /** Only where another option matches a pattern. */
 export function matching(name: string, pattern: RegExp): Condition {
   return condition(name, (value) => pattern.test(String(value)));

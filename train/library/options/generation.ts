@@ -20,6 +20,8 @@ export interface GenerationOptions {
   readonly maxNewTokens?: number | undefined;
   /** Draw tokens; --no_do_sample takes the most probable one at each step. Default: `true`. */
   readonly doSample?: boolean | undefined;
+  /** Beams of a search for likely answers, which draws no tokens; 1: no search. Default: `1`. */
+  readonly numBeams?: number | undefined;
   /** Divisor of the logits: below 1 for likelier answers. Default: `1`. */
   readonly temperature?: number | undefined;
   /** Draw among the k likeliest tokens; 0: among all. Default: `50`. */
@@ -58,6 +60,10 @@ export interface GenerationOptions {
   readonly eosTokens?: string | undefined;
   /** The same by their ids, such as 2,151645. Both flags may be given. */
   readonly eosTokenIds?: string | undefined;
+  /** Exponent of the length that a beam's log-prob is divided by: above 0 for longer answers. Default: `1`. */
+  readonly lengthPenalty?: number | undefined;
+  /** When a search ends: true with as many answers as beams, never where no better one can come, false in between. Default: `"false"`. */
+  readonly earlyStopping?: "true" | "false" | "never" | undefined;
   /** Completions of each prompt. Default: `1`. */
   readonly numReturnSequences?: number | undefined;
   /** Prompts that are completed together. Default: `8`. */
