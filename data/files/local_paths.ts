@@ -79,30 +79,14 @@ export function nearNames(name: string, candidates: Iterable<string>): string[] 
     .map(({ candidate }) => candidate);
 }
 
-/** Whether `text` could be a Hugging Face Hub id, `name` or `organisation/name`. */
-function looksLikeHubId(text: string): boolean {
-  return /^[A-Za-z0-9][\w.-]*(\/[A-Za-z0-9][\w.-]*)?$/.test(text) &&
-    !/\.(jsonl?|ndjson|csv|tsv|txt|parquet|arrow|gz|zst|zip|safetensors|bin)$/i.test(text);
-}
-
 /**
- * The error for a path at which nothing was found: names near it in its directory, or, for what
- * looks like a Hub id, that downloads are not there yet.
+ * The error for a path at which nothing was found, with names near it in its directory.
  *
- * @param what what was looked for, as in "dataset" or "model"
+ * @param what What was looked for, as in "dataset" or "model".
  */
 export async function missingPathError(path: string, what: string): Promise<UserError> {
   const { parent, base } = splitPath(path);
   const parentPresent = (await statIfPresent(parent))?.isDirectory === true;
-  if (looksLikeHubId(path) && (parent === "." || !parentPresent)) {
-    const near = parentPresent ? await nearEntries(parent, base) : [];
-    return new UserError(
-      `There is no local file or directory "${path}"${didYouMean(near)}. If it is meant as a ` +
-        `${what} of the Hugging Face Hub: downloads from the Hub are not supported yet; download ` +
-        `it first (for example \`hf download ${what === "dataset" ? "--repo-type dataset " : ""}` +
-        `${path} --local-dir <dir>\`) and give the local path.`,
-    );
-  }
   if (!parentPresent) {
     return new UserError(
       `Cannot find the ${what} "${path}": its directory "${parent}" does not exist. Check the ` +
