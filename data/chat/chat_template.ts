@@ -162,7 +162,7 @@ function render(
       documents: options.documents ?? null,
       add_generation_prompt: addGenerationPrompt,
       ...options.variables,
-    }, options.now === undefined ? {} : { now: options.now }));
+    }, { now: options.now ?? tokenizer.now }));
   return open === undefined
     ? rendering
     : { text: cutAtTag(rendering.text, open.text), generated: [] };

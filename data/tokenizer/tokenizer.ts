@@ -90,17 +90,21 @@ export interface Tokenizer {
   readonly notices: readonly string[];
   /** What was changed with respect to the checkpoint's files. */
   readonly overrides: TokenizerOverrides;
+  /** What its templates take for the present moment (`strftime_now`): the same for all rows of a run. */
+  readonly now: Date;
 }
 
 /**
  * Loads the tokenizer in a checkpoint directory.
  *
+ * @param now What its templates take for the present moment.
  * @throws {UserError} if its files are missing or unreadable, or an override names a token
  * that is not in the vocabulary
  */
 export async function loadTokenizer(
   directory: string,
   overrides: TokenizerOverrides = {},
+  now: Date = new Date(),
 ): Promise<Tokenizer> {
   const read = await readDefinition(directory);
   const { definition, config, text, hasFile } = read;
@@ -163,7 +167,13 @@ export async function loadTokenizer(
     hasFile,
     notices: [...read.notices, ...codec.notices],
     overrides,
+    now,
   };
+}
+
+/** Whether a template prints the date. */
+export function readsTheMoment({ chatTemplates }: Pick<Tokenizer, "chatTemplates">): boolean {
+  return JSON.stringify(chatTemplates).includes("strftime_now");
 }
 
 async function readChatTemplateOverride(path: string): Promise<ChatTemplates> {

@@ -25,6 +25,8 @@ export interface Fingerprint {
     readonly library: string;
     readonly vocabulary: string;
     readonly templates: string;
+    /** The moment that templates print, in ISO's form; null where none prints it. */
+    readonly now: string | null;
   };
   /** The settings that decide numbers, by TRL's names; null for one that is not set. */
   readonly settings: Readonly<Record<string, unknown>>;
@@ -40,7 +42,7 @@ export const fingerprint: Reader<Fingerprint> = fields({
   recipe: text,
   rows,
   evaluationRows: orNull(rows),
-  tokenizer: fields({ library: text, vocabulary: text, templates: text }),
+  tokenizer: fields({ library: text, vocabulary: text, templates: text, now: orNull(text) }),
   settings: record,
   files: mapping(text),
 });

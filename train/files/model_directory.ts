@@ -99,6 +99,8 @@ export interface ModelSource {
   readonly tokenizer?: string | undefined;
   /** Special tokens and template in place of the tokenizer's. */
   readonly overrides?: TokenizerOverrides;
+  /** What chat templates take for the present moment; that of the call by default. */
+  readonly now?: Date | undefined;
   /** How the base's weights are stored in memory. */
   readonly storage?: WeightStorage | undefined;
   /** Options of a fresh adapter to be put over the parameters. */
@@ -201,14 +203,14 @@ async function openTokenizer(
   const directory = source.tokenizer === undefined
     ? own ? home : base
     : await localModel(source.tokenizer, { part: "tokenizer", what: "tokenizer" });
-  const given = await loadTokenizer(directory, source.overrides);
+  const given = await loadTokenizer(directory, source.overrides, source.now);
   // GPT-2's files on the Hub leave it to transformers' class to know the end of a text; its config knows it too.
   const end = given.eosToken === undefined && typeof config["eos_token_id"] === "number"
     ? given.tokenOf(config["eos_token_id"])
     : undefined;
   const tokenizer = end === undefined
     ? given
-    : await loadTokenizer(directory, { ...source.overrides, eosToken: end });
+    : await loadTokenizer(directory, { ...source.overrides, eosToken: end }, source.now);
   tokenizer.notices.forEach((text) => source.notice?.(text));
   const { vocabularySize } = model.config;
   const beyond = tokenizer.addedTokens.filter(({ id }) => id >= vocabularySize);

@@ -25,7 +25,7 @@ import { openOutputDirectory, refuseOtherKind, saveResult } from "./output.ts";
 import { prepareData, type PreparedData } from "./preparing.ts";
 import type { FinetuneValues, Host, RecipeSpec } from "./recipe_spec.ts";
 import { alsoTelling, noticing, preparationProgress } from "./telling.ts";
-import { beginningOf } from "./resume.ts";
+import { beginningOf, momentOf } from "./resume.ts";
 import { fingerprintOf } from "./same_run.ts";
 import { timeLeftNotice } from "./time_left.ts";
 import { trainOptionsOf } from "./training.ts";
@@ -82,7 +82,7 @@ async function finetuneHere<O extends Options, E>(
       ? await openProfiler(device, values.output_dir)
       : null;
     const head = typeof spec.head === "function" ? spec.head(values) : spec.head;
-    const source = { ...modelSourceOf(values, head), notice: say };
+    const source = { ...modelSourceOf(values, head), now: await momentOf(values), notice: say };
     const alone = host.model ? await takeOver(host.model, source) : await openModel(source);
     if (!values.dry_run) await refuseOtherKind(values.output_dir, alone);
     const opened = await spec.complete?.(alone, values, say) ?? alone;

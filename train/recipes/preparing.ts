@@ -10,7 +10,7 @@ import {
   type PreparedCache,
 } from "../../data/prepare/prepared_cache.ts";
 import { datasetFiles, readDataset, type Row } from "../../data/readers/dataset.ts";
-import type { Tokenizer } from "../../data/tokenizer/tokenizer.ts";
+import { readsTheMoment, type Tokenizer } from "../../data/tokenizer/tokenizer.ts";
 import { version } from "../../core/version.ts";
 
 /** What of a command prepares its rows. */
@@ -201,8 +201,9 @@ async function contentOf<V extends DataValues>(
   }
   if (bytes < leastBytes) return null;
   const { library, definition, specialTokens, chatTemplates, overrides } = tokenizer;
+  const moment = readsTheMoment(tokenizer) ? tokenizer.now : null;
   parts.push(
-    digest(JSON.stringify([library, definition, specialTokens, chatTemplates, overrides])),
+    digest(JSON.stringify([library, definition, specialTokens, chatTemplates, overrides, moment])),
   );
   return digest(JSON.stringify(parts)).slice(0, 32);
 }

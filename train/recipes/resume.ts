@@ -11,6 +11,16 @@ import type { Options } from "../settings/option.ts";
 import type { FinetuneValues } from "./recipe_spec.ts";
 import { checkSameRun } from "./same_run.ts";
 
+/** What a resumed run's chat templates take for the present moment: what they took before. */
+export async function momentOf(
+  { output_dir, resume_from_checkpoint: from }: FinetuneValues,
+): Promise<Date | undefined> {
+  if (from === undefined) return undefined;
+  const { fingerprint } = await loadSavedRun(await findCheckpoint(output_dir, from));
+  const now = fingerprint?.tokenizer.now;
+  return now ? new Date(now) : undefined;
+}
+
 /** What a run begins with. */
 export interface Beginning {
   /** Parameters that learn. */

@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { UserError } from "../../core/mod.ts";
 import { toColumns } from "../../data/files/columns.ts";
 import { digest, digestOfFile } from "../../data/prepare/prepared_cache.ts";
-import type { Tokenizer } from "../../data/tokenizer/tokenizer.ts";
+import { readsTheMoment, type Tokenizer } from "../../data/tokenizer/tokenizer.ts";
 import { version } from "../../core/version.ts";
 import { isSameOptimizer } from "../../nn/mod.ts";
 import type { Fingerprint, RowsPrint } from "../files/fingerprint.ts";
@@ -81,6 +81,7 @@ function tokenizerPrint(tokenizer: Tokenizer): Fingerprint["tokenizer"] {
     library,
     vocabulary: digest(JSON.stringify([definition, specialTokens, tokens])),
     templates: digest(JSON.stringify(chatTemplates)),
+    now: readsTheMoment(tokenizer) ? tokenizer.now.toISOString() : null,
   };
 }
 
