@@ -191,6 +191,22 @@ export async function writeFilesAtomically(
 }
 
 /**
+ * Removes a directory: killed at any moment, it is still whole or gone from `path`, and `cleanTemporaries` removes the
+ * rest. A link is removed, not followed.
+ */
+export async function removeDirectoryAtomically(path: string): Promise<void> {
+  const id = newId();
+  underWay.add(id);
+  try {
+    const temporary = joinPath(parentPath(path), `.${basePath(path)}.${id}.tmp`);
+    await Deno.rename(path, temporary);
+    await Deno.remove(temporary, { recursive: true });
+  } finally {
+    underWay.delete(id);
+  }
+}
+
+/**
  * Puts a directory in order after a process that wrote into it was killed: completes replacements
  * that were cut off between their renames, and removes temporaries. Writes under way in this
  * process are left alone; do not call it while another process writes there.

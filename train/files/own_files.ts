@@ -1,5 +1,6 @@
 /** What of an output directory plumb wrote, and what it must not touch: only the former is ever removed. @module */
 
+import { removeDirectoryAtomically } from "../../data/files/atomic.ts";
 import { basePath } from "../../data/files/local_paths.ts";
 import { valueModelDirectory } from "./value_model.ts";
 
@@ -103,7 +104,8 @@ export async function removeOwn(path: string, notice: (text: string) => void): P
     notice(`${path} is over the limit and stays: it holds ${foreign}, which plumb did not write.`);
     return;
   }
-  await Deno.remove(path, { recursive: true }).catch((error: Error) =>
+  // Half removed, it would be nobody's.
+  await removeDirectoryAtomically(path).catch((error: Error) =>
     notice(`${path} is over the limit and stays: it cannot be removed (${error.message}).`)
   );
 }
