@@ -35,6 +35,8 @@ export interface Codable {
   readonly definition: JsonRecord;
   /** The same as text. */
   readonly text: string;
+  /** What of a file is built anew, and must be right all the same. */
+  readonly replaced?: string | undefined;
   /** `tokenizer_config.json`. */
   readonly config: JsonRecord;
 }

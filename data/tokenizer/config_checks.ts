@@ -99,6 +99,15 @@ export function findBadId({ model, added_tokens: added }: JsonRecord): string | 
   if (added !== undefined && added !== null && !Array.isArray(added)) {
     return `added_tokens is ${JSON.stringify(added).slice(0, 40)}, not a list`;
   }
+  for (const token of added ?? []) {
+    if (
+      !isRecord(token) || typeof token["content"] !== "string" || !Number.isInteger(token["id"])
+    ) {
+      return `added_tokens has ${
+        JSON.stringify(token).slice(0, 80)
+      }, which is no token with a content and an id`;
+    }
+  }
   const vocab = isRecord(model) ? model["vocab"] : undefined;
   if (!isRecord(vocab)) return undefined;
   for (const [token, id] of Object.entries(vocab)) {

@@ -28,6 +28,8 @@ export interface Definition {
   readonly definition: JsonRecord;
   /** The same as text: the file's own where nothing in it was changed. */
   readonly text: string;
+  /** What of `tokenizer.json` is built anew: it must be right all the same. Undefined where the file is taken as it is. */
+  readonly replaced: string | undefined;
   /** `tokenizer_config.json` with what wins over it. */
   readonly config: JsonRecord;
   /** Named special tokens. */
@@ -78,6 +80,7 @@ export async function readDefinition(directory: string): Promise<Definition> {
   return {
     definition,
     text: isFile ? text! : JSON.stringify(definition),
+    replaced: isFile || file === undefined ? undefined : JSON.stringify(withoutVocabulary(file)),
     ...settings,
     notices,
     hasFile: file !== undefined,
@@ -220,6 +223,22 @@ function isSame(definition: JsonRecord, file: JsonRecord): boolean {
         .map((token) => Object.entries(token).sort(([a], [b]) => a < b ? -1 : 1)),
     ]);
   return definition["model"] === file["model"] && parts(definition) === parts(file);
+}
+
+/** A file whose vocabulary is as small as can be: that of the definition is checked with it. */
+function withoutVocabulary(file: JsonRecord): JsonRecord {
+  const { model } = file;
+  if (!isRecord(model)) return file;
+  const { vocab, merges } = model;
+  return {
+    ...file,
+    model: {
+      ...model,
+      ...(Array.isArray(vocab) && { vocab: vocab.slice(0, Number(model["unk_id"] ?? 0) + 1) }),
+      ...(isRecord(vocab) && { vocab: {} }),
+      ...(Array.isArray(merges) && { merges: [] }),
+    },
+  };
 }
 
 function checkFile(directory: string, file: JsonRecord, text: string): void {

@@ -38,6 +38,8 @@ export interface NativeLibrary {
    * @throws Error in the library's words, where it refuses
    */
   readonly load: (definition: string, forTexts?: string) => NativeTokenizer;
+  /** Reads a `tokenizer.json` for nothing else. @throws Error as `load` */
+  readonly check: (definition: string) => void;
 }
 
 let opening: Promise<NativeLibrary | { readonly missing: string }> | undefined;
@@ -55,6 +57,7 @@ async function open(): Promise<NativeLibrary | { readonly missing: string }> {
     return {
       load: (definition, forTexts = definition) =>
         loadedIn({ library, thread }, definition, forTexts, count++),
+      check: (definition) => void library.Tokenizer.fromString(definition),
     };
   } catch (error) {
     return { missing: error instanceof Error ? error.message : String(error) };

@@ -8,7 +8,8 @@ import type { TokenSpan } from "./token_span.ts";
 
 /** Opens a definition. @throws Error in the library's words, where it refuses the definition */
 export function nativeCodec(library: NativeLibrary, given: Codable): Codec {
-  const { definition, text, config } = given;
+  const { definition, text, replaced, config } = given;
+  if (replaced !== undefined) library.check(replaced);
   const native = library.load(
     text,
     config["split_special_tokens"] === true ? withoutSpecial(definition) : text,

@@ -107,14 +107,14 @@ export async function loadTokenizer(
   now: Date = new Date(),
 ): Promise<Tokenizer> {
   const read = await readDefinition(directory);
-  const { definition, config, text, hasFile } = read;
+  const { definition, config, text, replaced, hasFile } = read;
   const chatTemplates = overrides.chatTemplatePath === undefined
     ? await readChatTemplates(directory)
     : await readChatTemplateOverride(overrides.chatTemplatePath);
 
   let codec: Codec;
   try {
-    codec = await openCodec({ definition, text, config });
+    codec = await openCodec({ definition, text, replaced, config });
   } catch (cause) {
     throw cause instanceof UserError ? cause : unusable(directory, messageOf(cause), cause);
   }
