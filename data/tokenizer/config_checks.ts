@@ -48,6 +48,7 @@ const expected: Readonly<Record<string, Expected>> = {
       "trim_offsets",
     ].map((key) => [key, truth]),
   ),
+  model_max_length: { what: "a number", holds: (value) => typeof value === "number" },
   padding_side: side,
   truncation_side: side,
   extra_ids: {

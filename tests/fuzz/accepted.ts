@@ -14,6 +14,21 @@ const refused = "the reference refuses it";
 
 const rules: readonly Rule[] = [
   {
+    kinds: ["tokenizer"],
+    reason:
+      "Without the name of its class, the reference builds Gemma's pipeline over a vocabulary of bytes, and breaks; the " +
+      "file is followed, and that is said.",
+    holds: (text, why, { file }) =>
+      file === "tokenizer_config.json" && why === refused && !text.includes('"tokenizer_class"'),
+  },
+  {
+    kinds: ["tokenizer"],
+    reason:
+      "The reference's T5 falls over a file that has no list of added tokens; others read it.",
+    holds: (text, why, { file }) =>
+      file === "tokenizer.json" && why === refused && !text.includes('"added_tokens"'),
+  },
+  {
     kinds: ["rows"],
     reason:
       "The reference makes moments of texts that are dates; what a model learns from is text.",
