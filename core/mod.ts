@@ -49,5 +49,6 @@ export * from "./scope.ts";
 export type { Shape } from "./shape.ts";
 export type * from "./storage.ts";
 export * from "./tensor.ts";
+export type { Control, Terminal } from "./terminal.ts";
 export * from "./tree.ts";
 export type * from "./view.ts";

@@ -15,6 +15,7 @@ import {
   number,
   orNull,
   otherwise,
+  type Place,
   positive,
   type Reader,
   readJson,
@@ -197,10 +198,10 @@ export function pythonFloat(value: number): string {
 }
 
 /** A row of the history, in which a metric that is not a number is null. */
-export const logRow: Reader<LogRow> = (value, place) => {
+export function logRow(value: unknown, place: Place): LogRow {
   const { step } = fields({ step: count })(value, place);
   return { ...mapping(measured)(value, place), step };
-};
+}
 
 const initial = newTrainerState();
 
