@@ -5,6 +5,7 @@ import { isRecord, type JsonRecord } from "../files/json_files.ts";
 import type { Codable, Codec } from "./codec.ts";
 import { type NativeLibrary, nativeLibrary } from "./native.ts";
 import type { TokenSpan } from "./token_span.ts";
+import { wordCache } from "./word_cache.ts";
 
 /** Opens a definition. @throws Error in the library's words, where it refuses the definition */
 export function nativeCodec(library: NativeLibrary, given: Codable): Codec {
@@ -14,6 +15,12 @@ export function nativeCodec(library: NativeLibrary, given: Codable): Codec {
     text,
     config["split_special_tokens"] === true ? withoutSpecial(definition) : text,
   );
+  const cached = config["split_special_tokens"] === true
+    ? undefined
+    : wordCache(definition, (words) => native.encodeAll(words, false));
+  // What is put around texts only the library knows.
+  const cachedIds = (text: string, addSpecialTokens: boolean) =>
+    addSpecialTokens && !putsNothingAround(definition) ? undefined : cached?.(text);
   const special = new Set(addedTokens(definition).filter(isSpecial).map(({ id }) => id));
   const asked = <T>(directory: string, texts: readonly string[], ask: () => T): T => {
     try {
@@ -32,7 +39,8 @@ export function nativeCodec(library: NativeLibrary, given: Codable): Codec {
     library: nativeLibrary,
     notices: [],
     encode: (text, addSpecialTokens, directory) =>
-      asked(directory, [text], () => Array.from(native.encodeAll([text], addSpecialTokens)[0]!)),
+      cachedIds(text, addSpecialTokens) ??
+        asked(directory, [text], () => Array.from(native.encodeAll([text], addSpecialTokens)[0]!)),
     encodeAll: (texts, addSpecialTokens, directory) =>
       asked(directory, texts, () => native.encodeAll(texts, addSpecialTokens)),
     spans: (text, directory) => pairs(asked(directory, [text], () => native.spans(text))),
@@ -44,6 +52,10 @@ export function nativeCodec(library: NativeLibrary, given: Codable): Codec {
     tokenOf: native.tokenOf,
     size: native.size,
   };
+}
+
+function putsNothingAround({ post_processor: processor }: JsonRecord): boolean {
+  return !isRecord(processor) || processor["type"] === "ByteLevel";
 }
 
 function pairs(spans: Int32Array): TokenSpan[] {
