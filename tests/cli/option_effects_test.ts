@@ -95,7 +95,7 @@ const elsewhere: Readonly<Record<string, string>> = {
     "use_dora initial_adapter load_in_4bit load_in_8bit bnb_4bit_quant_type use_bnb_nested_quant",
   "cli/memory_test.ts": "dry_run",
   "cli/options_test.ts": "fp16",
-  "cli/hub_test.ts": "model_revision",
+  "cli/hub_test.ts": "model_revision dataset_config",
   "cli/own_loss_test.ts": "loss",
   "cli/parse_test.ts": "optim",
   "cli/profile_test.ts": "profile",
